@@ -1,0 +1,93 @@
+"""Checks of arguments: every error names the argument, what came and what was expected."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def as_tensor(name: str, value: Any, ndim: int | None = None) -> Tensor:
+    """Return `value` as a finite floating-point tensor, with `ndim` dimensions if that is given."""
+    try:
+        tensor = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"{name} must be a tensor, an array or nested lists of numbers, "
+            f"got {type(value).__name__}: {value!r:.80}"
+        ) from error
+    if tensor.is_complex():
+        raise TypeError(f"{name} must be real, got dtype {tensor.dtype}")
+    if not tensor.is_floating_point():
+        tensor = tensor.to(torch.get_default_dtype())
+    if ndim is not None and tensor.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimension(s), got shape {tuple(tensor.shape)}")
+    if tensor.numel() == 0:
+        raise ValueError(f"{name} must not be empty, got shape {tuple(tensor.shape)}")
+    if not tensor.isfinite().all():
+        raise ValueError(f"{name} must be finite, got NaN or Inf in shape {tuple(tensor.shape)}")
+    return tensor
+
+
+def check_matching(name: str, tensor: Tensor, shape: Sequence[int], reason: str) -> None:
+    """Refuse a tensor whose shape is not `shape`; `reason` says where that shape comes from."""
+    if tuple(tensor.shape) != tuple(shape):
+        raise ValueError(
+            f"{name} must have shape {tuple(shape)} ({reason}), got {tuple(tensor.shape)}"
+        )
+
+
+def check_same_kind(**tensors: Tensor) -> None:
+    """Refuse tensors of different dtypes or devices."""
+    kinds = {name: f"{tensor.dtype} on {tensor.device}" for name, tensor in tensors.items()}
+    if len(set(kinds.values())) > 1:
+        got = ", ".join(f"{name}: {kind}" for name, kind in kinds.items())
+        raise ValueError(f"{', '.join(kinds)} must share dtype and device, got {got}")
+
+
+def check_integer(name: str, value: Any, low: int, high: int | None = None) -> int:
+    """Return `value` as an int in [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer, got {type(value).__name__}: {value!r}")
+    if value < low or (high is not None and value > high):
+        expected = f"be at least {low}" if high is None else f"lie in {low}..{high}"
+        raise ValueError(f"{name} must {expected}, got {value}")
+    return int(value)
+
+
+def check_number(
+    name: str,
+    value: Any,
+    expected: str = "a finite number",
+    accept: Callable[[float], bool] = lambda number: True,
+) -> float:
+    """Return `value` as a finite float that `accept` accepts; `expected` says which those are."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be {expected}, got {type(value).__name__}: {value!r}")
+    number = float(value)
+    if not math.isfinite(number) or not accept(number):
+        raise ValueError(f"{name} must be {expected}, got {value!r}")
+    return number
+
+
+def check_kind(name: str, value: Any, kind: type | tuple[type, ...]) -> None:
+    """Refuse a value that is not an instance of `kind`."""
+    if not isinstance(value, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        expected = " or ".join(each.__name__ for each in kinds)
+        raise TypeError(f"{name} must be of type {expected}, got {type(value).__name__}")
+
+
+def check_image_shape(name: str, value: Any) -> tuple[int, ...]:
+    """Return `value` as a shape without the batch dimension, for example (3, 224, 224)."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise TypeError(
+            f"{name} must be a shape such as (3, 224, 224), got {type(value).__name__}: {value!r}"
+        )
+    return tuple(
+        check_integer(f"{name}[{axis}]", size, 1) for axis, size in enumerate(value)
+    )

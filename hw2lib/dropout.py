@@ -1,0 +1,85 @@
+"""Dropout's two conventions, and its training output averaged exactly over all masks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from hw2lib._checks import as_tensor, check_number
+
+__all__ = ["DropoutOutputs", "dropout_outputs"]
+
+LARGEST = 16  # 2^16 masks
+
+
+class DropoutOutputs(NamedTuple):
+    """What follows a dropout: its mean over all masks in training, and its value in eval mode."""
+
+    training_mean: Tensor
+    evaluation: Tensor
+
+
+def dropout_outputs(
+    function: Callable[[Tensor], Tensor], x: Any, drop_probability: float, convention: str
+) -> DropoutOutputs:
+    r"""Return the exact mean of function(dropout(x)) over all masks, and its value in eval mode.
+
+    A mask M keeps every unit with probability 1 − p, independently. The *original* convention
+    computes f(M∘x) in training and f((1 − p)x) in eval mode; the *inverted* one, PyTorch's,
+    f(M∘x/(1 − p)) and f(x). Either way both modes agree in expectation if f is affine, and in
+    general only then. Serves claim 1b-dropout.
+
+    Parameters
+    ----------
+    function : callable
+        What follows the dropout: maps a batch (K, n) to (K, …), row by row.
+    x : Tensor or array
+        Shape (n,), n at most 16.
+    drop_probability : float
+        p, in [0, 1).
+    convention : {"original", "inverted"}
+        Where the scale goes.
+
+    Returns
+    -------
+    DropoutOutputs
+        Mean over the 2ⁿ masks in training mode, and the output in eval mode.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `x` is not a finite vector of at most 16 entries, the probability is out of range, or
+        the convention is unknown.
+
+    References
+    ----------
+    Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout", JMLR 2014, sections 4
+    and 10 (multiplying by 1/p at training time; their p is the probability to keep).
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.tensor([1.0, 2.0])
+    >>> dropout_outputs(lambda z: z.sum(1), x, 0.5, "inverted")
+    DropoutOutputs(training_mean=tensor(3.), evaluation=tensor(3.))
+    >>> dropout_outputs(lambda z: torch.relu(z.sum(1) - 3), x, 0.5, "inverted")
+    DropoutOutputs(training_mean=tensor(1.), evaluation=tensor(0.))
+    """
+    if not callable(function):
+        raise TypeError(f"function must be callable, got {type(function).__name__}")
+    x = as_tensor("x", x, ndim=1)
+    if len(x) > LARGEST:
+        raise ValueError(f"x must have at most {LARGEST} entries (2^n masks), got {len(x)}")
+    p = check_number("drop_probability", drop_probability, "in [0, 1)", lambda p: 0 <= p < 1)
+    if convention not in ("original", "inverted"):
+        raise ValueError(f"convention must be 'original' or 'inverted', got {convention!r}")
+    masks = torch.tensor(list(itertools.product([0.0, 1.0], repeat=len(x)))).to(x)
+    probabilities = torch.where(masks == 1, 1 - p, p).prod(1)
+    training_scale, evaluation_scale = (1, 1 - p) if convention == "original" else (1 / (1 - p), 1)
+    outputs = function(masks * x * training_scale)
+    mean = torch.tensordot(probabilities, outputs, 1)
+    return DropoutOutputs(mean, function((x * evaluation_scale)[None])[0])

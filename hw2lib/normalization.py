@@ -1,0 +1,624 @@
+"""Batch norm and shifted inputs: what they do to the biases of the layers around them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hw2lib._checks import as_tensor, check_integer, check_kind, check_matching, check_number
+
+__all__ = [
+    "RidgeSolution",
+    "RunningStatistics",
+    "absorb_shift",
+    "batch_normalize",
+    "bias_offset_in_eval",
+    "layer_inputs",
+    "measured_bias_offsets",
+    "pad_channels",
+    "padding_mask",
+    "relu_off_probability",
+    "ridge",
+    "running_statistics",
+    "saturation_probability",
+]
+
+
+class RunningStatistics(NamedTuple):
+    """Running mean and variance of a batch norm, each of shape (channels,)."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+class RidgeSolution(NamedTuple):
+    """Weights (features, outputs) and intercept (outputs,) of a ridge regression."""
+
+    weight: Tensor
+    intercept: Tensor
+
+
+def batch_normalize(
+    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 0.0
+) -> Tensor:
+    r"""Normalise every channel by its mean and *biased* variance over the batch.
+
+    :math:`y = \gamma\,(x-\mu)/\sqrt{\sigma^2+\varepsilon} + \beta`, the training mode of batch
+    norm; unlike ``torch.nn.functional.batch_norm`` it accepts ε = 0, for which the mathematics is
+    exact. Serves claims 1a-normalised and 1a-conv-bias.
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (N, C) or (N, C, …).
+    weight, bias : Tensor, optional
+        γ and β, shape (C,); 1 and 0 if left out.
+    eps : float
+        ε, in the units of the variance.
+
+    Returns
+    -------
+    Tensor
+        The shape and dtype of `x`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a shape does not fit, a value is not finite, `eps` is negative, or a channel is
+        constant while `eps` is 0.
+
+    References
+    ----------
+    Ioffe and Szegedy, "Batch normalization", ICML 2015, algorithm 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> y = batch_normalize(torch.tensor([[1.0, 10.0], [3.0, 50.0]]))
+    >>> y.tolist()
+    [[-1.0, -1.0], [1.0, 1.0]]
+    """
+    x = as_tensor("x", x)
+    if x.ndim < 2:
+        raise ValueError(f"x must have shape (N, C) or (N, C, …), got {tuple(x.shape)}")
+    eps = check_number("eps", eps, "a number of at least 0", lambda value: value >= 0)
+    axes = [axis for axis in range(x.ndim) if axis != 1]
+    variance, mean = torch.var_mean(x, axes, correction=0, keepdim=True)
+    if eps == 0 and (variance == 0).any():
+        raise ValueError("x must vary in every channel where eps is 0, got a constant channel")
+    y = (x - mean) / (variance + eps).sqrt()
+    column = (1, x.shape[1]) + (1,) * (x.ndim - 2)
+    for name, parameter, scale in (("weight", weight, True), ("bias", bias, False)):
+        if parameter is not None:
+            values = as_tensor(name, parameter)
+            check_matching(name, values, x.shape[1:2], "the channels of x")
+            y = y * values.reshape(column) if scale else y + values.reshape(column)
+    return y
+
+
+def running_statistics(batches: Sequence[Tensor], momentum: float | None = 0.1) -> RunningStatistics:
+    r"""Return the statistics that batch norm uses in eval mode after these training batches.
+
+    With momentum m, after k batches :math:`\sum_i m(1-m)^{k-i}\mu_i` for the mean, and the same
+    weights on the *unbiased* variances plus :math:`(1-m)^k` times the initial 1. With
+    ``momentum=None``, the plain averages. Serves claim 1b-running.
+
+    Parameters
+    ----------
+    batches : sequence of Tensor
+        Each of shape (N, C) or (N, C, …), first to last.
+    momentum : float or None
+        Weight of the newest batch, in [0, 1], as in ``torch.nn.BatchNorm2d``.
+
+    Returns
+    -------
+    RunningStatistics
+        Mean and variance, each of shape (C,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no batch, a batch has a single value a channel, or `momentum` is out of range.
+
+    References
+    ----------
+    Ioffe and Szegedy, "Batch normalization", ICML 2015, algorithm 2 (a plain average of unbiased
+    variances).
+
+    Examples
+    --------
+    >>> import torch
+    >>> batch = torch.tensor([[0.0], [2.0]])
+    >>> running_statistics([batch], momentum=0.1)
+    RunningStatistics(mean=tensor([0.1000]), variance=tensor([1.1000]))
+    """
+    if isinstance(batches, Tensor) or not isinstance(batches, Sequence) or not batches:
+        raise TypeError(f"batches must be a non-empty sequence of tensors, got {batches!r:.80}")
+    if momentum is not None:
+        momentum = check_number("momentum", momentum, "in [0, 1] or None", lambda m: 0 <= m <= 1)
+    means, variances = [], []
+    for index, batch in enumerate(batches):
+        x = as_tensor(f"batches[{index}]", batch)
+        if x.ndim < 2 or x[:, 0].numel() < 2:
+            raise ValueError(
+                f"batches[{index}] must have shape (N, C, …) and two values a channel, "
+                f"got {tuple(x.shape)}"
+            )
+        variance, mean = torch.var_mean(x.transpose(0, 1).flatten(1), 1, correction=1)
+        means.append(mean)
+        variances.append(variance)
+    count = len(means)
+    if momentum is None:
+        ages = torch.full((count,), 1 / count, dtype=means[0].dtype)
+        initial = 0.0
+    else:
+        powers = torch.arange(count - 1, -1, -1, dtype=means[0].dtype)
+        ages = momentum * (1 - momentum) ** powers
+        initial = (1 - momentum) ** count
+    return RunningStatistics(
+        ages @ torch.stack(means), ages @ torch.stack(variances) + initial
+    )
+
+
+def bias_offset_in_eval(
+    shift: float | Tensor,
+    steps: int,
+    *,
+    weight: float | Tensor = 1.0,
+    running_variance: float | Tensor = 1.0,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    r"""Return what is left in eval mode of a convolution's bias shift, `steps` batches later.
+
+    Shift the bias of the layer right before a batch norm by b, train k more batches, switch to
+    eval mode: the output is off by :math:`\gamma b (1-m)^k/\sqrt{v+\varepsilon}`, v the running
+    variance. In training mode it is off by nothing. Serves claim 1a-conv-bias.
+
+    Parameters
+    ----------
+    shift : float or Tensor
+        b.
+    steps : int
+        k, training batches after the shift.
+    weight, running_variance : float or Tensor
+        γ and v.
+    momentum, eps : float
+        m and ε of the batch norm.
+
+    Returns
+    -------
+    Tensor
+        The offset, of the broadcast shape of the inputs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not finite or out of range.
+
+    References
+    ----------
+    Ioffe and Szegedy, "Batch normalization", ICML 2015, section 3.2 (the bias can be ignored).
+
+    Examples
+    --------
+    >>> import torch
+    >>> one = torch.tensor(1.0, dtype=torch.float64)
+    >>> [round(bias_offset_in_eval(one, k, eps=0).item(), 4) for k in (0, 1, 22)]
+    [1.0, 0.9, 0.0985]
+    """
+    steps = check_integer("steps", steps, 0)
+    momentum = check_number("momentum", momentum, "in [0, 1]", lambda m: 0 <= m <= 1)
+    eps = check_number("eps", eps, "a number of at least 0", lambda value: value >= 0)
+    variance = as_tensor("running_variance", running_variance)
+    if (variance + eps <= 0).any():
+        raise ValueError("running_variance must be positive where eps is 0")
+    size = as_tensor("weight", weight) * as_tensor("shift", shift)
+    return size * (1 - momentum) ** steps / (variance + eps).sqrt()
+
+
+def measured_bias_offsets(
+    layer: nn.Module, batchnorm: nn.Module, shift: Any, batches: Sequence[Tensor]
+) -> Tensor:
+    """Shift the bias of a layer before a batch norm, train on, and measure the offset in eval mode.
+
+    The experiment that :func:`bias_offset_in_eval` predicts; copies of the modules run. Serves
+    claim 1a-conv-bias.
+
+    Parameters
+    ----------
+    layer : nn.Module
+        With a bias of shape (channels,).
+    batchnorm : nn.Module
+        Right after the layer.
+    shift : Tensor or array
+        What is added to the bias, shape (channels,).
+    batches : sequence of Tensor
+        Inputs of the layer; the first also serves as the input in eval mode.
+
+    Returns
+    -------
+    Tensor
+        Shape (len(batches) + 1, channels): the offset before any batch and after each.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, or `shift` does not have the shape of the bias.
+
+    References
+    ----------
+    Ioffe and Szegedy, "Batch normalization", ICML 2015, section 3.2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> batches = [torch.randn(8, 3, generator=torch.Generator().manual_seed(0))] * 2
+    >>> offsets = measured_bias_offsets(nn.Linear(3, 1), nn.BatchNorm1d(1, momentum=0.5), [2.0], batches)
+    >>> (offsets[0] - 2).abs().item() < 1e-4
+    True
+    """
+    check_kind("layer", layer, nn.Module)
+    check_kind("batchnorm", batchnorm, nn.modules.batchnorm._BatchNorm)
+    check_kind("batches", batches, Sequence)
+    if not isinstance(getattr(layer, "bias", None), Tensor):
+        raise TypeError(f"layer must have a bias, got {layer}")
+    added = as_tensor("shift", shift, ndim=1).to(layer.bias)
+    check_matching("shift", added, layer.bias.shape, "the shape of the layer's bias")
+    plain = copy.deepcopy(nn.Sequential(layer, batchnorm))
+    shifted = copy.deepcopy(plain)
+    offsets = []
+    with torch.no_grad():
+        shifted[0].bias += added
+        for batch in (None, *batches):
+            if batch is not None:
+                plain.train()(batch), shifted.train()(batch)
+            gap = shifted.eval()(batches[0]) - plain.eval()(batches[0])
+            offsets.append(gap.transpose(0, 1).flatten(1).mean(1))
+    return torch.stack(offsets)
+
+
+def layer_inputs(
+    model: nn.Module, images: Tensor, kind: type[nn.Module] = nn.ReLU
+) -> list[Tensor]:
+    """Run the model in training mode and return what enters each layer of a kind, in order.
+
+    The model itself is not modified: a copy runs. Serves claims 1a-normalised and 1a-reverse.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any network; a layer that is called twice counts twice.
+    images : Tensor
+        A batch that the model accepts.
+    kind : type
+        The class of the layers, for example ``nn.ReLU`` or ``nn.Conv2d``.
+
+    Returns
+    -------
+    list of Tensor
+        One tensor a call, in order of execution.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `model` is not a module, `kind` not a class, or `images` not a finite tensor.
+
+    References
+    ----------
+    Ioffe and Szegedy, "Batch normalization", ICML 2015, section 3.2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.BatchNorm1d(1), nn.ReLU())
+    >>> (z,) = layer_inputs(model, torch.tensor([[0.0], [2.0]]))
+    >>> [round(value, 3) for value in z.flatten().tolist()]
+    [-1.0, 1.0]
+    """
+    check_kind("model", model, nn.Module)
+    check_kind("kind", kind, type)
+    images = as_tensor("images", images)
+    model = copy.deepcopy(model).train()
+    inputs: list[Tensor] = []
+    for module in model.modules():
+        if isinstance(module, kind):
+            module.register_forward_pre_hook(lambda _, args: inputs.append(args[0].detach()))
+    with torch.no_grad():
+        model(images)
+    return inputs
+
+
+def relu_off_probability(shift: float, scale: float = 1.0) -> float:
+    r"""Return the share of a normal unit's inputs that ReLU sets to zero: :math:`\Phi(-\beta/\gamma)`.
+
+    Serves claim 1a-relu-off.
+
+    Parameters
+    ----------
+    shift, scale : float
+        β and γ of the batch norm before the ReLU; the input is βs plus γ times a standard normal.
+
+    Returns
+    -------
+    float
+        A probability.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `scale` is not positive, or a value is not finite.
+
+    References
+    ----------
+    Ioffe and Szegedy, "Batch normalization", ICML 2015, algorithm 1 (γ and β).
+
+    Examples
+    --------
+    >>> round(relu_off_probability(-1.0), 4), relu_off_probability(0.0)
+    (0.8413, 0.5)
+    """
+    shift = check_number("shift", shift)
+    scale = check_number("scale", scale, "positive", lambda value: value > 0)
+    return normal_cdf(-shift / scale)
+
+
+def saturation_probability(scale: float, shift: float = 0.0, threshold: float = 2.0) -> float:
+    r"""Return the share of a normal unit's inputs beyond ±threshold, where tanh and sigmoid are flat.
+
+    :math:`P(|\gamma z+\beta|>c)` for a standard normal z. Serves claim 1a-saturation.
+
+    Parameters
+    ----------
+    scale, shift : float
+        γ (positive) and β of the batch norm.
+    threshold : float
+        c, positive; at 2, tanh′ is 0.07.
+
+    Returns
+    -------
+    float
+        A probability.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `scale` or `threshold` is not positive, or a value is not finite.
+
+    References
+    ----------
+    Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", AISTATS 2010, section 3 (saturation).
+
+    Examples
+    --------
+    >>> round(saturation_probability(1.0), 4), round(saturation_probability(10.0), 4)
+    (0.0455, 0.8415)
+    """
+    scale = check_number("scale", scale, "positive", lambda value: value > 0)
+    shift = check_number("shift", shift)
+    threshold = check_number("threshold", threshold, "positive", lambda value: value > 0)
+    return normal_cdf((-threshold - shift) / scale) + normal_cdf((shift - threshold) / scale)
+
+
+def normal_cdf(z: float) -> float:
+    """Return Φ(z), accurate in the lower tail."""
+    return 0.5 * math.erfc(-z / math.sqrt(2))
+
+
+def absorb_shift(layer: nn.Module, shift: Any) -> nn.Module:
+    r"""Return a copy of the layer whose bias absorbs a shift of the input: layer′(x − b) = layer(x).
+
+    The bias grows by W b: for a linear layer :math:`c' = c + Wb`, for a convolution
+    :math:`c'_k = c_k + \sum_c b_c \sum_{uv} w_{kcuv}`. With zero padding the convolution agrees
+    only where no window touches the padding (see :func:`padding_mask`); padding the shifted input
+    with −b instead (:func:`pad_channels`) makes it agree everywhere. Serves claim 1d-shift.
+
+    Parameters
+    ----------
+    layer : nn.Linear or nn.Conv1d, nn.Conv2d, nn.Conv3d
+        Groups, strides, dilations and a missing bias are fine; it is not modified.
+    shift : Tensor or array
+        b, one value an input feature or channel.
+
+    Returns
+    -------
+    nn.Module
+        Of the layer's class, with a bias.
+
+    Raises
+    ------
+    TypeError
+        If `layer` is of another class (a transposed or lazy layer, say).
+    ValueError
+        If `shift` has another length or is not finite.
+
+    References
+    ----------
+    ESE 546, Fall 2020, homework 2, solution 1(d); the correction is claim 1d-shift.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(3, 2)
+    >>> x, b = torch.ones(3), torch.tensor([0.5, -1.0, 2.0])
+    >>> torch.allclose(absorb_shift(layer, b)(x - b), layer(x), atol=1e-6)
+    True
+    """
+    check_kind("layer", layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d))
+    b = as_tensor("shift", shift, ndim=1).to(layer.weight)
+    channels = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+    check_matching("shift", b, (channels,), "one value an input channel of the layer")
+    with torch.no_grad():
+        if isinstance(layer, nn.Linear):
+            increase = layer.weight @ b
+        else:
+            taps = layer.weight.flatten(2).sum(2)  # (out, in / groups)
+            by_group = b.reshape(layer.groups, 1, -1)
+            increase = (taps.reshape(layer.groups, -1, taps.shape[1]) * by_group).sum(2).flatten()
+        absorbed = copy.deepcopy(layer)
+        bias = increase if layer.bias is None else layer.bias + increase
+        absorbed.bias = nn.Parameter(bias.clone())
+    return absorbed
+
+
+def padding_mask(layer: nn.Module, size: Sequence[int]) -> Tensor:
+    """Say which output positions of a convolution see its padding.
+
+    Serves claim 1d-shift.
+
+    Parameters
+    ----------
+    layer : nn.Conv1d, nn.Conv2d or nn.Conv3d
+        With any stride, dilation and padding.
+    size : sequence of int
+        Spatial size of the input, for example (224, 224).
+
+    Returns
+    -------
+    Tensor
+        Boolean, of the output's spatial size; True where a window reaches outside the input.
+
+    Raises
+    ------
+    TypeError
+        If `layer` is not a convolution, or `size` not a sequence of integers.
+    ValueError
+        If `size` has the wrong length or an entry below 1.
+
+    References
+    ----------
+    Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, section 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> stem = torch.nn.Conv2d(3, 64, 7, stride=2, padding=3)
+    >>> mask = padding_mask(stem, (224, 224))
+    >>> int(mask.sum()), mask.numel()
+    (663, 12544)
+    """
+    check_kind("layer", layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d))
+    check_kind("size", size, Sequence)
+    dims = len(layer.kernel_size)
+    if len(size) != dims:
+        raise ValueError(f"size must have {dims} entries for {type(layer).__name__}, got {size!r}")
+    sizes = [check_integer(f"size[{axis}]", n, 1) for axis, n in enumerate(size)]
+    inside = torch.ones(1, 1, *sizes)
+    window = torch.ones(1, 1, *layer.kernel_size)
+    convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[dims - 1]
+    seen = convolve(inside, window, None, layer.stride, layer.padding, layer.dilation)
+    return seen[0, 0] < window.numel()
+
+
+def pad_channels(x: Tensor, padding: Sequence[int], values: Any) -> Tensor:
+    """Pad every channel of images with a constant of its own.
+
+    Serves claim 1d-shift.
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (N, C, …).
+    padding : sequence of int
+        Width on both sides of each spatial axis, in the order of the axes, as in
+        ``nn.Conv2d.padding``.
+    values : Tensor or array
+        Shape (C,).
+
+    Returns
+    -------
+    Tensor
+        Each spatial axis longer by twice its width.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If lengths do not fit, or a width is negative.
+
+    References
+    ----------
+    ESE 546, Fall 2020, homework 2, solution 1(d); the border effect is part of claim 1d-shift.
+
+    Examples
+    --------
+    >>> import torch
+    >>> pad_channels(torch.zeros(1, 2, 1), [1], [3.0, 4.0]).tolist()
+    [[[3.0, 0.0, 3.0], [4.0, 0.0, 4.0]]]
+    """
+    x = as_tensor("x", x)
+    constants = as_tensor("values", values, ndim=1).to(x)
+    check_matching("values", constants, x.shape[1:2], "one value a channel of x")
+    if len(padding) != x.ndim - 2:
+        raise ValueError(
+            f"padding must have {x.ndim - 2} entries for x of shape {tuple(x.shape)}, "
+            f"got {padding!r}"
+        )
+    widths = [check_integer(f"padding[{axis}]", width, 0) for axis, width in enumerate(padding)]
+    both_sides = [width for width in reversed(widths) for _ in range(2)]
+    column = constants.reshape(-1, *(1,) * (x.ndim - 2))
+    return functional.pad(x - column, both_sides) + column
+
+
+def ridge(
+    inputs: Any, targets: Any, weight_decay: float, *, penalize_intercept: bool = False
+) -> RidgeSolution:
+    r"""Minimise :math:`\|XW + 1c^\top - Y\|_F^2 + \lambda\|W\|_F^2`, exactly.
+
+    The smallest network with weight decay. With `penalize_intercept` the penalty has
+    :math:`\lambda\|c\|^2` too, and the solution is no longer equivariant to a shift of the inputs.
+    Serves claims 1d-penalty and 1d-invariance.
+
+    Parameters
+    ----------
+    inputs : Tensor or array
+        X, shape (samples, features).
+    targets : Tensor or array
+        Y, shape (samples, outputs).
+    weight_decay : float
+        λ, positive.
+    penalize_intercept : bool
+        Whether weight decay touches the bias.
+
+    Returns
+    -------
+    RidgeSolution
+        W, shape (features, outputs), and c, shape (outputs,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes do not fit, a value is not finite, or `weight_decay` is not positive.
+
+    References
+    ----------
+    Hastie, Tibshirani, Friedman, "The elements of statistical learning", section 3.4.1 (the
+    intercept is left out of the penalty, or the origin of y would matter).
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, y = torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [3.0]])
+    >>> ridge(x, y, 2.0)
+    RidgeSolution(weight=tensor([[0.5000]]), intercept=tensor([1.5000]))
+    >>> ridge(x - 10, y, 2.0).weight
+    tensor([[0.5000]])
+    """
+    x, y = as_tensor("inputs", inputs, ndim=2), as_tensor("targets", targets, ndim=2)
+    check_matching("targets", y, (x.shape[0], y.shape[1]), "one row an input")
+    decay = check_number("weight_decay", weight_decay, "positive", lambda value: value > 0)
+    check_kind("penalize_intercept", penalize_intercept, bool)
+    design = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
+    penalty = decay * torch.eye(design.shape[1], dtype=x.dtype, device=x.device)
+    if not penalize_intercept:
+        penalty[-1, -1] = 0
+    solution = torch.linalg.solve(design.T @ design + penalty, design.T @ y)
+    return RidgeSolution(solution[:-1], solution[-1])

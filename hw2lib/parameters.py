@@ -1,0 +1,472 @@
+"""Parameters of a network: counted layer by layer, and split into groups for weight decay."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from hw2lib._checks import check_image_shape, check_integer, check_kind, check_number
+from hw2lib.resnet import ResNet, resnet18
+
+__all__ = [
+    "ParameterTable",
+    "Row",
+    "name_rule",
+    "name_rule_errors",
+    "name_rule_examples",
+    "parameter_groups",
+    "parameter_table",
+]
+
+NORMALIZATION = (
+    nn.modules.batchnorm._NormBase,  # batch norm and instance norm of every dimension
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+)
+MULTIPLYING = (nn.modules.conv._ConvNd, nn.Linear)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a :class:`ParameterTable`.
+
+    Attributes
+    ----------
+    name : str
+        The module's name in the network.
+    kind : str
+        The module's class.
+    parameters : int
+        Its own parameters, each counted once in the network.
+    output : tuple of int or None
+        Shape of its output without the batch dimension; None if no input shape was given.
+    macs : int or None
+        Multiply–accumulates for one input; None if no input shape was given.
+    """
+
+    name: str
+    kind: str
+    parameters: int
+    output: tuple[int, ...] | None = None
+    macs: int | None = None
+
+
+@dataclass(frozen=True)
+class ParameterTable:
+    """Parameters of a network, one row a module; prints as text and shows as HTML.
+
+    Attributes
+    ----------
+    rows : tuple of Row
+        In the order in which the network registers its modules.
+    """
+
+    rows: tuple[Row, ...]
+
+    @property
+    def total(self) -> int:
+        """All parameters."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def macs(self) -> int:
+        """All multiply–accumulates for one input; 0 if no input shape was given."""
+        return sum(row.macs or 0 for row in self.rows)
+
+    def by_layer(self) -> ParameterTable:
+        """Fold every normalisation row into the row before it: a convolution with its batch norm.
+
+        Returns
+        -------
+        ParameterTable
+            Its totals are unchanged.
+
+        Examples
+        --------
+        >>> from hw2lib.resnet import resnet18
+        >>> [row.parameters for row in parameter_table(resnet18()).by_layer().rows[:2]]
+        [9536, 36992]
+        """
+        folded: list[Row] = []
+        for row in self.rows:
+            if "Norm" in row.kind and folded:
+                folded[-1] = merge(folded[-1].name, [folded[-1], row])
+            else:
+                folded.append(row)
+        return ParameterTable(tuple(folded))
+
+    def by_block(self, depth: int = 1) -> ParameterTable:
+        """Sum the rows whose names agree in their first `depth` parts.
+
+        Parameters
+        ----------
+        depth : int
+            1 for the stages of a ResNet, 2 for its basic blocks.
+
+        Returns
+        -------
+        ParameterTable
+            Its totals are unchanged.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `depth` is not a positive integer.
+
+        Examples
+        --------
+        >>> from hw2lib.resnet import resnet18
+        >>> for row in parameter_table(resnet18()).by_layer().by_block().rows:
+        ...     print(row.name, row.parameters)
+        conv1 9536
+        layer1 147968
+        layer2 525568
+        layer3 2099712
+        layer4 8393728
+        fc 513000
+        """
+        depth = check_integer("depth", depth, 1)
+        blocks = itertools.groupby(self.rows, lambda row: ".".join(row.name.split(".")[:depth]))
+        return ParameterTable(tuple(merge(name, list(rows)) for name, rows in blocks))
+
+    def cells(self) -> Iterator[tuple[str, ...]]:
+        """Yield the header, the rows and the total as text."""
+        columns = 3 if all(row.macs is None for row in self.rows) else 5
+        yield ("name", "kind", "parameters", "output", "multiply–accumulates")[:columns]
+        for row in [*self.rows, Row("total", "", self.total, None, self.macs)]:
+            shape = "" if row.output is None else "×".join(map(str, row.output))
+            macs = "" if row.macs is None else f"{row.macs:,}"
+            yield (row.name, row.kind, f"{row.parameters:,}", shape, macs)[:columns]
+
+    def __str__(self) -> str:
+        """Return the table with aligned columns."""
+        lines = list(self.cells())
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join(
+            "  ".join(
+                cell.ljust(width) if column < 2 else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        )
+
+    def _repr_html_(self) -> str:
+        header, *lines, total = list(self.cells())
+        return (
+            '<table class="hw2-table"><thead>'
+            + html_row("th", header)
+            + "</thead><tbody>"
+            + "".join(html_row("td", line) for line in lines)
+            + "</tbody><tfoot>"
+            + html_row("td", total)
+            + "</tfoot></table>"
+        )
+
+
+def html_row(tag: str, cells: Iterable[str]) -> str:
+    """Return one HTML table row."""
+    return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>"
+
+
+def merge(name: str, rows: Sequence[Row]) -> Row:
+    """Return one row for several; the kind is the one that has the most multiplications."""
+    first = rows[0]
+    if len(rows) == 1:
+        return replace(first, name=name)
+    macs = None if first.macs is None else sum(row.macs or 0 for row in rows)
+    kinds = " + ".join(dict.fromkeys(row.kind for row in rows))
+    return Row(name, kinds, sum(row.parameters for row in rows), rows[-1].output, macs)
+
+
+def parameter_table(
+    model: nn.Module, input_shape: Sequence[int] | None = None
+) -> ParameterTable:
+    """Count the parameters of every module that owns some, and its multiply–accumulates.
+
+    One multiply–accumulate (MAC) is one product added to a sum. Counted are convolutions and
+    linear layers, without biases, batch norm, pooling and additions: output positions × weights.
+    Shapes come from a run on PyTorch's meta device, which computes nothing.
+    Serves claims 1c-stem to 1c-layer4-1-conv2 and 1e-counts.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any network; it is not modified.
+    input_shape : sequence of int, optional
+        Shape of one input without the batch dimension, for example (3, 224, 224).
+
+    Returns
+    -------
+    ParameterTable
+        One row a module, in order of registration; a shared parameter is counted where it
+        appears first.
+
+    Raises
+    ------
+    TypeError
+        If `model` is not a module or `input_shape` not a sequence of integers.
+    ValueError
+        If the model does not accept inputs of that shape.
+
+    References
+    ----------
+    He, Zhang, Ren, Sun, "Deep residual learning for image recognition", CVPR 2016, table 1
+    (its "FLOPs" are multiply–adds).
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4))
+    >>> print(parameter_table(model, input_shape=(1, 8, 8)))
+    name   kind         parameters  output  multiply–accumulates
+    0      Conv2d               36   4×6×6                 1,296
+    1      BatchNorm2d           8   4×6×6                     0
+    total                       44                         1,296
+    """
+    check_kind("model", model, nn.Module)
+    shapes = None if input_shape is None else output_shapes(model, input_shape)
+    counted: set[Tensor] = set()
+    rows = []
+    for name, module in model.named_modules():
+        own = {p for p in module._parameters.values() if p is not None} - counted
+        if own:
+            counted |= own
+            row = Row(name, type(module).__name__, sum(p.numel() for p in own))
+            if shapes is not None:
+                shape = shapes.get(name)
+                row = replace(row, output=shape, macs=multiply_accumulates(module, shape))
+            rows.append(row)
+    return ParameterTable(tuple(rows))
+
+
+def multiply_accumulates(module: nn.Module, output: tuple[int, ...] | None) -> int:
+    """Return output positions × weights of a convolution or linear layer, 0 for other modules."""
+    if output is None or not isinstance(module, MULTIPLYING):
+        return 0
+    positions = output[:-1] if isinstance(module, nn.Linear) else output[1:]
+    return int(torch.Size(positions).numel()) * module.weight.numel()
+
+
+def output_shapes(model: nn.Module, input_shape: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Return the output shape of every module, without the batch dimension, computing nothing."""
+    shape = check_image_shape("input_shape", input_shape)
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def record(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                shapes[name] = tuple(output.shape[1:])
+
+        return hook
+
+    state = {
+        name: torch.empty_like(tensor, device="meta")
+        for name, tensor in itertools.chain(model.named_parameters(), model.named_buffers())
+    }
+    handles = [
+        module.register_forward_hook(record(name)) for name, module in model.named_modules()
+    ]
+    try:
+        with torch.no_grad():  # two inputs, since batch norm in training mode refuses a single value
+            functional_call(model, state, (torch.empty(2, *shape, device="meta"),))
+    except RuntimeError as error:
+        raise ValueError(f"input_shape {shape} does not fit the model: {error}") from error
+    finally:
+        for handle in handles:
+            handle.remove()
+    return shapes
+
+
+def parameter_groups(model: nn.Module, weight_decay: float = 1e-4) -> list[dict[str, Any]]:
+    """Split the trainable parameters into three groups for an optimiser; only weights decay.
+
+    The split asks for the *type* of the module that owns a parameter, not for its name:
+    "batchnorm" holds the affine parameters of every normalisation layer (batch, instance, layer,
+    group and RMS norm), "bias" every other parameter whose own name contains "bias", "weights" the
+    rest. Serves claims 1e-split, 1e-heuristic and 1e-counts.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any network; it is not modified.
+    weight_decay : float
+        For the group "weights"; the two others get 0.
+
+    Returns
+    -------
+    list of dict
+        Keys "name", "params" and "weight_decay"; pass it to any ``torch.optim`` optimiser.
+        A shared parameter stands once, in the group where it appears first; frozen ones are left
+        out.
+
+    Raises
+    ------
+    TypeError
+        If `model` is not a module or `weight_decay` not a number.
+    ValueError
+        If `weight_decay` is negative, NaN or infinite.
+
+    References
+    ----------
+    He et al., "Bag of tricks for image classification with convolutional neural networks",
+    CVPR 2019, section 3.1 (no bias decay).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from hw2lib.resnet import resnet18
+    >>> groups = parameter_groups(resnet18(), weight_decay=1e-4)
+    >>> for group in groups:
+    ...     print(group["name"], len(group["params"]), sum(p.numel() for p in group["params"]))
+    weights 21 11678912
+    batchnorm 40 9600
+    bias 1 1000
+    >>> optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9)
+    """
+    check_kind("model", model, nn.Module)
+    decay = check_number("weight_decay", weight_decay, "a number of at least 0", lambda v: v >= 0)
+    groups: dict[str, list[nn.Parameter]] = {"weights": [], "batchnorm": [], "bias": []}
+    seen: set[nn.Parameter] = set()
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.requires_grad and parameter not in seen:
+                seen.add(parameter)
+                groups[group_of(module, name)].append(parameter)
+    return [
+        {"name": name, "params": params, "weight_decay": decay if name == "weights" else 0.0}
+        for name, params in groups.items()
+    ]
+
+
+def group_of(module: nn.Module, parameter_name: str) -> str:
+    """Return the group of a parameter by the type of its module and its own name."""
+    if isinstance(module, NORMALIZATION):
+        return "batchnorm"
+    return "bias" if "bias" in parameter_name else "weights"
+
+
+def name_rule(name: str) -> str:
+    """Return the group of a parameter as the printed code decides it: by its name alone.
+
+    Kept for comparison with :func:`parameter_groups`; it is right for ResNet-18 only by luck of
+    naming. Serves claim 1e-heuristic.
+
+    Parameters
+    ----------
+    name : str
+        A name from ``model.named_parameters()``.
+
+    Returns
+    -------
+    str
+        "batchnorm", "bias" or "weights".
+
+    Raises
+    ------
+    TypeError
+        If `name` is not a string.
+
+    References
+    ----------
+    ESE 546, Fall 2020, homework 2, instructor solutions, solution 1(e).
+
+    Examples
+    --------
+    >>> name_rule("layer1.0.bn1.weight"), name_rule("subnet.weight")
+    ('batchnorm', 'batchnorm')
+    """
+    check_kind("name", name, str)
+    if "bn" in name or "downsample.1" in name:
+        return "batchnorm"
+    return "bias" if "bias" in name else "weights"
+
+
+def name_rule_errors(model: nn.Module) -> dict[str, tuple[str, str]]:
+    """Return the parameters that the name rule puts into another group than the type does.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any network; it is not modified.
+
+    Returns
+    -------
+    dict
+        Name of the parameter → (group by name, group by type).
+
+    Raises
+    ------
+    TypeError
+        If `model` is not a module.
+
+    References
+    ----------
+    ESE 546, Fall 2020, homework 2, instructor solutions, solution 1(e).
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> name_rule_errors(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+    {'1.weight': ('weights', 'batchnorm'), '1.bias': ('bias', 'batchnorm')}
+    """
+    check_kind("model", model, nn.Module)
+    by_type = {
+        f"{prefix}.{name}".lstrip("."): group_of(module, name)
+        for prefix, module in model.named_modules()
+        for name, _ in module.named_parameters(recurse=False)
+    }
+    return {
+        name: (name_rule(name), group)
+        for name, group in by_type.items()
+        if name_rule(name) != group
+    }
+
+
+def name_rule_examples() -> dict[str, nn.Module]:
+    """Return four networks on which to try the name rule: right on the first, wrong on the others.
+
+    Returns
+    -------
+    dict
+        Title → network: ResNet-18; a convolutional network as one ``nn.Sequential``; a network
+        with a linear layer called "subnet"; ResNet-18-D, whose shortcuts average before they
+        convolve.
+
+    References
+    ----------
+    He et al., "Bag of tricks for image classification with convolutional neural networks",
+    CVPR 2019, figure 2(c) (ResNet-D's shortcut).
+
+    Examples
+    --------
+    >>> {title: len(name_rule_errors(model)) for title, model in name_rule_examples().items()}
+    {'ResNet-18': 0, 'Sequential': 4, 'subnet': 2, 'ResNet-18-D': 9}
+    """
+    sequential = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8)
+    )
+    subnet = nn.ModuleDict({"subnet": nn.Linear(8, 8), "head": nn.Linear(8, 2)})
+    return {
+        "ResNet-18": resnet18(),
+        "Sequential": sequential,
+        "subnet": subnet,
+        "ResNet-18-D": with_average_shortcuts(resnet18()),
+    }
+
+
+def with_average_shortcuts(model: ResNet) -> ResNet:
+    """Return the network with ResNet-D's shortcuts: average pooling, 1×1 convolution, batch norm."""
+    for stage in (model.layer2, model.layer3, model.layer4):
+        block = stage[0]
+        channels, in_channels = block.downsample[0].weight.shape[:2]
+        block.downsample = nn.Sequential(
+            nn.AvgPool2d(2), nn.Conv2d(in_channels, channels, 1, bias=False), nn.BatchNorm2d(channels)
+        )
+    return model
