@@ -78,7 +78,7 @@ def dropout_outputs(
     if convention not in ("original", "inverted"):
         raise ValueError(f"convention must be 'original' or 'inverted', got {convention!r}")
     masks = torch.tensor(list(itertools.product([0.0, 1.0], repeat=len(x)))).to(x)
-    probabilities = torch.where(masks == 1, 1 - p, p).prod(1)
+    probabilities = (masks * (1 - p) + (1 - masks) * p).prod(1)
     training_scale, evaluation_scale = (1, 1 - p) if convention == "original" else (1 / (1 - p), 1)
     outputs = function(masks * x * training_scale)
     mean = torch.tensordot(probabilities, outputs, 1)
