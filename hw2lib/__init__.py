@@ -1,0 +1,8 @@
+"""hw2lib: the mathematics behind the solutions of ESE 546, homework 2, every statement checked.
+
+Modules are named after their topics: :mod:`hw2lib.resnet`, :mod:`hw2lib.architecture`,
+:mod:`hw2lib.parameters`, :mod:`hw2lib.normalization`, :mod:`hw2lib.dropout`,
+:mod:`hw2lib.factorization`; :mod:`hw2lib.claims` is the ledger.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,66 @@
+"""Caches that know what they depend on: a change of hw2lib or of the pinned stack drops them.
+
+Sphinx-Gallery's cache looks at a script alone, MyST-NB's at a notebook's cells alone. Here one
+digest of everything else that their results depend on decides whether the caches still hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+STAMP = ".digest"
+
+
+def sources(root: Path) -> list[Path]:
+    """Return the files on which every cached result depends."""
+    library = [path for path in (root / "hw2lib").rglob("*") if path.suffix in (".py", ".mplstyle")]
+    return [*sorted(library), root / "requirements.lock", root / "docs" / "_ext" / "gallery.py"]
+
+
+def digest(paths: Iterable[Path], root: Path) -> str:
+    """Return a digest of the names and contents of some files."""
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(path.relative_to(root).as_posix().encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()[:16]
+
+
+def drop_stale_gallery(gallery: Path, current: str) -> bool:
+    """Make Sphinx-Gallery run every script again if the digest has changed; say whether it has.
+
+    The stamp is written last: an interruption before it drops the cache once more, one after it
+    keeps what the next scripts have done.
+    """
+    stamp = gallery / STAMP
+    if stamp.is_file() and stamp.read_text() == current:
+        return False
+    for checksum in gallery.rglob("*.md5"):
+        checksum.unlink()
+    gallery.mkdir(parents=True, exist_ok=True)
+    temporary = stamp.with_suffix(".part")
+    temporary.write_text(current)
+    os.replace(temporary, stamp)
+    return True
+
+
+def prepare(app: Sphinx, config: Config) -> None:
+    """Drop what is stale before anything runs, and read every page again (a config value)."""
+    current = digest(sources(ROOT), ROOT)
+    config.hw2lib_digest = current
+    config.nb_execution_cache_path = str(Path(app.doctreedir).parent / "jupyter_cache" / current)
+    drop_stale_gallery(Path(app.srcdir) / "auto_examples", current)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the digest."""
+    app.add_config_value("hw2lib_digest", "", "env", str)
+    app.connect("config-inited", prepare, priority=100)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

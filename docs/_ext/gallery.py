@@ -1,0 +1,136 @@
+"""Figures of the gallery: a light and a dark SVG of each, and a directive that shows one on a page.
+
+Also the links from the API reference back to the scripts that use a function.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from sphinx.util.docutils import SphinxDirective
+
+GALLERY = "auto_examples"
+DARK = "_dark"
+
+
+def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
+    """Save every open figure twice, for light and dark grounds, and return their markup.
+
+    The figure's label (:func:`hw2lib.figures.describe`) is its alt text; a figure without one
+    fails the build.
+    """
+    import matplotlib.pyplot as plt
+
+    from hw2lib.figures import darken_svg
+
+    markup = []
+    for number, template in zip(
+        plt.get_fignums(), block_vars["image_path_iterator"], strict=False
+    ):
+        figure, light = plt.figure(number), Path(template).with_suffix(".svg")
+        alt = figure.get_label()
+        if not alt:
+            script = block_vars["src_file"]
+            raise ExtensionError(f"{script}: a figure without alt text; call figures.describe")
+        figure.savefig(light, transparent=True, metadata={"Date": None, "Description": alt})
+        write_atomically(
+            light.with_name(light.stem + DARK + ".svg"), darken_svg(light.read_text("utf-8"))
+        )
+        markup.append(figure_markup(light, gallery_conf["src_dir"], alt))
+    plt.close("all")
+    return "\n".join(markup)
+
+
+def figure_markup(light: Path, source: str, alt: str) -> str:
+    """Return reStructuredText for a figure's two images."""
+    path = "/" + light.relative_to(source).as_posix()
+    dark = path.removesuffix(".svg") + DARK + ".svg"
+    return "".join(
+        f".. image:: {each}\n   :alt: {alt}\n   :class: {theme} sphx-glr-single-img\n"
+        "   :loading: lazy\n\n"
+        for each, theme in ((path, "only-light"), (dark, "only-dark"))
+    )
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file under a temporary name, then move it into place."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def alt_text(svg: str) -> str:
+    """Return the description that a figure's SVG carries.
+
+    Examples
+    --------
+    >>> alt_text("<dc:description>A line &amp; a point</dc:description>")
+    'A line & a point'
+    """
+    found = re.search(r"<dc:description>(.*?)</dc:description>", svg, re.DOTALL)
+    return unescape(found[1]) if found else ""
+
+
+class GalleryFigure(SphinxDirective):
+    """Show a gallery script's figure, with a caption that links to the script.
+
+    ````
+    ```{gallery-figure} 1-resnet/plot_architecture
+    The caption.
+    ```
+    ````
+    """
+
+    required_arguments = 1
+    has_content = True
+    option_spec = {"number": directives.positive_int, "name": directives.unchanged}
+
+    def run(self) -> Sequence[nodes.Node]:
+        """Return a figure node with both images, the caption and the link."""
+        folder, _, script = self.arguments[0].rpartition("/")
+        stem = f"sphx_glr_{script}_{self.options.get('number', 1):03d}"
+        base = f"{GALLERY}/{folder}/images/{stem}"
+        light = Path(self.env.srcdir) / f"{base}.svg"
+        if not light.is_file():
+            raise self.error(f"the gallery has drawn no {base}.svg")
+        self.env.note_dependency(str(light))
+        alt = alt_text(light.read_text("utf-8"))
+        figure = nodes.figure("", classes=["gallery-figure"])
+        for uri, theme in ((f"/{base}.svg", "only-light"), (f"/{base}{DARK}.svg", "only-dark")):
+            figure += nodes.image(uri=uri, alt=alt, classes=[theme], loading="lazy")
+        label = f"sphx_glr_{GALLERY}_{folder}_{script}.py"
+        self.content.append(f"{{ref}}`Script and data. <{label}>`", self.get_source_info()[0], 0)
+        caption = nodes.caption("", "")
+        holder = nodes.Element()
+        self.state.nested_parse(self.content, self.content_offset, holder)
+        for paragraph in holder.children:
+            caption += paragraph.children
+            caption += nodes.Text(" ")
+        figure += caption
+        self.add_name(figure)
+        return [figure]
+
+
+def link_scripts(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Add to an object's reference the gallery scripts that use it."""
+    backreferences = Path(app.srcdir) / app.config.sphinx_gallery_conf["backreferences_dir"]
+    if (backreferences / f"{name}.examples").is_file():
+        lines += ["", ".. rubric:: Used in", "", f".. minigallery:: {name}", ""]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directive and the links."""
+    app.add_directive("gallery-figure", GalleryFigure)
+    app.connect("autodoc-process-docstring", link_scripts, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,118 @@
+"""Formulas set by KaTeX while the site is built: no page needs JavaScript to show one.
+
+KaTeX runs in QuickJS, inside the build's own process; its script, style and fonts come from the
+npm package that ``package-lock.json`` pins. A formula that KaTeX refuses fails the build.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+from sphinx.util.math import get_node_equation_number
+
+logger = logging.getLogger(__name__)
+
+HERE = Path(__file__).resolve().parent
+DIST = HERE.parent / "node_modules" / "katex" / "dist"
+SETTINGS = {"throwOnError": True, "strict": "error", "output": "htmlAndMathml", "trust": False}
+
+
+class FormulaError(ValueError):
+    """A formula that KaTeX refuses."""
+
+
+@cache
+def renderer() -> Callable[[str, bool], str]:
+    """Load KaTeX once a process, and return the function that sets a formula."""
+    import quickjs
+
+    script = DIST / "katex.min.js"
+    if not script.is_file():
+        raise ExtensionError("KaTeX is missing: run 'python -m nox -s docs', which fetches it")
+    context = quickjs.Context()
+    context.eval(script.read_text(encoding="utf-8"))
+    context.eval(
+        "function render(source, settings) {"
+        "  try { return JSON.stringify({html: katex.renderToString(source, JSON.parse(settings))}) }"
+        "  catch (error) { return JSON.stringify({error: String(error)}) }"
+        "}"
+    )
+    call = context.get("render")
+
+    def render(source: str, display: bool) -> str:
+        settings = json.dumps(SETTINGS | {"displayMode": display})
+        answer = json.loads(call(source, settings))
+        if "error" in answer:
+            raise FormulaError(answer["error"])
+        return answer["html"]
+
+    return render
+
+
+@cache
+def render(source: str, display: bool = False) -> str:
+    """Return the HTML of a formula.
+
+    Examples
+    --------
+    >>> render("a^2").startswith('<span class="katex">')
+    True
+    >>> render(r"\\frac{a}")  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    FormulaError: ...
+    """
+    return renderer()(source, display)
+
+
+def html(node: nodes.Element, display: bool) -> str:
+    """Return the HTML of a formula's node, or report the formula that KaTeX refuses."""
+    try:
+        return render(node.astext(), display)
+    except FormulaError as error:
+        logger.warning("formula %r: %s", node.astext(), error, location=node, type="katex")
+        return ""
+
+
+def visit_inline(writer: nodes.NodeVisitor, node: nodes.math) -> None:
+    """Write a formula in running text."""
+    writer.body.append(f'<span class="math">{html(node, False)}</span>')
+    raise nodes.SkipNode
+
+
+def visit_block(writer: nodes.NodeVisitor, node: nodes.math_block) -> None:
+    """Write a displayed formula, with its number in a column of its own."""
+    writer.body.append(writer.starttag(node, "div", CLASS="math-block"))
+    writer.body.append(f'<div class="math-scroll" tabindex="0">{html(node, True)}</div>')
+    if node["number"]:
+        number = get_node_equation_number(writer, node)
+        writer.body.append(f'<span class="eqno">({number})')
+        writer.add_permalink_ref(node, "Link to this equation")
+        writer.body.append("</span>")
+    writer.body.append("</div>")
+    raise nodes.SkipNode
+
+
+def copy_assets(app: Sphinx, error: Exception | None) -> None:
+    """Copy KaTeX's style and fonts into the site."""
+    if error is None and app.builder.format == "html":
+        target = Path(app.outdir) / "_static" / "katex"
+        (target / "fonts").mkdir(parents=True, exist_ok=True)
+        shutil.copy2(DIST / "katex.min.css", target)
+        for font in (DIST / "fonts").glob("*.woff2"):
+            shutil.copy2(font, target / "fonts")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the renderer."""
+    app.add_html_math_renderer("katex", (visit_inline, None), (visit_block, None))
+    app.add_css_file("katex/katex.min.css")
+    app.connect("build-finished", copy_assets)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

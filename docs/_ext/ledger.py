@@ -1,0 +1,271 @@
+"""Claims on pages: roles and directives that pull a claim in by its id, never by its text.
+
+The checks run once for a state of hw2lib; their outcomes are kept beside Sphinx's own cache. A
+claim that fails, or an unknown id, fails the build.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from gallery import write_atomically
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+from sphinx.util.display import progress_message
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+logger = logging.getLogger(__name__)
+Outcome = dict[str, Any]
+
+RANK = {"corrected": 0, "sharpened": 1}
+MEANING = {
+    "holds": "as printed",
+    "conditional": "true under conditions that the print leaves out",
+    "sharpened": "vague or weaker than what is true",
+    "corrected": "wrong as printed",
+    "outside": "cannot be checked",
+    "theorem": "ours, not in the print",
+}
+SEVERITY = {3: "A reader who trusts it goes wrong", 2: "Wrong or unproved as printed", 1: "Vague"}
+
+
+def outcomes(cache: Path) -> list[Outcome]:
+    """Return every claim with the outcome of its check, from the cache if it has them."""
+    if not cache.is_file():
+        from hw2lib.claims import ledger
+
+        with progress_message("checking the claims"):
+            found = [outcome(claim) for claim in ledger()]
+        failed = [claim["id"] for claim in found if not claim["accepted"]]
+        if failed:
+            raise ExtensionError(f"claims fail: {', '.join(failed)}; run python -m hw2lib.claims")
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(cache, json.dumps(found))
+    return json.loads(cache.read_text(encoding="utf-8"))
+
+
+def outcome(claim: Any) -> Outcome:
+    """Return a claim and its evidence as plain data."""
+    evidence = claim.evidence
+    names = ("id", "part", "statement", "printed", "verdict", "corrected", "severity", "accepted")
+    checked = None if evidence is None else {
+        "error": evidence.error,
+        "tolerance": evidence.tolerance,
+        "mutants": dict(evidence.mutants),
+        "computed": evidence.computed,
+    }
+    return {name: getattr(claim, name) for name in names} | {"evidence": checked}
+
+
+def load(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
+    """Load the outcomes before any page is read."""
+    if docnames:
+        cache = Path(app.doctreedir) / f"claims-{app.config.hw2lib_digest}.json"
+        env.hw2lib_claims = {claim["id"]: claim for claim in outcomes(cache)}
+
+
+def errata(claims: Sequence[Outcome]) -> list[Outcome]:
+    """Return what is wrong or weak in print, worst first, else in the order of the original."""
+    wrong = [claim for claim in claims if claim["verdict"] in RANK]
+    return sorted(wrong, key=lambda claim: (-claim["severity"], RANK[claim["verdict"]]))
+
+
+def number(value: float) -> str:
+    """Return an error as text.
+
+    Examples
+    --------
+    >>> number(0.0), number(40.0), number(3.2e-16), number(float("inf")), number(0.4554)
+    ('0', '40', '3e-16', '∞', '0.455')
+    """
+    if value == float("inf"):
+        return "∞"
+    if value == int(value):
+        return f"{int(value):,}"
+    return f"{value:.0e}" if value < 1e-3 else f"{value:.3g}"
+
+
+def check_line(claim: Outcome) -> str:
+    """Return Markdown for what the check measured."""
+    evidence = claim["evidence"]
+    if evidence is None:
+        return "Not checked: no computation here could refute it."
+    mutants = "; ".join(
+        f"{name} (error {number(error)})" for name, error in evidence["mutants"].items()
+    )
+    return (
+        f"Computed: {evidence['computed']}. "
+        f"Error {number(evidence['error'])}, tolerance {number(evidence['tolerance'])}. "
+        f"Refused: {mutants}."
+    )
+
+
+def card(claim: Outcome, where: str | None = None) -> str:
+    """Return Markdown for one claim: badge, statement, print, correction and check."""
+    parts = [f"{{claim}}`{claim['id']}`" + (f" {where}" if where else ""), claim["statement"]]
+    if claim["printed"] and claim["verdict"] != "holds":
+        parts.append(f"*In print:* {claim['printed']}")
+    if claim["corrected"]:
+        parts.append(f"*Instead:* {claim['corrected']}")
+    parts.append(f"```{{div}} claim-check\n{check_line(claim)}\n```")
+    body = "\n\n".join(parts)
+    return f"````{{div}} claim-card claim-{claim['verdict']}\n{body}\n````\n"
+
+
+class ClaimDirective(SphinxDirective):
+    """A directive that writes Markdown made from the claims."""
+
+    @property
+    def claims(self) -> list[Outcome]:
+        """All claims with their outcomes, in order."""
+        return list(self.env.hw2lib_claims.values())
+
+    def parse(self, markdown: str) -> list[nodes.Node]:
+        """Parse Markdown in place."""
+        holder = nodes.Element()
+        lines = StringList(markdown.splitlines(), self.get_source_info()[0])
+        self.state.nested_parse(lines, self.content_offset, holder, match_titles=True)
+        return holder.children
+
+
+class PartDirective(ClaimDirective):
+    """Show the claims whose ids begin with one of the arguments: ``{claims} 1a``."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return the claims' cards."""
+        wanted = tuple(self.arguments[0].split())
+        found = [claim for claim in self.claims if claim["id"].startswith(wanted)]
+        if not found:
+            raise self.error(f"no claim's id begins with {self.arguments[0]!r}")
+        return self.parse("\n".join(map(card, found)))
+
+
+class LedgerDirective(ClaimDirective):
+    """Show every claim, part by part, and make each a target for the role ``claim``."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a section a part."""
+        result: list[nodes.Node] = []
+        for part in dict.fromkeys(claim["part"] for claim in self.claims):
+            section = nodes.section(ids=[f"part-{part}"], names=[f"part {part}"])
+            section += nodes.title("", f"Part {part[0]}({part[1:]})" if part[1:] else part)
+            for claim in self.claims:
+                if claim["part"] == part:
+                    section += self.target(claim)
+                    section += self.parse(card(claim))
+            result.append(section)
+        return result
+
+    def target(self, claim: Outcome) -> nodes.target:
+        """Return the place to which a claim's badges link."""
+        label = f"claim-{claim['id']}"
+        node = nodes.target("", "", ids=[nodes.make_id(label)], names=[label])
+        self.state.document.note_explicit_target(node, node)
+        domain = self.env.domains.standard_domain
+        domain.note_hyperlink_target(label.lower(), self.env.docname, node["ids"][0], claim["id"])
+        return node
+
+
+class ErrataDirective(ClaimDirective):
+    """Show what is wrong or weak in print, by severity; or, with a number, the worst few."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the cards, or a short list."""
+        wrong = errata(self.claims)
+        if self.arguments:
+            return self.parse("\n".join(map(self.line, wrong[: int(self.arguments[0])])))
+        result: list[nodes.Node] = []
+        for severity, title in SEVERITY.items():
+            section = nodes.section(ids=[f"severity-{severity}"], names=[title.lower()])
+            section += nodes.title("", title)
+            for claim in wrong:
+                if claim["severity"] == severity:
+                    section += self.parse(card(claim))
+            result.append(section)
+        return result
+
+    @staticmethod
+    def line(claim: Outcome) -> str:
+        """Return one item of the short list."""
+        return (
+            f"- {claim['printed'].rstrip('.')}. **Instead: {claim['corrected']}.** "
+            f"{{claim}}`{claim['id']}`"
+        )
+
+
+class ClaimRole(SphinxRole):
+    """A badge with a claim's id and verdict, linked to the ledger."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Return the badge."""
+        claim = self.env.hw2lib_claims.get(self.text)
+        if claim is None:
+            return [], [self.inliner.reporter.error(f"no claim has the id {self.text!r}")]
+        verdict = claim["verdict"]
+        badge = addnodes.pending_xref(
+            "",
+            nodes.inline("", f"{self.text} · {verdict}", classes=["claim-badge", f"is-{verdict}"]),
+            refdomain="std",
+            reftype="ref",
+            reftarget=f"claim-{self.text}".lower(),
+            refdoc=self.env.docname,
+            refexplicit=True,
+            refwarn=True,
+        )
+        return [badge], []
+
+
+class ComputedRole(SphinxRole):
+    """The value that a claim's check computed."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Return the value as text."""
+        claim = self.env.hw2lib_claims.get(self.text)
+        if claim is None or claim["evidence"] is None:
+            return [], [self.inliner.reporter.error(f"no claim {self.text!r} computes a value")]
+        return [nodes.inline("", claim["evidence"]["computed"], classes=["computed"])], []
+
+
+class CountRole(SphinxRole):
+    """How many claims there are: ``all``, of a verdict, or ``mutants`` for the wrong variants."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Return the count as text."""
+        claims = list(self.env.hw2lib_claims.values())
+        counts = {verdict: 0 for verdict in MEANING}
+        counts |= {
+            "all": len(claims),
+            "mutants": sum(len(c["evidence"]["mutants"]) for c in claims if c["evidence"]),
+        }
+        for claim in claims:
+            counts[claim["verdict"]] += 1
+        if self.text not in counts:
+            expected = ", ".join(counts)
+            message = f"count must be one of {expected}, got {self.text!r}"
+            return [], [self.inliner.reporter.error(message)]
+        return [nodes.inline("", str(counts[self.text]), classes=["computed"])], []
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register roles and directives."""
+    app.connect("env-before-read-docs", load)
+    app.add_role("claim", ClaimRole())
+    app.add_role("computed", ComputedRole())
+    app.add_role("claim-count", CountRole())
+    app.add_directive("claims", PartDirective)
+    app.add_directive("ledger", LedgerDirective)
+    app.add_directive("errata", ErrataDirective)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

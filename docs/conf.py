@@ -1,0 +1,100 @@
+"""Configuration of the site; what is code lies in _ext."""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # a torch operation in a forked child hangs otherwise
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "_ext"))
+
+project = "ESE 546, Homework 2, solved"
+author = "The hw2lib developers"
+copyright = "2026, the hw2lib developers"
+version = release = "0.1"
+language = "en"
+
+extensions = [
+    "freshness",
+    "katex",
+    "gallery",
+    "ledger",
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinxcontrib.bibtex",
+    "sphinxext.opengraph",
+    "sphinx_sitemap",
+    "notfound.extension",
+]
+exclude_patterns = [
+    "_build",
+    "node_modules",
+    "auto_examples/**/*.ipynb",  # MyST-NB would run every example again
+    "auto_examples/**/*.md5",
+]
+nitpicky = True
+nitpick_ignore_regex = [  # no inventories offline
+    ("py:.*", r"(torch|numpy|matplotlib|collections|nn|np|enum)\..*"),
+    ("py:.*", r"(Tensor|Figure|Any|optional|sequence|callable|\d+)"),
+]
+numfig = True
+math_number_all = False
+math_eqref_format = "({number})"
+
+# Markdown and notebooks
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "attrs_inline", "attrs_block"]
+myst_heading_anchors = 3
+myst_dmath_double_inline = True
+nb_execution_mode = "cache"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "plain"
+
+# API reference
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+python_use_unqualified_type_names = True
+numpydoc_show_class_members = False
+add_module_names = False
+
+# Gallery
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "backreferences_dir": "auto_examples/backreferences",
+    "doc_module": ("hw2lib",),
+    "filename_pattern": r"/plot_",
+    "image_scrapers": ("gallery.scrape",),
+    "capture_repr": ("_repr_html_",),
+    "abort_on_example_error": True,
+    "parallel": 2,
+    "write_computation_times": False,
+    "show_memory": False,
+    "min_reported_time": 1e9,
+    "remove_config_comments": True,
+    "copyfile_regex": r".*GALLERY_HEADER.*",
+    "within_subsection_order": "FileNameSortKey",
+    "thumbnail_size": (480, 320),
+}
+
+# Site
+html_theme = "furo"
+html_title = "ESE 546 · Homework 2, solved"
+html_baseurl = os.environ.get("SITE_URL", "https://hw2lib.readthedocs.io/")
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_favicon = "_static/favicon.svg"
+html_copy_source = False
+html_show_sourcelink = False
+html_math_renderer = "katex"
+sitemap_url_scheme = "{link}"
+notfound_urls_prefix = "/"
+ogp_site_url = html_baseurl
+ogp_social_cards = {"enable": False}
+ogp_enable_meta_description = True

@@ -1,0 +1,64 @@
+"""
+ResNet-18 is eight basic blocks, three of which change the size
+===============================================================
+
+What does the network look like? The drawing below is not made by hand: ``torch.fx`` traces the
+network, and every addition in the traced graph is a residual block. Its longer branch holds two
+convolutions; its shorter one is either the identity or a 1×1 convolution.
+
+The derivation is in :doc:`/solutions/1-resnet/c-architecture`; this script is evidence for the
+claim ``1c-figure``.
+"""
+
+import matplotlib.pyplot as plt
+
+from hw2lib.architecture import residual_blocks
+from hw2lib.figures import describe, draw_residual_network
+from hw2lib.resnet import resnet18
+
+plt.style.use("hw2lib.figures")
+
+# %%
+# Trace the network
+# -----------------
+# A block is named after the module in which it lies; the shapes are those of a 224×224 image.
+
+image = (3, 224, 224)
+model = resnet18()
+blocks = residual_blocks(model, image)
+for block in blocks:
+    print(f"{block.name}  {len(block.branch)} convolutions  shortcut: {block.shortcut or 'identity'}")
+
+# %%
+# Verify
+# ------
+# Eight blocks of two convolutions; where the size changes, and only there, the shortcut has a
+# convolution of its own.
+
+assert [len(block.branch) for block in blocks] == [2] * 8
+sizes = [(64, 56, 56)] + [block.output for block in blocks]
+for before, block in zip(sizes, blocks, strict=False):
+    assert bool(block.shortcut) == (block.output != before)
+assert sum(bool(block.shortcut) for block in blocks) == 3
+
+# %%
+# The figure
+# ----------
+
+figure, axes = plt.subplots(figsize=(5.0, 6.4))
+draw_residual_network(axes, model, image)
+axes.set_title("Three of the eight shortcuts need a convolution")
+describe(
+    figure,
+    "ResNet-18 drawn top-down: a 7×7 stem, eight blocks of two 3×3 convolutions with a shortcut each, "
+    "and a linear layer; three shortcuts, where the image is halved, hold a 1×1 convolution. "
+    "Output shape and parameters stand beside each block.",
+)
+plt.show()
+
+# %%
+# What to see
+# -----------
+# Down the network the image shrinks by two at each orange shortcut while the channels double. The
+# last stage alone holds more than two thirds of the parameters. Each stage's first block holds fewer
+# than its second: its first convolution reads half as many channels.

@@ -1,0 +1,93 @@
+"""
+Three of the printed counts are wrong, and the printed row adds up to a fourth number
+=====================================================================================
+
+How many parameters has each part of ResNet-18? The printed solution gives a table by stage and a
+list by layer. Here both are counted from the network, and the differences are marked. The derivation
+is in :doc:`/solutions/1-resnet/c-architecture`; this script is evidence for the claims ``1c-stem``
+to ``1c-layer4-1-conv2``.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from hw2lib import figures
+from hw2lib.parameters import parameter_table
+from hw2lib.resnet import resnet18
+
+plt.style.use("hw2lib.figures")
+
+# %%
+# Count, layer by layer
+# ---------------------
+# A convolution and the batch norm after it are one layer. A multiply–accumulate (MAC) is one product
+# added to a sum; only convolutions and the linear layer are counted.
+
+layers = parameter_table(resnet18(), input_shape=(3, 224, 224)).by_layer()
+layers
+
+# %%
+# The printed table beside the computed one
+# -----------------------------------------
+
+printed = {
+    "conv1": 9408,
+    "layer1": 147968,
+    "layer2": 525568,
+    "layer3": 2099712,
+    "layer4": 8393688,
+    "fc": 513000,
+}
+printed_total = 11698512
+computed = {row.name: row.parameters for row in layers.by_block().rows}
+print(f"{'':8}{'printed':>12}{'computed':>12}{'difference':>12}")
+for name, count in computed.items():
+    print(f"{name:8}{printed[name]:12,}{count:12,}{printed[name] - count or '':>12}")
+total = sum(computed.values())
+print(f"{'total':8}{printed_total:12,}{total:12,}{printed_total - total:12,}")
+print(f"{'row sum':8}{sum(printed.values()):12,}{total:12,}{sum(printed.values()) - total:12,}")
+
+# %%
+# The printed total swaps two digits. The printed row does not even add up to it: the stem is short by
+# the 128 parameters of its batch norm, the last stage by 40.
+#
+# Verify
+# ------
+
+assert total == layers.total == 11_689_512
+assert layers.macs == 1_814_073_344
+wrong = {name for name in computed if computed[name] != printed[name]}
+assert wrong == {"conv1", "layer4"}
+assert sum(printed.values()) == total - 128 - 40
+
+# %%
+# The figure
+# ----------
+
+rows = layers.rows
+y = np.arange(len(rows))
+parameters = 100 * np.array([row.parameters for row in rows]) / layers.total
+macs = 100 * np.array([row.macs for row in rows]) / layers.macs
+
+figure, axes = plt.subplots(figsize=(5.4, 6.2))
+axes.barh(y - 0.19, parameters, 0.36, color=figures.BLUE, label="parameters")
+axes.barh(y + 0.19, macs, 0.36, color=figures.ORANGE, label="multiply–accumulates")
+axes.set_yticks(y, [row.name.replace(".0.downsample.0", " shortcut") for row in rows])
+axes.invert_yaxis()
+axes.grid(axis="y", visible=False)
+axes.set_xlabel("share of the network, %")
+axes.set_title("Parameters sit at the end, work is spread evenly")
+axes.legend(loc="upper right")
+figures.describe(
+    figure,
+    "Bars for each of the 21 layers: its share of the parameters and of the multiply–accumulates. "
+    "Four layers of the last stage hold most parameters; the work is spread over all 3×3 layers.",
+)
+plt.show()
+
+# %%
+# What to see
+# -----------
+# Whenever the image is halved, the channels double: a 3×3 convolution then has four times the weights
+# and a quarter of the positions, so the same number of multiplications. The parameters pile up at the
+# end, while every 3×3 layer that keeps its size costs the same.

@@ -1,0 +1,93 @@
+"""
+Batch norm normalises what enters a ReLU only if no residual sum lies between
+=============================================================================
+
+The reference code puts batch norm before the ReLU; the printed solution says that the ReLU's inputs
+are then normalised. ResNet-18 calls its ReLU 17 times. What enters it, under both orders? The
+derivation is in :doc:`/solutions/1-resnet/a-batchnorm-order`; this script is evidence for the claims
+``1a-normalised``, ``1a-relu-off`` and ``1a-reverse``.
+"""
+
+import matplotlib.pyplot as plt
+import torch
+
+from hw2lib import figures
+from hw2lib.normalization import layer_inputs, relu_off_probability
+from hw2lib.resnet import resnet18
+
+plt.style.use("hw2lib.figures")
+
+# %%
+# Run both networks on five batches
+# ---------------------------------
+# Fresh weights (γ = 1, β = 0), training mode, random images; each seed draws both anew.
+
+
+def relu_statistics(seed, batchnorm_first):
+    """Return variance (mean over channels) and share of zeros for each of the 17 ReLUs."""
+    torch.manual_seed(seed)
+    model = resnet18(batchnorm_first=batchnorm_first)
+    inputs = layer_inputs(model, torch.randn(12, 3, 64, 64))
+    variance = [z.transpose(0, 1).flatten(1).var(1, correction=0).mean() for z in inputs]
+    off = [(z <= 0).float().mean() for z in inputs]
+    return torch.stack([torch.stack(variance), torch.stack(off)])
+
+
+seeds = range(3)
+before = torch.stack([relu_statistics(seed, True) for seed in seeds])
+after = torch.stack([relu_statistics(seed, False) for seed in seeds])
+
+# %%
+# Verify
+# ------
+# The stem and the first ReLU of each block follow a batch norm directly; the second ReLU of each block
+# follows a residual sum.
+
+direct = [0, *range(1, 17, 2)]
+summed = list(range(2, 17, 2))
+assert len(direct) == 9
+assert len(summed) == 8
+assert (before[:, 0, direct] - 1).abs().max() < 1e-3
+assert before[:, 0, summed].min() > 1.2
+assert (before[:, 1, direct].mean() - relu_off_probability(0.0)).abs() < 0.02
+
+# %%
+# The figure
+# ----------
+
+relus = torch.arange(1, 18)
+figure, (top, bottom) = plt.subplots(2, 1, figsize=(6.0, 5.4), sharex=True)
+for data, color, marker, label in (
+    (before, figures.BLUE, "o", "batch norm, then ReLU (reference)"),
+    (after, figures.ORANGE, "s", "ReLU, then batch norm"),
+):
+    for axes, values in ((top, data[:, 0]), (bottom, 100 * data[:, 1])):
+        axes.plot(relus, values.mean(0), color=color, marker=marker, lw=1.2, label=label)
+        axes.fill_between(relus, values.amin(0), values.amax(0), color=color, alpha=0.25, lw=0)
+for number in summed:
+    for axes in (top, bottom):
+        axes.axvspan(number + 0.6, number + 1.4, color=figures.MUTED, alpha=0.13, lw=0)
+top.set_title("Variance 1 directly after a batch norm, more after a sum")
+top.set_ylabel("variance of the input")
+top.set_yscale("log")
+top.set_yticks([0.5, 1, 2, 4], ["0.5", "1", "2", "4"])
+top.minorticks_off()
+bottom.set_ylabel("units off, %")
+bottom.set_xlabel("ReLU, in order of execution (shaded: after a residual sum)")
+bottom.set_xticks(range(1, 18, 2))
+top.legend(loc="upper left")
+figures.describe(
+    figure,
+    "Variance of the input and share of units off at the 17 ReLUs, for batch norm before and after the "
+    "ReLU, mean and range over three seeds. With batch norm first the variance is 1 at nine ReLUs and "
+    "clearly larger at the eight that follow a residual sum.",
+)
+plt.show()
+
+# %%
+# What to see
+# -----------
+# At the nine unshaded ReLUs the blue curve sits at 1, exactly up to ε. At the eight shaded ones two
+# branches have been added: the variance is larger, and fewer units are off, because the shortcut brings
+# the non-negative output of an earlier ReLU. With the reverse order nothing fixes the scale of what
+# enters a ReLU; what it fixes is the scale of what enters the next convolution.

@@ -1,0 +1,105 @@
+"""
+Batch norm cancels the bias at once in training mode, and slowly in eval mode
+=============================================================================
+
+A convolution that feeds a batch norm needs no bias. In training mode that is exact: the batch mean
+takes the bias away. In eval mode the *running* mean has to catch up first. How long does it take?
+The derivation is in :doc:`/solutions/1-resnet/a-batchnorm-order`; this script is evidence for the
+claim ``1a-conv-bias``.
+"""
+
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+
+from hw2lib import figures
+from hw2lib.normalization import batch_normalize, bias_offset_in_eval, measured_bias_offsets
+
+plt.style.use("hw2lib.figures")
+torch.manual_seed(0)
+torch.set_default_dtype(torch.float64)
+
+# %%
+# Training mode: exactly nothing
+# ------------------------------
+# The output with a bias of 5 equals the output without, and the bias's gradient vanishes.
+
+convolution, images = nn.Conv2d(3, 1, 3), torch.randn(16, 3, 8, 8)
+output = convolution(images)
+print((batch_normalize(output + 5) - batch_normalize(output)).abs().max().item())
+(batch_normalize(output) ** 3).sum().backward()
+print(convolution.bias.grad.abs().max().item(), convolution.weight.grad.abs().max().item())
+
+# %%
+# Eval mode: shift the bias by 1, train on, and measure
+# -----------------------------------------------------
+# The batch norm has seen 200 batches before the shift. After k more batches the output is off by
+# :math:`\gamma b(1-m)^k/\sqrt{v+\varepsilon}`.
+
+steps, momenta = 40, (0.1, 0.03, 0.3)
+measured, predicted = {}, {}
+for momentum in momenta:
+    batchnorm = nn.BatchNorm2d(1, momentum=momentum)
+    batches = [torch.randn(16, 3, 8, 8) for _ in range(steps)]
+    with torch.no_grad():
+        for _ in range(200):
+            batchnorm(convolution(torch.randn(16, 3, 8, 8)))
+        measured[momentum] = measured_bias_offsets(convolution, batchnorm, [1.0], batches)[:, 0]
+        variances = [batchnorm.running_var.clone()]
+        for batch in batches:
+            batchnorm(convolution(batch))
+            variances.append(batchnorm.running_var.clone())
+    predicted[momentum] = torch.cat(
+        [
+            bias_offset_in_eval(1.0, k, running_variance=variance, momentum=momentum)
+            for k, variance in enumerate(variances)
+        ]
+    )
+
+# %%
+# Verify
+# ------
+
+for momentum in momenta:
+    assert (measured[momentum] - predicted[momentum]).abs().max() < 1e-9
+assert convolution.bias.grad.abs().max() < 1e-9 < convolution.weight.grad.abs().max()
+
+# %%
+# The figure
+# ----------
+
+figure, axes = plt.subplots(figsize=(6.0, 3.9))
+for momentum, color in zip(momenta, (figures.BLUE, figures.ORANGE, figures.GREEN), strict=True):
+    axes.plot(predicted[momentum], color=color, lw=1.4)
+    axes.plot(measured[momentum][::4], ".", color=color)
+    axes.lines[-1].set_xdata(range(0, steps + 1, 4))
+    end = 25 if momentum == 0.1 else 10 if momentum == 0.3 else 36
+    axes.annotate(
+        f"momentum {momentum}",
+        (end, predicted[momentum][end]),
+        xytext=(6, 6),
+        textcoords="offset points",
+        color=color,
+    )
+axes.axhline(5e-5, color=figures.RED, lw=1.4, ls="--")
+axes.annotate("training mode: 0", (1, 5e-5), xytext=(0, 5), textcoords="offset points", color=figures.RED)
+axes.set_yscale("log")
+axes.set_ylim(4e-5, 4)
+axes.set_xlim(0, 46)
+axes.set_xlabel("training batches since the bias moved by 1")
+axes.set_ylabel("offset of the output in eval mode")
+axes.set_title("The running mean forgets the bias like $(1-m)^k$")
+figures.describe(
+    figure,
+    "Offset of the output in eval mode against the number of training batches since the bias moved, on a "
+    "logarithmic axis: three straight falling lines for momentum 0.03, 0.1 and 0.3; measured points lie "
+    "on the predicted lines. In training mode the offset is zero.",
+)
+plt.show()
+
+# %%
+# What to see
+# -----------
+# The dots (measured) lie on the lines (formula). With PyTorch's momentum of 0.1 a tenth of the offset
+# goes with every batch: after 22 batches a tenth is left. The order of batch norm and ReLU does not enter;
+# what matters is that the batch norm comes *directly after the convolution*.

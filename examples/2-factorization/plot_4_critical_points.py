@@ -1,0 +1,83 @@
+"""
+Every critical point but the best has a direction of descent
+============================================================
+
+Why does descent find the minimum of a problem that is not convex? Because every other critical point is a
+*strict* saddle: its Hessian has a negative eigenvalue. At the balanced critical points all eigenvalues are known
+in closed form. The derivation is in :doc:`/solutions/2-factorization/d-landscape`; this script is evidence for
+the claim ``2c-T2``.
+"""
+
+import itertools
+
+import matplotlib.pyplot as plt
+import torch
+
+from hw2lib import figures
+from hw2lib.factorization import (
+    critical_hessian_eigenvalues,
+    critical_point,
+    loss,
+    loss_gradient,
+    loss_hessian,
+)
+
+plt.style.use("hw2lib.figures")
+torch.manual_seed(1)
+torch.set_default_dtype(torch.float64)
+
+# %%
+# All balanced critical points of a 5×4 problem at rank 2
+# -------------------------------------------------------
+# Choose at most two of the four singular values: eleven points, from "none" (the origin) to the two largest.
+
+U, V = (torch.linalg.qr(torch.randn(n, 4)).Q for n in (5, 4))
+X, rank = U @ torch.diag(torch.tensor([4.0, 3.0, 2.0, 1.0])) @ V.T, 2
+choices = [J for k in range(rank + 1) for J in itertools.combinations(range(4), k)]
+points = {J: critical_point(X, J, rank) for J in choices}
+choices.sort(key=lambda J: loss(X, *points[J]).item(), reverse=True)
+computed = {J: torch.linalg.eigvalsh(loss_hessian(X, *points[J])) for J in choices}
+theory = {J: critical_hessian_eigenvalues(X, J, rank) for J in choices}
+for J in choices:
+    name = ", ".join(f"σ{j + 1}" for j in J) or "none"
+    print(f"{name:8} loss {loss(X, *points[J]):5.1f}   least eigenvalue {computed[J][0]:6.2f}")
+
+# %%
+# Verify
+# ------
+# All are critical, theory and computation agree, and only the two largest have no negative eigenvalue.
+
+for J in choices:
+    assert max(g.abs().max() for g in loss_gradient(X, *points[J])) < 1e-12
+    assert (computed[J] - theory[J]).abs().max() < 1e-12
+    assert (computed[J][0] > -1e-12) == (J == (0, 1))
+
+# %%
+# The figure
+# ----------
+
+figure, axes = plt.subplots(figsize=(6.0, 5.2))
+for row, J in enumerate(choices):
+    axes.plot(theory[J], [row] * len(theory[J]), "|", color=figures.MUTED, ms=15, mew=1.3)
+    color = [figures.RED if value < -1e-9 else figures.BLUE for value in computed[J]]
+    axes.scatter(computed[J], [row] * len(computed[J]), s=20, c=color, zorder=3)
+axes.axvline(0, color=figures.MUTED, lw=1)
+labels = ["{" + ", ".join(f"σ{j + 1}" for j in J) + "}" if J else "none" for J in choices]
+axes.set_yticks(range(len(choices)), labels)
+axes.invert_yaxis()
+axes.grid(axis="y", visible=False)
+axes.set(xlabel="eigenvalues of the Hessian (ticks: formula, dots: computed)", ylabel="singular values kept")
+axes.set_title("Only {σ1, σ2} has no negative eigenvalue (red)")
+figures.describe(
+    figure,
+    "One row for each of eleven critical points, from highest to lowest loss, with the eigenvalues of its "
+    "Hessian: computed dots lie on the ticks of the formula. Every row has red dots at negative values except the "
+    "last, which keeps the two largest singular values.",
+)
+plt.show()
+
+# %%
+# What to see
+# -----------
+# Read from top to bottom, the loss falls and so does the worst descent direction, until at the minimum none is
+# left. The many zeros are not a flaw: they are the directions along the orbit of minimisers.

@@ -1,0 +1,204 @@
+"""One look for all figures: a palette with a twin for dark grounds, and authored descriptions.
+
+``plt.style.use("hw2lib.figures")`` loads the style that lies beside this module.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+from torch import nn
+
+from hw2lib._checks import check_kind
+from hw2lib.architecture import ResidualBlock, residual_blocks
+from hw2lib.parameters import Row, parameter_table
+
+__all__ = ["DARK_TWINS", "darken_svg", "describe", "draw_residual_network"]
+
+INK, MUTED, GRID, PAPER = "#1b2733", "#5b6770", "#d9dee3", "#ffffff"
+BLUE, ORANGE, GREEN, PURPLE, RED = "#1f6fb4", "#c8560b", "#2e7d4f", "#7a4fa3", "#b8273d"
+
+DARK_TWINS = {
+    INK: "#e6eaee",
+    MUTED: "#a5afb9",
+    GRID: "#3a434c",
+    PAPER: "#131416",
+    BLUE: "#68b3f2",
+    ORANGE: "#ff9d5c",
+    GREEN: "#6cc490",
+    PURPLE: "#c59df0",
+    RED: "#ff8290",
+}
+
+
+def describe(figure: Figure, description: str) -> None:
+    """Give a figure the text that a reader who cannot see it hears (its alt text).
+
+    Parameters
+    ----------
+    figure : Figure
+        The figure; its label is set.
+    description : str
+        One or two sentences: what is drawn, and the finding.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, or the description is shorter than 20 characters.
+
+    References
+    ----------
+    W3C, "Web Content Accessibility Guidelines 2.2", success criterion 1.1.1.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> figure = Figure()
+    >>> describe(figure, "A falling line: the loss against the rank.")
+    >>> figure.get_label()
+    'A falling line: the loss against the rank.'
+    """
+    check_kind("figure", figure, Figure)
+    check_kind("description", description, str)
+    if len(description) < 20:
+        raise ValueError(f"description must say what the figure shows, got {description!r}")
+    figure.set_label(" ".join(description.split()))
+
+
+def darken_svg(svg: str) -> str:
+    """Return an SVG for dark grounds: every colour of the palette replaced by its twin.
+
+    Parameters
+    ----------
+    svg : str
+        The source of the SVG for light grounds.
+
+    Returns
+    -------
+    str
+        The source of its twin.
+
+    Raises
+    ------
+    TypeError
+        If `svg` is not a string.
+
+    References
+    ----------
+    W3C, "Web Content Accessibility Guidelines 2.2", success criterion 1.4.11 (contrast).
+
+    Examples
+    --------
+    >>> darken_svg("stroke: #1f6fb4")
+    'stroke: #68b3f2'
+    """
+    check_kind("svg", svg, str)
+    palette = re.compile("|".join(DARK_TWINS), re.IGNORECASE)
+    return palette.sub(lambda match: DARK_TWINS[match[0].lower()], svg)
+
+
+def draw_residual_network(axes: Axes, model: nn.Module, input_shape: Sequence[int]) -> None:
+    """Draw a residual network top-down from its traced graph: one row a block.
+
+    Left the convolutions of the long branch, to their right the shortcut, then the shape that
+    leaves the block and its parameters, batch norm included.
+
+    Parameters
+    ----------
+    axes : Axes
+        Drawn over; its own axes are hidden.
+    model : nn.Module
+        A residual network that ``torch.fx`` can trace.
+    input_shape : sequence of int
+        Shape of one image, for example (3, 224, 224).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, or the model does not accept such images.
+
+    References
+    ----------
+    He, Zhang, Ren, Sun, "Deep residual learning for image recognition", CVPR 2016, figure 3.
+
+    Examples
+    --------
+    >>> from hw2lib.resnet import resnet18
+    >>> axes = Figure().add_subplot()
+    >>> draw_residual_network(axes, resnet18(), (3, 224, 224))
+    >>> [text.get_text() for text in axes.texts][-2:]
+    ['1000', '513,000']
+    """
+    check_kind("axes", axes, Axes)
+    blocks = residual_blocks(model, input_shape)
+    inside = {name for block in blocks for name in (*block.branch, *block.shortcut)}
+    outer = [
+        row for row in parameter_table(model, input_shape).by_layer().rows if row.name not in inside
+    ]
+    stem, head = outer[0], outer[1:]
+    items: list[Row | ResidualBlock] = [stem, *blocks, *head]
+    axes.set(xlim=(0, 10), ylim=(len(items) + 0.55, -1.0))
+    axes.axis("off")
+    for x, title in ((2.6, "layers"), (5.15, "shortcut"), (7.6, "output"), (9.95, "parameters")):
+        align = "right" if title == "parameters" else "center"
+        axes.text(x, -0.75, title, ha=align, color=MUTED, fontsize=9)
+    axes.text(2.6, -0.2, "image " + "×".join(map(str, input_shape)), ha="center", va="center")
+    for row, item in enumerate(items):
+        draw_arrow(axes, row)
+        if isinstance(item, ResidualBlock):
+            draw_block(axes, row + 0.5, item, model)
+        else:
+            draw_box(axes, (0.4, 4.8), row + 0.5, [layer_text(model, item.name)], GREEN)
+        shape = "×".join(map(str, item.output or ()))
+        axes.text(7.6, row + 0.5, shape, ha="center", va="center", fontsize=9)
+        axes.text(9.95, row + 0.5, f"{item.parameters:,}", ha="right", va="center", fontsize=9)
+
+
+def draw_block(axes: Axes, y: float, block: ResidualBlock, model: nn.Module) -> None:
+    """Draw the branch of a block as a row of boxes, and its shortcut beside it."""
+    draw_box(axes, (0.4, 4.8), y, [layer_text(model, name) for name in block.branch], BLUE)
+    top, bottom, right = y - 0.47, y + 0.47, 5.15
+    color = ORANGE if block.shortcut else MUTED
+    axes.plot([2.6, right, right, 2.6], [top, top, bottom, bottom], color=color, lw=1.3, zorder=0)
+    if block.shortcut:
+        (name,) = block.shortcut
+        draw_box(axes, (4.95, 6.35), y, [layer_text(model, name)], ORANGE)
+
+
+def draw_box(
+    axes: Axes, span: tuple[float, float], y: float, texts: Sequence[str], color: str
+) -> None:
+    """Draw boxes side by side over a span, one a text."""
+    width = (span[1] - span[0]) / len(texts)
+    for index, text in enumerate(texts):
+        left = span[0] + index * width + 0.06
+        style = "round,pad=0,rounding_size=0.12"
+        for face, alpha in ((PAPER, 1.0), (color, 0.16)):
+            axes.add_patch(
+                FancyBboxPatch(
+                    (left, y - 0.3), width - 0.12, 0.6, style, fc=face, ec="none", alpha=alpha
+                )
+            )
+        axes.add_patch(
+            FancyBboxPatch((left, y - 0.3), width - 0.12, 0.6, style, fc="none", ec=color, lw=1)
+        )
+        axes.text(left + width / 2 - 0.06, y, text, ha="center", va="center", fontsize=8.5)
+
+
+def draw_arrow(axes: Axes, y: float) -> None:
+    """Draw the way into a row."""
+    axes.plot([2.6, 2.6], [y - 0.03, y + 0.2], color=MUTED, lw=1.3, zorder=0)
+
+
+def layer_text(model: nn.Module, name: str) -> str:
+    """Return a layer in short: kernel, channels, and the stride if it is not 1."""
+    layer = model.get_submodule(name)
+    if isinstance(layer, nn.Linear):
+        return f"average, linear {layer.in_features}→{layer.out_features}"
+    kernel = "×".join(map(str, layer.kernel_size))
+    stride = "" if layer.stride[0] == 1 else f", /{layer.stride[0]}"
+    return f"{kernel}, {layer.out_channels}{stride}"

