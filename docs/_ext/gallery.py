@@ -131,6 +131,7 @@ def link_scripts(
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive and the links."""
+    app.setup_extension("sphinx.ext.autodoc")  # which knows the event
     app.add_directive("gallery-figure", GalleryFigure)
     app.connect("autodoc-process-docstring", link_scripts, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

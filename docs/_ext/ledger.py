@@ -170,8 +170,7 @@ class LedgerDirective(ClaimDirective):
     def target(self, claim: Outcome) -> nodes.target:
         """Return the place to which a claim's badges link."""
         label = f"claim-{claim['id']}"
-        node = nodes.target("", "", ids=[nodes.make_id(label)], names=[label])
-        self.state.document.note_explicit_target(node, node)
+        node = nodes.target("", "", ids=[nodes.make_id(label)])
         domain = self.env.domains.standard_domain
         domain.note_hyperlink_target(label.lower(), self.env.docname, node["ids"][0], claim["id"])
         return node
