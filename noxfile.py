@@ -70,7 +70,9 @@ def bench(session: nox.Session) -> None:
     """Measure speed as ratios, side by side in one run. Arguments go to pytest."""
     install(session, "docs", "tests", "bench")
     fetch_katex(session)
-    session.run("pytest", "tests/benchmarks", "--benchmark-only", "-p", "no:cacheprovider", *session.posargs)
+    session.run(
+        "pytest", "tests/benchmarks", "--benchmark-only", "-p", "no:cacheprovider", *session.posargs
+    )
 
 
 @nox.session

@@ -40,7 +40,7 @@ exclude_patterns = [
 nitpicky = True
 nitpick_ignore_regex = [  # no inventories offline
     ("py:.*", r"(torch|numpy|matplotlib|collections|nn|np|enum)\..*"),
-    ("py:.*", r"(Tensor|Figure|Any|optional|sequence|callable|\d+)"),
+    ("py:.*", r"(.*ShiftableLayer|Tensor|Figure|Any|optional|sequence|callable|\d+)"),
 ]
 numfig = True
 math_number_all = False
@@ -91,7 +91,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = "_static/favicon.svg"
 html_copy_source = False
-html_show_sourcelink = False
+html_domain_indices = False
 html_math_renderer = "katex"
 sitemap_url_scheme = "{link}"
 notfound_urls_prefix = "/"

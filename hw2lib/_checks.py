@@ -53,10 +53,11 @@ def check_integer(name: str, value: Any, low: int, high: int | None = None) -> i
     """Return `value` as an int in [low, high]."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, got {type(value).__name__}: {value!r}")
-    if value < low or (high is not None and value > high):
+    number = int(value)
+    if number < low or (high is not None and number > high):
         expected = f"be at least {low}" if high is None else f"lie in {low}..{high}"
-        raise ValueError(f"{name} must {expected}, got {value}")
-    return int(value)
+        raise ValueError(f"{name} must {expected}, got {number}")
+    return number
 
 
 def check_number(
@@ -88,6 +89,4 @@ def check_image_shape(name: str, value: Any) -> tuple[int, ...]:
         raise TypeError(
             f"{name} must be a shape such as (3, 224, 224), got {type(value).__name__}: {value!r}"
         )
-    return tuple(
-        check_integer(f"{name}[{axis}]", size, 1) for axis, size in enumerate(value)
-    )
+    return tuple(check_integer(f"{name}[{axis}]", size, 1) for axis, size in enumerate(value))

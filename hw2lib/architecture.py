@@ -57,7 +57,8 @@ def batchnorm_destinations(model: nn.Module) -> dict[str, str]:
     -------
     dict
         Name of the batch norm → "relu" (straight into a ReLU), "add" (last of a long branch, then
-        the residual sum), "shortcut" (on a shortcut, then the residual sum), or "other" (several users, say).
+        the residual sum), "shortcut" (on a shortcut, then the residual sum), or "other" (several
+        users, say).
 
     Raises
     ------

@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from hw2lib._checks import as_tensor, check_integer, check_matching, check_same_kind
+from hw2lib._checks import (
+    as_tensor,
+    check_integer,
+    check_kind,
+    check_matching,
+    check_same_kind,
+)
 
 __all__ = [
     "Factors",
@@ -78,9 +84,10 @@ def loss(X: Any, A: Any, B: Any) -> Tensor:
 
 
 def loss_gradient(X: Any, A: Any, B: Any) -> Factors:
-    r"""Return the gradient of :math:`\|X-AB\|_F^2`: :math:`-2RB^\top` and :math:`-2A^\top R`, R = X − AB.
+    r"""Return the gradient of :math:`\|X-AB\|_F^2` with respect to A and to B.
 
-    Serves theorem T2: a point is critical where both vanish.
+    With R = X − AB it is :math:`-2RB^\top` and :math:`-2A^\top R`. Serves theorem T2: a point is
+    critical where both vanish.
 
     Parameters
     ----------
@@ -144,11 +151,16 @@ def loss_hessian(X: Any, A: Any, B: Any) -> Tensor:
     """
     X, A, B = check_factors(X, A, B)
     (m, r), n = A.shape, B.shape[1]
-    jacobian = torch.cat(
-        [torch.kron(eye_like(X, m), B.T.contiguous()), torch.kron(A, eye_like(X, n))], dim=1
+    rows, columns, inner = (torch.eye(size, dtype=X.dtype, device=X.device) for size in (m, n, r))
+    jacobian = torch.cat(  # of the entries (i, l) of AB
+        [
+            torch.einsum("ij,cl->iljc", rows, B).reshape(m * n, m * r),
+            torch.einsum("ic,kl->ilck", A, columns).reshape(m * n, r * n),
+        ],
+        dim=1,
     )
     # entry (i, c) of A meets entry (c, l) of B through -2 R_il
-    curvature = torch.einsum("il,cd->icdl", X - A @ B, eye_like(X, r)).reshape(m * r, r * n)
+    curvature = torch.einsum("il,cd->icdl", X - A @ B, inner).reshape(m * r, r * n)
     hessian = 2 * jacobian.T @ jacobian
     hessian[: m * r, m * r :] -= 2 * curvature
     hessian[m * r :, : m * r] -= 2 * curvature.T
@@ -156,9 +168,10 @@ def loss_hessian(X: Any, A: Any, B: Any) -> Tensor:
 
 
 def low_rank_factors(X: Any, rank: int) -> Factors:
-    r"""Return the balanced minimiser of :math:`\|X-AB\|_F^2`: :math:`U_r\sqrt{\Sigma_r}`, :math:`\sqrt{\Sigma_r}V_r^\top`.
+    r"""Return the balanced minimiser of :math:`\|X-AB\|_F^2`, by the singular value decomposition.
 
-    Balanced means :math:`A^\top A=BB^\top`; among all minimisers these have the least
+    :math:`A=U_r\sqrt{\Sigma_r}` and :math:`B=\sqrt{\Sigma_r}V_r^\top`. Balanced means
+    :math:`A^\top A=BB^\top`; among all minimisers these have the least
     :math:`\|A\|_F^2+\|B\|_F^2`. Serves claims 2b-optimum and 2b-residual.
 
     Parameters
@@ -534,9 +547,10 @@ def alternating_least_squares(
     1.0
     """
     X = as_tensor("X", X, ndim=2)
-    A, B = random_factors(X, check_rank(X, rank), generator)
+    rank, steps = check_rank(X, rank), check_integer("steps", steps, 1)
+    A, B = random_factors(X, rank, generator)
     losses = [loss(X, A, B)]
-    for _ in range(check_integer("steps", steps, 1)):
+    for _ in range(steps):
         B = torch.linalg.lstsq(A, X).solution
         A = torch.linalg.lstsq(B.T, X.T).solution.T
         losses.append(loss(X, A, B))
@@ -585,12 +599,13 @@ def gradient_descent(
     1.0
     """
     X = as_tensor("X", X, ndim=2)
-    A, B = random_factors(X, check_rank(X, rank), generator)
+    rank, steps = check_rank(X, rank), check_integer("steps", steps, 1)
+    A, B = random_factors(X, rank, generator)
     largest = torch.linalg.matrix_norm(X, 2)
     if largest == 0:
         raise ValueError("X must not be zero: the learning rate is 1/(4 times its largest σ)")
     losses = []
-    for _ in range(check_integer("steps", steps, 1)):
+    for _ in range(steps):
         residual = X - A @ B
         losses.append(residual.square().sum())
         A, B = A + residual @ B.T / (2 * largest), B + A.T @ residual / (2 * largest)
@@ -599,17 +614,14 @@ def gradient_descent(
 
 def random_factors(X: Tensor, rank: int, generator: torch.Generator | None) -> Factors:
     """Draw normal factors whose product is small beside X."""
+    if generator is not None:
+        check_kind("generator", generator, torch.Generator)
     scale = 0.1 * (torch.linalg.matrix_norm(X) / sum(X.shape)).sqrt()
     A, B = (
         torch.randn(shape, generator=generator, dtype=X.dtype).to(X.device) * scale
         for shape in ((X.shape[0], rank), (rank, X.shape[1]))
     )
     return Factors(A, B)
-
-
-def eye_like(X: Tensor, size: int) -> Tensor:
-    """Return an identity matrix of X's dtype and device."""
-    return torch.eye(size, dtype=X.dtype, device=X.device)
 
 
 def check_product(A: Any, B: Any) -> Factors:

@@ -143,30 +143,30 @@ def draw_residual_network(axes: Axes, model: nn.Module, input_shape: Sequence[in
     items: list[Row | ResidualBlock] = [stem, *blocks, *head]
     axes.set(xlim=(0, 10), ylim=(len(items) + 0.55, -1.0))
     axes.axis("off")
-    for x, title in ((2.6, "layers"), (5.15, "shortcut"), (7.6, "output"), (9.95, "parameters")):
+    for x, title in ((2.2, "layers"), (5.4, "shortcut"), (7.45, "output"), (9.95, "parameters")):
         align = "right" if title == "parameters" else "center"
         axes.text(x, -0.75, title, ha=align, color=MUTED, fontsize=9)
-    axes.text(2.6, -0.2, "image " + "×".join(map(str, input_shape)), ha="center", va="center")
+    axes.text(2.2, -0.2, "image " + "×".join(map(str, input_shape)), ha="center", va="center")
     for row, item in enumerate(items):
         draw_arrow(axes, row)
         if isinstance(item, ResidualBlock):
             draw_block(axes, row + 0.5, item, model)
         else:
-            draw_box(axes, (0.4, 4.8), row + 0.5, [layer_text(model, item.name)], GREEN)
+            draw_box(axes, (0.1, 4.3), row + 0.5, [layer_text(model, item.name)], GREEN)
         shape = "×".join(map(str, item.output or ()))
-        axes.text(7.6, row + 0.5, shape, ha="center", va="center", fontsize=9)
+        axes.text(7.45, row + 0.5, shape, ha="center", va="center", fontsize=9)
         axes.text(9.95, row + 0.5, f"{item.parameters:,}", ha="right", va="center", fontsize=9)
 
 
 def draw_block(axes: Axes, y: float, block: ResidualBlock, model: nn.Module) -> None:
     """Draw the branch of a block as a row of boxes, and its shortcut beside it."""
-    draw_box(axes, (0.4, 4.8), y, [layer_text(model, name) for name in block.branch], BLUE)
-    top, bottom, right = y - 0.47, y + 0.47, 5.15
+    draw_box(axes, (0.1, 4.3), y, [layer_text(model, name) for name in block.branch], BLUE)
+    top, bottom, right = y - 0.47, y + 0.47, 5.4
     color = ORANGE if block.shortcut else MUTED
-    axes.plot([2.6, right, right, 2.6], [top, top, bottom, bottom], color=color, lw=1.3, zorder=0)
+    axes.plot([2.2, right, right, 2.2], [top, top, bottom, bottom], color=color, lw=1.3, zorder=0)
     if block.shortcut:
         (name,) = block.shortcut
-        draw_box(axes, (4.95, 6.35), y, [layer_text(model, name)], ORANGE)
+        draw_box(axes, (4.5, 6.3), y, [layer_text(model, name)], ORANGE)
 
 
 def draw_box(
@@ -191,7 +191,7 @@ def draw_box(
 
 def draw_arrow(axes: Axes, y: float) -> None:
     """Draw the way into a row."""
-    axes.plot([2.6, 2.6], [y - 0.03, y + 0.2], color=MUTED, lw=1.3, zorder=0)
+    axes.plot([2.2, 2.2], [y - 0.03, y + 0.2], color=MUTED, lw=1.3, zorder=0)
 
 
 def layer_text(model: nn.Module, name: str) -> str:
@@ -199,6 +199,8 @@ def layer_text(model: nn.Module, name: str) -> str:
     layer = model.get_submodule(name)
     if isinstance(layer, nn.Linear):
         return f"average, linear {layer.in_features}→{layer.out_features}"
+    if not isinstance(layer, nn.Conv2d):
+        raise TypeError(f"model must be made of Conv2d and Linear layers, got {name}: {layer}")
     kernel = "×".join(map(str, layer.kernel_size))
     stride = "" if layer.stride[0] == 1 else f", /{layer.stride[0]}"
     return f"{kernel}, {layer.out_channels}{stride}"

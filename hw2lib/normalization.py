@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,9 @@ __all__ = [
     "running_statistics",
     "saturation_probability",
 ]
+
+
+ShiftableLayer = TypeVar("ShiftableLayer", nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class RunningStatistics(NamedTuple):
@@ -102,7 +105,9 @@ def batch_normalize(
     return y
 
 
-def running_statistics(batches: Sequence[Tensor], momentum: float | None = 0.1) -> RunningStatistics:
+def running_statistics(
+    batches: Sequence[Tensor], momentum: float | None = 0.1
+) -> RunningStatistics:
     r"""Return the statistics that batch norm uses in eval mode after these training batches.
 
     With momentum m, after k batches :math:`\sum_i m(1-m)^{k-i}\mu_i` for the mean, and the same
@@ -138,13 +143,11 @@ def running_statistics(batches: Sequence[Tensor], momentum: float | None = 0.1) 
     >>> running_statistics([batch], momentum=0.1)
     RunningStatistics(mean=tensor([0.1000]), variance=tensor([1.1000]))
     """
-    if isinstance(batches, Tensor) or not isinstance(batches, Sequence) or not batches:
-        raise TypeError(f"batches must be a non-empty sequence of tensors, got {batches!r:.80}")
+    inputs = check_batches(batches)
     if momentum is not None:
         momentum = check_number("momentum", momentum, "in [0, 1] or None", lambda m: 0 <= m <= 1)
     means, variances = [], []
-    for index, batch in enumerate(batches):
-        x = as_tensor(f"batches[{index}]", batch)
+    for index, x in enumerate(inputs):
         if x.ndim < 2 or x[:, 0].numel() < 2:
             raise ValueError(
                 f"batches[{index}] must have shape (N, C, …) and two values a channel, "
@@ -161,9 +164,7 @@ def running_statistics(batches: Sequence[Tensor], momentum: float | None = 0.1) 
         powers = torch.arange(count - 1, -1, -1, dtype=means[0].dtype)
         ages = momentum * (1 - momentum) ** powers
         initial = (1 - momentum) ** count
-    return RunningStatistics(
-        ages @ torch.stack(means), ages @ torch.stack(variances) + initial
-    )
+    return RunningStatistics(ages @ torch.stack(means), ages @ torch.stack(variances) + initial)
 
 
 def bias_offset_in_eval(
@@ -261,33 +262,39 @@ def measured_bias_offsets(
     >>> import torch
     >>> from torch import nn
     >>> batches = [torch.randn(8, 3, generator=torch.Generator().manual_seed(0))] * 2
-    >>> offsets = measured_bias_offsets(nn.Linear(3, 1), nn.BatchNorm1d(1, momentum=0.5), [2.0], batches)
+    >>> offsets = measured_bias_offsets(nn.Linear(3, 1), nn.BatchNorm1d(1), [2.0], batches)
     >>> (offsets[0] - 2).abs().item() < 1e-4
     True
     """
     check_kind("layer", layer, nn.Module)
     check_kind("batchnorm", batchnorm, nn.modules.batchnorm._BatchNorm)
-    check_kind("batches", batches, Sequence)
-    if not isinstance(getattr(layer, "bias", None), Tensor):
+    inputs = check_batches(batches)
+    bias = getattr(layer, "bias", None)
+    if not isinstance(bias, Tensor):
         raise TypeError(f"layer must have a bias, got {layer}")
-    added = as_tensor("shift", shift, ndim=1).to(layer.bias)
-    check_matching("shift", added, layer.bias.shape, "the shape of the layer's bias")
+    added = as_tensor("shift", shift, ndim=1).to(bias)
+    check_matching("shift", added, bias.shape, "the shape of the layer's bias")
     plain = copy.deepcopy(nn.Sequential(layer, batchnorm))
     shifted = copy.deepcopy(plain)
-    offsets = []
-    with torch.no_grad():
-        shifted[0].bias += added
-        for batch in (None, *batches):
-            if batch is not None:
-                plain.train()(batch), shifted.train()(batch)
-            gap = shifted.eval()(batches[0]) - plain.eval()(batches[0])
-            offsets.append(gap.transpose(0, 1).flatten(1).mean(1))
+
+    def offset_in_eval() -> Tensor:
+        gap = shifted.eval()(inputs[0]) - plain.eval()(inputs[0])
+        return gap.transpose(0, 1).flatten(1).mean(1)
+
+    try:
+        with torch.no_grad():
+            shifted[0].get_parameter("bias").add_(added)
+            offsets = [offset_in_eval()]
+            for batch in inputs:
+                plain.train()(batch)
+                shifted.train()(batch)
+                offsets.append(offset_in_eval())
+    except RuntimeError as error:
+        raise ValueError(f"batches do not fit the layer: {error}") from error
     return torch.stack(offsets)
 
 
-def layer_inputs(
-    model: nn.Module, images: Tensor, kind: type[nn.Module] = nn.ReLU
-) -> list[Tensor]:
+def layer_inputs(model: nn.Module, images: Tensor, kind: type[nn.Module] = nn.ReLU) -> list[Tensor]:
     """Run the model in training mode and return what enters each layer of a kind, in order.
 
     The model itself is not modified: a copy runs. Serves claims 1a-normalised and 1a-reverse.
@@ -333,14 +340,26 @@ def layer_inputs(
         if isinstance(module, kind):
             module.register_forward_pre_hook(lambda _, args: inputs.append(args[0].detach()))
     with torch.no_grad():
-        model(images)
+        try:
+            model(images)
+        except RuntimeError as error:
+            raise ValueError(
+                f"images of shape {tuple(images.shape)} do not fit the model: {error}"
+            ) from error
     return inputs
 
 
-def relu_off_probability(shift: float, scale: float = 1.0) -> float:
-    r"""Return the share of a normal unit's inputs that ReLU sets to zero: :math:`\Phi(-\beta/\gamma)`.
+def check_batches(batches: Any) -> list[Tensor]:
+    """Return batches as a non-empty list of finite tensors."""
+    if isinstance(batches, str) or not isinstance(batches, Sequence) or not batches:
+        raise TypeError(f"batches must be a non-empty sequence of tensors, got {batches!r:.80}")
+    return [as_tensor(f"batches[{index}]", batch) for index, batch in enumerate(batches)]
 
-    Serves claim 1a-relu-off.
+
+def relu_off_probability(shift: float, scale: float = 1.0) -> float:
+    r"""Return the share of a normal unit's inputs that ReLU sets to zero.
+
+    :math:`\Phi(-\beta/\gamma)`, for batch norm's shift β and scale γ. Serves claim 1a-relu-off.
 
     Parameters
     ----------
@@ -372,7 +391,7 @@ def relu_off_probability(shift: float, scale: float = 1.0) -> float:
 
 
 def saturation_probability(scale: float, shift: float = 0.0, threshold: float = 2.0) -> float:
-    r"""Return the share of a normal unit's inputs beyond ±threshold, where tanh and sigmoid are flat.
+    r"""Return the share of a normal unit's inputs beyond ±threshold, where tanh is flat.
 
     :math:`P(|\gamma z+\beta|>c)` for a standard normal z. Serves claim 1a-saturation.
 
@@ -414,10 +433,11 @@ def normal_cdf(z: float) -> float:
     return 0.5 * math.erfc(-z / math.sqrt(2))
 
 
-def absorb_shift(layer: nn.Module, shift: Any) -> nn.Module:
-    r"""Return a copy of the layer whose bias absorbs a shift of the input: layer′(x − b) = layer(x).
+def absorb_shift(layer: ShiftableLayer, shift: Any) -> ShiftableLayer:
+    r"""Return a copy of the layer whose bias absorbs a shift of the input.
 
-    The bias grows by W b: for a linear layer :math:`c' = c + Wb`, for a convolution
+    It satisfies layer′(x − b) = layer(x). The bias grows by W b: for a linear layer
+    :math:`c' = c + Wb`, for a convolution
     :math:`c'_k = c_k + \sum_c b_c \sum_{uv} w_{kcuv}`. With zero padding the convolution agrees
     only where no window touches the padding (see :func:`padding_mask`); padding the shifted input
     with −b instead (:func:`pad_channels`) makes it agree everywhere. Serves claim 1d-shift.
@@ -470,7 +490,7 @@ def absorb_shift(layer: nn.Module, shift: Any) -> nn.Module:
     return absorbed
 
 
-def padding_mask(layer: nn.Module, size: Sequence[int]) -> Tensor:
+def padding_mask(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, size: Sequence[int]) -> Tensor:
     """Say which output positions of a convolution see its padding.
 
     Serves claim 1d-shift.
@@ -557,6 +577,7 @@ def pad_channels(x: Tensor, padding: Sequence[int], values: Any) -> Tensor:
     x = as_tensor("x", x)
     constants = as_tensor("values", values, ndim=1).to(x)
     check_matching("values", constants, x.shape[1:2], "one value a channel of x")
+    check_kind("padding", padding, Sequence)
     if len(padding) != x.ndim - 2:
         raise ValueError(
             f"padding must have {x.ndim - 2} entries for x of shape {tuple(x.shape)}, "

@@ -185,9 +185,7 @@ def merge(name: str, rows: Sequence[Row]) -> Row:
     return Row(name, kinds, sum(row.parameters for row in rows), rows[-1].output, macs)
 
 
-def parameter_table(
-    model: nn.Module, input_shape: Sequence[int] | None = None
-) -> ParameterTable:
+def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) -> ParameterTable:
     """Count the parameters of every module that owns some, and its multiply–accumulates.
 
     One multiply–accumulate (MAC) is one product added to a sum. Counted are convolutions and
@@ -270,11 +268,11 @@ def output_shapes(model: nn.Module, input_shape: Sequence[int]) -> dict[str, tup
         name: torch.empty_like(tensor, device="meta")
         for name, tensor in itertools.chain(model.named_parameters(), model.named_buffers())
     }
-    handles = [
-        module.register_forward_hook(record(name)) for name, module in model.named_modules()
-    ]
+    handles = [module.register_forward_hook(record(name)) for name, module in model.named_modules()]
     try:
-        with torch.no_grad():  # two inputs, since batch norm in training mode refuses a single value
+        with (
+            torch.no_grad()
+        ):  # two inputs, since batch norm in training mode refuses a single value
             functional_call(model, state, (torch.empty(2, *shape, device="meta"),))
     except RuntimeError as error:
         raise ValueError(f"input_shape {shape} does not fit the model: {error}") from error
@@ -462,11 +460,12 @@ def name_rule_examples() -> dict[str, nn.Module]:
 
 
 def with_average_shortcuts(model: ResNet) -> ResNet:
-    """Return the network with ResNet-D's shortcuts: average pooling, 1×1 convolution, batch norm."""
+    """Return the network with ResNet-D's shortcuts: average, convolve 1×1, normalise."""
     for stage in (model.layer2, model.layer3, model.layer4):
-        block = stage[0]
-        channels, in_channels = block.downsample[0].weight.shape[:2]
-        block.downsample = nn.Sequential(
-            nn.AvgPool2d(2), nn.Conv2d(in_channels, channels, 1, bias=False), nn.BatchNorm2d(channels)
+        channels, in_channels = stage.get_parameter("0.downsample.0.weight").shape[:2]
+        stage[0].downsample = nn.Sequential(
+            nn.AvgPool2d(2),
+            nn.Conv2d(in_channels, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
         )
     return model

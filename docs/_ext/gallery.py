@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -33,9 +33,7 @@ def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any])
     from hw2lib.figures import darken_svg
 
     markup = []
-    for number, template in zip(
-        plt.get_fignums(), block_vars["image_path_iterator"], strict=False
-    ):
+    for number, template in zip(plt.get_fignums(), block_vars["image_path_iterator"], strict=False):
         figure, light = plt.figure(number), Path(template).with_suffix(".svg")
         alt = figure.get_label()
         if not alt:
@@ -92,7 +90,7 @@ class GalleryFigure(SphinxDirective):
 
     required_arguments = 1
     has_content = True
-    option_spec = {"number": directives.positive_int, "name": directives.unchanged}
+    option_spec: ClassVar = {"number": directives.positive_int, "name": directives.unchanged}
 
     def run(self) -> Sequence[nodes.Node]:
         """Return a figure node with both images, the caption and the link."""
@@ -129,9 +127,18 @@ def link_scripts(
         lines += ["", ".. rubric:: Used in", "", f".. minigallery:: {name}", ""]
 
 
+def describe_thumbnails(app: Sphinx, doctree: nodes.document) -> None:
+    """Give every thumbnail the description of its figure as alt text."""
+    for image in doctree.findall(nodes.image):
+        if not image.get("alt"):
+            path = Path(app.srcdir) / image["uri"].lstrip("/")
+            image["alt"] = alt_text(path.read_text("utf-8")) if path.suffix == ".svg" else ""
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive and the links."""
     app.setup_extension("sphinx.ext.autodoc")  # which knows the event
     app.add_directive("gallery-figure", GalleryFigure)
+    app.connect("doctree-read", describe_thumbnails)
     app.connect("autodoc-process-docstring", link_scripts, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -41,7 +41,9 @@ def renderer() -> Callable[[str, bool], str]:
     context.eval(script.read_text(encoding="utf-8"))
     context.eval(
         "function render(source, settings) {"
-        "  try { return JSON.stringify({html: katex.renderToString(source, JSON.parse(settings))}) }"
+        "  try {"
+        "    return JSON.stringify({html: katex.renderToString(source, JSON.parse(settings))})"
+        "  }"
         "  catch (error) { return JSON.stringify({error: String(error)}) }"
         "}"
     )
@@ -59,13 +61,13 @@ def renderer() -> Callable[[str, bool], str]:
 
 @cache
 def render(source: str, display: bool = False) -> str:
-    """Return the HTML of a formula.
+    r"""Return the HTML of a formula.
 
     Examples
     --------
     >>> render("a^2").startswith('<span class="katex">')
     True
-    >>> render(r"\\frac{a}")  # doctest: +IGNORE_EXCEPTION_DETAIL
+    >>> render(r"\frac{a}")  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
     FormulaError: ...
     """

@@ -34,7 +34,11 @@ MEANING = {
     "outside": "cannot be checked",
     "theorem": "ours, not in the print",
 }
-SEVERITY = {3: "A reader who trusts it goes wrong", 2: "Wrong or unproved as printed", 1: "Vague"}
+SEVERITY = {
+    3: "A reader who trusts it goes wrong",
+    2: "Wrong or unproved as printed",
+    1: "Vague, or wrong by a detail",
+}
 
 
 def outcomes(cache: Path) -> list[Outcome]:
@@ -56,12 +60,16 @@ def outcome(claim: Any) -> Outcome:
     """Return a claim and its evidence as plain data."""
     evidence = claim.evidence
     names = ("id", "part", "statement", "printed", "verdict", "corrected", "severity", "accepted")
-    checked = None if evidence is None else {
-        "error": evidence.error,
-        "tolerance": evidence.tolerance,
-        "mutants": dict(evidence.mutants),
-        "computed": evidence.computed,
-    }
+    checked = (
+        None
+        if evidence is None
+        else {
+            "error": evidence.error,
+            "tolerance": evidence.tolerance,
+            "mutants": dict(evidence.mutants),
+            "computed": evidence.computed,
+        }
+    )
     return {name: getattr(claim, name) for name in names} | {"evidence": checked}
 
 
@@ -108,10 +116,11 @@ def check_line(claim: Outcome) -> str:
     )
 
 
-def card(claim: Outcome, where: str | None = None) -> str:
+def card(claim: Outcome, link: bool = True) -> str:
     """Return Markdown for one claim: badge, statement, print, correction and check."""
-    parts = [f"{{claim}}`{claim['id']}`" + (f" {where}" if where else ""), claim["statement"]]
-    if claim["printed"] and claim["verdict"] != "holds":
+    derivation = f" {{ref}}`derivation <derivation-{claim['id']}>`" if link else ""
+    parts = [f"{{claim}}`{claim['id']}`{derivation}", claim["statement"]]
+    if claim["printed"]:
         parts.append(f"*In print:* {claim['printed']}")
     if claim["corrected"]:
         parts.append(f"*Instead:* {claim['corrected']}")
@@ -128,6 +137,14 @@ class ClaimDirective(SphinxDirective):
         """All claims with their outcomes, in order."""
         return list(self.env.hw2lib_claims.values())
 
+    def target(self, kind: str, claim: Outcome) -> nodes.target:
+        """Return a place to which pages can link: the "claim" itself or its "derivation"."""
+        label = f"{kind}-{claim['id']}"
+        node = nodes.target("", "", ids=[nodes.make_id(label)])
+        domain = self.env.domains.standard_domain
+        domain.note_hyperlink_target(label.lower(), self.env.docname, node["ids"][0], claim["id"])
+        return node
+
     def parse(self, markdown: str) -> list[nodes.Node]:
         """Parse Markdown in place."""
         holder = nodes.Element()
@@ -137,7 +154,10 @@ class ClaimDirective(SphinxDirective):
 
 
 class PartDirective(ClaimDirective):
-    """Show the claims whose ids begin with one of the arguments: ``{claims} 1a``."""
+    """Show the claims whose ids begin with one of the arguments: ``{claims} 1a``.
+
+    Every claim must stand on one page this way: the ledger links there.
+    """
 
     required_arguments = 1
     final_argument_whitespace = True
@@ -148,7 +168,10 @@ class PartDirective(ClaimDirective):
         found = [claim for claim in self.claims if claim["id"].startswith(wanted)]
         if not found:
             raise self.error(f"no claim's id begins with {self.arguments[0]!r}")
-        return self.parse("\n".join(map(card, found)))
+        result: list[nodes.Node] = []
+        for claim in found:
+            result += [self.target("derivation", claim), *self.parse(card(claim, link=False))]
+        return result
 
 
 class LedgerDirective(ClaimDirective):
@@ -162,18 +185,10 @@ class LedgerDirective(ClaimDirective):
             section += nodes.title("", f"Part {part[0]}({part[1:]})" if part[1:] else part)
             for claim in self.claims:
                 if claim["part"] == part:
-                    section += self.target(claim)
+                    section += self.target("claim", claim)
                     section += self.parse(card(claim))
             result.append(section)
         return result
-
-    def target(self, claim: Outcome) -> nodes.target:
-        """Return the place to which a claim's badges link."""
-        label = f"claim-{claim['id']}"
-        node = nodes.target("", "", ids=[nodes.make_id(label)])
-        domain = self.env.domains.standard_domain
-        domain.note_hyperlink_target(label.lower(), self.env.docname, node["ids"][0], claim["id"])
-        return node
 
 
 class ErrataDirective(ClaimDirective):
@@ -214,9 +229,9 @@ class ClaimRole(SphinxRole):
         if claim is None:
             return [], [self.inliner.reporter.error(f"no claim has the id {self.text!r}")]
         verdict = claim["verdict"]
-        badge = addnodes.pending_xref(
+        link = addnodes.pending_xref(
             "",
-            nodes.inline("", f"{self.text} · {verdict}", classes=["claim-badge", f"is-{verdict}"]),
+            nodes.inline("", f"{self.text} · {verdict}"),
             refdomain="std",
             reftype="ref",
             reftarget=f"claim-{self.text}".lower(),
@@ -224,7 +239,7 @@ class ClaimRole(SphinxRole):
             refexplicit=True,
             refwarn=True,
         )
-        return [badge], []
+        return [nodes.inline("", "", link, classes=["claim-badge", f"is-{verdict}"])], []
 
 
 class ComputedRole(SphinxRole):
@@ -244,7 +259,7 @@ class CountRole(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Return the count as text."""
         claims = list(self.env.hw2lib_claims.values())
-        counts = {verdict: 0 for verdict in MEANING}
+        counts = dict.fromkeys(MEANING, 0)
         counts |= {
             "all": len(claims),
             "mutants": sum(len(c["evidence"]["mutants"]) for c in claims if c["evidence"]),

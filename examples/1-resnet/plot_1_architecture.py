@@ -27,7 +27,9 @@ image = (3, 224, 224)
 model = resnet18()
 blocks = residual_blocks(model, image)
 for block in blocks:
-    print(f"{block.name}  {len(block.branch)} convolutions  shortcut: {block.shortcut or 'identity'}")
+    print(
+        f"{block.name}  {len(block.branch)} convolutions  shortcut: {block.shortcut or 'identity'}"
+    )
 
 # %%
 # Verify
@@ -45,7 +47,7 @@ assert sum(bool(block.shortcut) for block in blocks) == 3
 # The figure
 # ----------
 
-figure, axes = plt.subplots(figsize=(5.0, 6.4))
+figure, axes = plt.subplots(figsize=(5.4, 6.2))
 draw_residual_network(axes, model, image)
 axes.set_title("Three of the eight shortcuts need a convolution")
 describe(

@@ -76,7 +76,7 @@ axes.set_yticks(y, [row.name.replace(".0.downsample.0", " shortcut") for row in 
 axes.invert_yaxis()
 axes.grid(axis="y", visible=False)
 axes.set_xlabel("share of the network, %")
-axes.set_title("Parameters sit at the end, work is spread evenly")
+axes.set_title("Parameters pile up late, work is even")
 axes.legend(loc="upper right")
 figures.describe(
     figure,

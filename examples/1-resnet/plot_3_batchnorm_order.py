@@ -56,7 +56,7 @@ assert (before[:, 1, direct].mean() - relu_off_probability(0.0)).abs() < 0.02
 # ----------
 
 relus = torch.arange(1, 18)
-figure, (top, bottom) = plt.subplots(2, 1, figsize=(6.0, 5.4), sharex=True)
+figure, (top, bottom) = plt.subplots(2, 1, figsize=(6.0, 5.8), sharex=True)
 for data, color, marker, label in (
     (before, figures.BLUE, "o", "batch norm, then ReLU (reference)"),
     (after, figures.ORANGE, "s", "ReLU, then batch norm"),
@@ -70,12 +70,13 @@ for number in summed:
 top.set_title("Variance 1 directly after a batch norm, more after a sum")
 top.set_ylabel("variance of the input")
 top.set_yscale("log")
-top.set_yticks([0.5, 1, 2, 4], ["0.5", "1", "2", "4"])
+top.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
+top.set_ylim(0.03, 40)
 top.minorticks_off()
 bottom.set_ylabel("units off, %")
 bottom.set_xlabel("ReLU, in order of execution (shaded: after a residual sum)")
 bottom.set_xticks(range(1, 18, 2))
-top.legend(loc="upper left")
+top.legend(loc="upper right", ncols=1)
 figures.describe(
     figure,
     "Variance of the input and share of units off at the 17 ReLUs, for batch norm before and after the "

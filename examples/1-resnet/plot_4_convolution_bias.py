@@ -82,7 +82,9 @@ for momentum, color in zip(momenta, (figures.BLUE, figures.ORANGE, figures.GREEN
         color=color,
     )
 axes.axhline(5e-5, color=figures.RED, lw=1.4, ls="--")
-axes.annotate("training mode: 0", (1, 5e-5), xytext=(0, 5), textcoords="offset points", color=figures.RED)
+axes.annotate(
+    "training mode: 0", (1, 5e-5), xytext=(0, 5), textcoords="offset points", color=figures.RED
+)
 axes.set_yscale("log")
 axes.set_ylim(4e-5, 4)
 axes.set_xlim(0, 46)

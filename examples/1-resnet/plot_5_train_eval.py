@@ -97,7 +97,7 @@ figures.describe(
     figure,
     "Top: over 60 batches of four numbers the running variance settles at 1 while the batches' own biased "
     "variance scatters around 0.75. Bottom: the training mean minus the eval output of a linear unit after "
-    "dropout is zero for every p; with a ReLU it grows with p under both conventions.",
+    "dropout is zero for every p; with a ReLU it is positive under both conventions.",
 )
 plt.show()
 

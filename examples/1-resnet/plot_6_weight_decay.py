@@ -63,19 +63,20 @@ assert penalised.max() > 1.05 * penalised[0]
 # The figure
 # ----------
 
-figure, (left, right) = plt.subplots(2, 1, figsize=(5.6, 6.6), height_ratios=[1, 1])
+figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.2, 6.6))
 corner = 12
 shown = (difference[:corner, :corner] + 1e-17).log10().clamp(min=-16)
-picture = left.imshow(shown, cmap="magma", vmin=-16, vmax=0)
-figure.colorbar(picture, ax=left, label="log₁₀ of the difference", ticks=[-15, -10, -5, 0])
-left.grid(False)
-left.set_xlabel("position (top left corner of 112×112)")
-left.set_title("The bias Wb is exact, except at the zero-padded border")
-right.plot(shifts, penalised, color=figures.ORANGE, label="penalty on weights and bias")
-right.plot(shifts, free, color=figures.BLUE, label="penalty on weights only")
-right.set(xlabel="shift of every input", ylabel="mean squared error of the fit")
-right.set_title("With a penalised bias the fit depends on the origin")
-right.legend()
+picture = top.imshow(shown.numpy(), cmap="magma", vmin=-16, vmax=0)
+figure.colorbar(picture, ax=top, label="log₁₀ of the difference", ticks=[-15, -10, -5, 0])
+top.grid(False)
+top.set_anchor("W")
+top.set_xlabel("position (top left corner of 112×112)")
+top.set_title("Wb is exact, except at the border")
+bottom.plot(shifts, penalised, color=figures.ORANGE, label="penalty on weights and bias")
+bottom.plot(shifts, free, color=figures.BLUE, label="penalty on weights only")
+bottom.set(xlabel="shift of every input", ylabel="mean squared error of the fit")
+bottom.set_title("A penalised bias makes the fit depend on the origin")
+bottom.legend()
 figures.describe(
     figure,
     "Top: the stem's output on a shifted image with the bias Wb differs from the original by rounding inside "

@@ -26,7 +26,9 @@ model = resnet18(num_classes=10)
 optimizer = torch.optim.SGD(parameter_groups(model, weight_decay=5e-4), lr=0.1, momentum=0.9)
 for group in optimizer.param_groups:
     size = sum(p.numel() for p in group["params"])
-    print(f"{group['name']:10} {len(group['params']):3} tensors {size:12,}  decay {group['weight_decay']}")
+    print(
+        f"{group['name']:10} {len(group['params']):3} tensors {size:12,}  decay {group['weight_decay']}"
+    )
 
 # %%
 # One step on a loss that is constant: only weight decay acts, and only on the weights.

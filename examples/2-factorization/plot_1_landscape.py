@@ -53,8 +53,9 @@ for sign in (1, -1):
 top.plot([-a, a], [-b, b], color=figures.ORANGE, lw=1.8)
 top.plot([-a, a], [-b, b], "o", color=figures.BLUE, ms=7)
 top.plot(0, 0, "X", color=figures.RED, ms=9)
-top.annotate("saddle", (0, 0), xytext=(10, -14), textcoords="offset points", color=figures.RED)
-top.annotate("minimisers: ab = 1", (0.62, 1.62), xytext=(4, 8), textcoords="offset points", color=figures.BLUE)
+label = {"fc": figures.PAPER, "ec": "none", "pad": 2}
+top.text(0.12, -0.34, "saddle", color=figures.RED, bbox=label)
+top.text(-1.9, 1.05, "minimisers:\nab = 1", color=figures.BLUE, bbox=label)
 top.set(xlabel="a", ylabel="b", aspect="equal", xlim=(-2, 2), ylim=(-2, 2))
 top.grid(False)
 top.set_title("Two valleys; the segment crosses a saddle")

@@ -78,7 +78,10 @@ for (_, r), losses in found.items():
 figure, axes = plt.subplots(figsize=(6.0, 3.9))
 axes.plot(ranks, 100 * theory, color=figures.BLUE, label="sum of the other squared singular values")
 axes.plot(ranks, 100 * attained, ".", color=figures.BLUE, ms=4, label="truncated SVD")
-markers = {"alternating_least_squares": ("s", figures.ORANGE), "gradient_descent": ("D", figures.GREEN)}
+markers = {
+    "alternating_least_squares": ("s", figures.ORANGE),
+    "gradient_descent": ("D", figures.GREEN),
+}
 for (method, r), losses in found.items():
     marker, color = markers[method]
     axes.plot(
@@ -111,7 +114,7 @@ for row, axis_row in enumerate(axes):
     original = images[row + 10]
     pictures = [mean + (A @ B)[row + 10] for A, B in (low_rank_factors(X, r) for r in shown)]
     for axis, picture in zip(axis_row, [*pictures, original], strict=True):
-        axis.imshow(picture.reshape(8, 8), cmap="gray_r", vmin=0, vmax=16)
+        axis.imshow(picture.reshape(8, 8).numpy(), cmap="gray_r", vmin=0, vmax=16)
         axis.set_axis_off()
 for axis, title in zip(axes[0], [*(f"rank {r}" for r in shown), "original"], strict=True):
     axis.set_title(title, loc="center", fontsize=10)

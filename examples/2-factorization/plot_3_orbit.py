@@ -41,7 +41,9 @@ for _ in range(300):
     condition.append(torch.linalg.cond(G).item())
     sizes.append(size(A, B))
     losses.append(loss(X, A, B).item())
-rotations = [size(*change_basis(*best, torch.linalg.qr(torch.randn(rank, rank)).Q)) for _ in range(20)]
+rotations = [
+    size(*change_basis(*best, torch.linalg.qr(torch.randn(rank, rank)).Q)) for _ in range(20)
+]
 scales = torch.logspace(-0.7, 0.7, 41)
 scaled = [size(e * best.A, best.B / e) for e in scales]
 
@@ -63,7 +65,9 @@ def product(angle):
 
 
 tied_losses = torch.stack([(tied - product(angle)).square().sum() for angle in angles])
-distances = torch.stack([torch.linalg.matrix_norm(product(angle) - product(angles[0])) for angle in angles])
+distances = torch.stack(
+    [torch.linalg.matrix_norm(product(angle) - product(angles[0])) for angle in angles]
+)
 
 # %%
 # Verify
@@ -82,14 +86,20 @@ assert abs(distances[-1].item() - 2 * 2**0.5) < 1e-12
 
 figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.8, 6.6))
 top.plot(condition, sizes, ".", color=figures.BLUE, ms=4, alpha=0.7, label="random invertible G")
-top.plot([1] * len(rotations), rotations, "o", color=figures.ORANGE, ms=8, label="rotations (balanced)")
+top.plot(
+    [1] * len(rotations), rotations, "o", color=figures.ORANGE, ms=8, label="rotations (balanced)"
+)
 top.plot([1] * len(scaled), scaled, "-", color=figures.GREEN, lw=2.2, label="the print's (eA, B/e)")
 top.set(xscale="log", yscale="log", xlabel="condition number of G", ylabel="(‖A‖² + ‖B‖²) / least")
 top.set_title("Same loss everywhere; the size is least at rotations")
 top.legend(loc="upper left")
-bottom.plot(torch.rad2deg(angles), distances, color=figures.PURPLE, label="distance of the products AB")
+bottom.plot(
+    torch.rad2deg(angles), distances, color=figures.PURPLE, label="distance of the products AB"
+)
 bottom.plot(torch.rad2deg(angles), tied_losses, color=figures.BLUE, ls="--", label="loss")
-bottom.set(xlabel="direction chosen in the tied plane, degrees", ylabel="distance, loss", ylim=(0, 6.8))
+bottom.set(
+    xlabel="direction chosen in the tied plane, degrees", ylabel="distance, loss", ylim=(0, 6.8)
+)
 bottom.set_title("With a tie σ₂ = σ₃ even the product changes")
 bottom.legend(loc="upper left")
 figures.describe(

@@ -66,7 +66,10 @@ labels = ["{" + ", ".join(f"σ{j + 1}" for j in J) + "}" if J else "none" for J 
 axes.set_yticks(range(len(choices)), labels)
 axes.invert_yaxis()
 axes.grid(axis="y", visible=False)
-axes.set(xlabel="eigenvalues of the Hessian (ticks: formula, dots: computed)", ylabel="singular values kept")
+axes.set(
+    xlabel="eigenvalues of the Hessian (ticks: formula, dots: computed)",
+    ylabel="singular values kept",
+)
 axes.set_title("Only {σ1, σ2} has no negative eigenvalue (red)")
 figures.describe(
     figure,

@@ -25,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             known = ", ".join(dict.fromkeys(claim.part for claim in ledger()))
             parser.error(f"no claim's id begins with {part!r}; the parts are {known}")
     chosen = [claim for claim in ledger() if not wanted or claim.id.startswith(tuple(wanted))]
-    print(LINE.format("claim", "verdict", "error", "tolerance", "mutants (least error)", "").rstrip())
+    print(
+        LINE.format("claim", "verdict", "error", "tolerance", "mutants (least error)", "").rstrip()
+    )
     for claim in chosen:
         print(line(claim), flush=True)
     failed = [claim.id for claim in chosen if not claim.accepted]

@@ -84,8 +84,8 @@ class Claim:
     corrected : str
         The right value or form in short; empty where the printed one stands.
     severity : int
-        How far a reader who trusts the print goes wrong: 3 a wrong result or method, 2 a wrong
-        number or symbol, 1 a vague or weaker form; 0 where the print stands.
+        How far a reader who trusts the print goes wrong: 3 a wrong headline or method, 2 a wrong
+        number or a missing proof, 1 a vague form or a detail; 0 where the print stands.
     check : callable or None
         Returns the evidence; None only for statements that are outside.
     """
@@ -127,7 +127,9 @@ def claim(
     """Register the decorated check as the evidence of a claim; the part is the id's beginning."""
 
     def register(check: Callable[[], Evidence]) -> Callable[[], Evidence]:
-        add(Claim(id, part_of(id), statement, printed, Verdict(verdict), corrected, severity, check))
+        add(
+            Claim(id, part_of(id), statement, printed, Verdict(verdict), corrected, severity, check)
+        )
         return check
 
     return register

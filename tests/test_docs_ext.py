@@ -1,0 +1,184 @@
+"""The site's own extensions: each failure they promise really fails a build."""
+
+from pathlib import Path
+
+import freshness
+import gallery
+import katex
+import ledger
+import pytest
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from sphinx.util.docutils import docutils_namespace
+
+ROOT = Path(__file__).resolve().parents[1]
+
+CLAIM = {
+    "id": "1x-one",
+    "part": "1x",
+    "statement": "One is $1$.",
+    "printed": "One is 2.",
+    "verdict": "corrected",
+    "corrected": "1",
+    "severity": 2,
+    "accepted": True,
+    "evidence": {"error": 0.0, "tolerance": 0.0, "mutants": {"two": 1.0}, "computed": "1"},
+}
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    """Return a function that builds a site of one page and returns its HTML and its warnings."""
+    monkeypatch.setattr(ledger, "outcomes", lambda cache: [CLAIM])
+
+    def run(text):
+        source, output, warnings = tmp_path / "source", tmp_path / "output", tmp_path / "warnings"
+        source.mkdir()
+        (source / "index.md").write_text("# Page\n\n" + text)
+        settings = {
+            "extensions": ["freshness", "katex", "ledger", "myst_parser", "sphinx_design"],
+            "html_math_renderer": "katex",
+            "myst_enable_extensions": ["dollarmath"],
+        }
+        with warnings.open("w+") as stream, docutils_namespace():
+            app = Sphinx(
+                source,
+                None,
+                output,
+                tmp_path / "doctrees",
+                "html",
+                settings,
+                status=None,
+                warning=stream,
+            )
+            app.build()
+            stream.seek(0)
+            return (output / "index.html").read_text(), stream.read()
+
+    return run
+
+
+def test_formula_is_set_without_script(build):
+    html, warnings = build("Inline $a^2$ and\n\n$$\nE=mc^2\n$$ (eq-energy)\n\nin {eq}`eq-energy`.")
+    assert not warnings
+    assert html.count('class="katex"') == 2
+    assert '<span class="eqno">(1)' in html
+    assert "katex.min.js" not in html
+
+
+@pytest.mark.parametrize("formula", [r"\frac{a}", r"\unknown", r"x_", r"\begin{aligned} a"])
+def test_formula_that_does_not_render_is_a_warning(build, formula):
+    _, warnings = build(f"A formula ${formula}$.")
+    assert "WARNING: formula" in warnings
+
+
+def test_claim_is_shown_with_its_value(build):
+    html, warnings = build(
+        "```{claims} 1x\n```\n\n{computed}`1x-one` {claim-count}`corrected`\n\n```{ledger}\n```"
+    )
+    assert not warnings
+    assert "1x-one · corrected" in html
+    assert "Refused: two (error 1)" in html
+
+
+@pytest.mark.parametrize(
+    "text", ["{claim}`1x-two`", "{computed}`1x-two`", "{claim-count}`wrong`", "```{claims} 9\n```"]
+)
+def test_unknown_claim_is_an_error(build, text):
+    _, warnings = build(text)
+    assert "ERROR" in warnings
+
+
+def test_failing_claim_stops_the_build(tmp_path, monkeypatch):
+    from hw2lib.claims import Claim, Evidence, Verdict
+
+    failing = Claim(
+        "1z-x", "1z", "s", "p", Verdict.HOLDS, check=lambda: Evidence(1.0, 0.0, {"m": 2.0})
+    )
+    monkeypatch.setattr("hw2lib.claims.ledger", lambda: (failing,))
+    with pytest.raises(ExtensionError, match="claims fail: 1z-x"):
+        ledger.outcomes(tmp_path / "claims.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_errata_are_ordered_by_severity_then_verdict():
+    def entry(name, verdict, severity):
+        return CLAIM | {"id": name, "verdict": verdict, "severity": severity}
+
+    entries = [
+        entry("vague", "sharpened", 1),
+        entry("too-small", "sharpened", 3),
+        entry("fine", "holds", 0),
+        entry("number", "corrected", 2),
+        entry("headline", "corrected", 3),
+    ]
+    assert [e["id"] for e in ledger.errata(entries)] == ["headline", "too-small", "number", "vague"]
+
+
+def test_digest_changes_with_library_lock_and_scraper(tmp_path):
+    for name in ("hw2lib/a.py", "hw2lib/b.mplstyle", "requirements.lock", "docs/_ext/gallery.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("one")
+    seen = {freshness.digest(freshness.sources(tmp_path), tmp_path)}
+    for path in freshness.sources(tmp_path):
+        path.write_text("two")
+        seen.add(freshness.digest(freshness.sources(tmp_path), tmp_path))
+    (tmp_path / "README.md").write_text("not a source")
+    seen.add(freshness.digest(freshness.sources(tmp_path), tmp_path))
+    assert len(seen) == 5
+
+
+def test_stale_gallery_is_dropped_once(tmp_path):
+    checksum = tmp_path / "1-topic" / "plot_x.py.md5"
+    checksum.parent.mkdir()
+    checksum.write_text("old")
+    assert freshness.drop_stale_gallery(tmp_path, "new")
+    assert not checksum.exists()
+    checksum.write_text("rebuilt before an interruption")
+    assert not freshness.drop_stale_gallery(tmp_path, "new")
+    assert checksum.exists()
+
+
+def test_figure_without_alt_text_is_refused(tmp_path):
+    import matplotlib.pyplot as plt
+
+    plt.figure()
+    block = {"image_path_iterator": iter([str(tmp_path / "x.png")]), "src_file": "plot_x.py"}
+    with pytest.raises(ExtensionError, match=r"plot_x\.py: a figure without alt text"):
+        gallery.scrape(None, block, {"src_dir": str(tmp_path)})
+    plt.close("all")
+
+
+def test_scraped_figure_is_reproducible_and_has_a_dark_twin(tmp_path):
+    import matplotlib.pyplot as plt
+
+    from hw2lib.figures import BLUE, DARK_TWINS, describe
+
+    texts = []
+    for name in ("one", "two"):
+        with plt.style.context("hw2lib.figures"):
+            figure, axes = plt.subplots()
+            axes.plot([0, 1], color=BLUE)
+            describe(figure, "A line & nothing else, rising.")
+            block = {"image_path_iterator": iter([str(tmp_path / f"{name}.png")]), "src_file": "x"}
+            markup = gallery.scrape(None, block, {"src_dir": str(tmp_path)})
+        assert ":alt: A line & nothing else, rising." in markup
+        texts.append((tmp_path / f"{name}.svg").read_text())
+        dark = (tmp_path / f"{name}_dark.svg").read_text()
+        assert BLUE in texts[-1]
+        assert BLUE not in dark
+        assert DARK_TWINS[BLUE] in dark
+        assert gallery.alt_text(dark) == "A line & nothing else, rising."
+    assert texts[0] == texts[1]
+
+
+def test_missing_katex_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(katex, "DIST", tmp_path)
+    katex.renderer.cache_clear()
+    with pytest.raises(ExtensionError, match="python -m nox -s docs"):
+        katex.renderer()
+    katex.renderer.cache_clear()
+
+
+def test_configuration_stays_short():
+    assert len((ROOT / "docs" / "conf.py").read_text().splitlines()) <= 100

@@ -1,0 +1,37 @@
+"""Dropout's two conventions."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from hw2lib.dropout import dropout_outputs
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    p=st.floats(0, 0.95),
+    convention=st.sampled_from(["original", "inverted"]),
+)
+def test_affine_layers_agree_in_expectation_and_convex_ones_exceed(seed, p, convention):
+    generator = torch.Generator().manual_seed(seed)
+    x, w = (torch.randn(6, generator=generator, dtype=torch.float64) for _ in range(2))
+    mean, evaluation = dropout_outputs(lambda z: z @ w + 3, x, p, convention)
+    torch.testing.assert_close(mean, evaluation)
+    mean, evaluation = dropout_outputs(lambda z: (z @ w).square(), x, p, convention)
+    assert mean >= evaluation - 1e-12
+
+
+def test_inverted_convention_is_torchs():
+    torch.manual_seed(0)
+    x = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)
+    draws = functional.dropout(x.expand(200_000, 3), 0.3)
+    sampled = torch.relu(draws.sum(1)).mean()
+    exact = dropout_outputs(lambda z: torch.relu(z.sum(1)), x, 0.3, "inverted").training_mean
+    assert sampled == pytest.approx(exact.item(), rel=0.01)
+
+
+def test_too_many_masks_are_refused():
+    with pytest.raises(ValueError, match=r"x must have at most 16 entries.*got 17"):
+        dropout_outputs(torch.relu, torch.ones(17), 0.5, "inverted")

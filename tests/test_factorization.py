@@ -1,0 +1,141 @@
+"""The algebra of ‖X − AB‖², as properties over random problems."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hw2lib.factorization import (
+    alternating_least_squares,
+    balance_factors,
+    change_basis,
+    connecting_matrix,
+    critical_hessian_eigenvalues,
+    critical_point,
+    gradient_descent,
+    loss,
+    loss_gradient,
+    loss_hessian,
+    low_rank_factors,
+    truncation_error,
+    weyl_gaps,
+)
+
+
+def random(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@st.composite
+def problems(draw):
+    """Draw a matrix and a rank that it can have."""
+    m, n = draw(st.integers(1, 7)), draw(st.integers(1, 7))
+    return random(m, n, seed=draw(st.integers(0, 10**6))), draw(st.integers(1, min(m, n)))
+
+
+@given(problems())
+def test_factors_attain_the_formula_and_are_balanced(problem):
+    X, rank = problem
+    A, B = low_rank_factors(X, rank)
+    assert A.shape == (len(X), rank)
+    torch.testing.assert_close(loss(X, A, B), truncation_error(X, rank), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(A.T @ A, B @ B.T, rtol=0, atol=1e-12)
+
+
+@given(problems(), st.integers(0, 10**6))
+def test_no_factors_pass_below_weyls_bound(problem, seed):
+    X, rank = problem
+    A, B = random(len(X), rank, seed=seed), random(rank, X.shape[1], seed=seed + 1)
+    assert weyl_gaps(X, A, B).min() > -1e-12
+    assert loss(X, A, B) >= truncation_error(X, rank) - 1e-12
+
+
+def test_weyls_bound_is_attained():
+    X = random(6, 5)
+    assert weyl_gaps(X, *low_rank_factors(X, 2)).abs().max() < 1e-12
+
+
+@given(problems(), st.integers(0, 10**6))
+def test_gradient_and_hessian_are_autograds(problem, seed):
+    X, rank = problem
+    A, B = random(len(X), rank, seed=seed), random(rank, X.shape[1], seed=seed + 1)
+
+    def flat(theta):
+        a, b = theta[: A.numel()].reshape(A.shape), theta[A.numel() :].reshape(B.shape)
+        return (X - a @ b).square().sum()
+
+    theta = torch.cat([A.flatten(), B.flatten()])
+    gradient = torch.autograd.functional.jacobian(flat, theta)
+    ours = torch.cat([part.flatten() for part in loss_gradient(X, A, B)])
+    torch.testing.assert_close(ours, gradient)
+    torch.testing.assert_close(
+        loss_hessian(X, A, B), torch.autograd.functional.hessian(flat, theta)
+    )
+
+
+@given(problems(), st.integers(0, 10**6))
+def test_change_of_basis_keeps_the_product(problem, seed):
+    X, rank = problem
+    A, B = low_rank_factors(X, rank)
+    G = random(rank, rank, seed=seed) + 3 * torch.eye(rank, dtype=torch.float64)
+    moved = change_basis(A, B, G)
+    torch.testing.assert_close(moved.A @ moved.B, A @ B, rtol=1e-8, atol=1e-9)
+    if torch.linalg.cond(A) < 1e6:
+        torch.testing.assert_close(connecting_matrix(A, moved.A), G, rtol=1e-6, atol=1e-6)
+    balanced = balance_factors(*moved)
+    assert sum(M.square().sum() for M in balanced) <= sum(M.square().sum() for M in moved) + 1e-9
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (5, 3), (3, 5)])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_hessian_spectrum_at_every_balanced_critical_point(shape, rank):
+    X = random(*shape, seed=rank)
+    for size in range(rank + 1):
+        for J in itertools.combinations(range(min(shape)), size):
+            A, B = critical_point(X, J, rank)
+            assert max(part.abs().max() for part in loss_gradient(X, A, B)) < 1e-12
+            measured = torch.linalg.eigvalsh(loss_hessian(X, A, B))
+            theory = critical_hessian_eigenvalues(X, J, rank)
+            torch.testing.assert_close(measured, theory, rtol=0, atol=1e-11)
+
+
+def test_unbalanced_saddle_is_strict_along_the_proofs_direction():
+    X = torch.diag(torch.tensor([3.0, 2.0, 1.0], dtype=torch.float64))
+    A, B = change_basis(*critical_point(X, [1, 2], 2), random(2, 2, seed=4))
+    assert max(part.abs().max() for part in loss_gradient(X, A, B)) < 1e-12
+    u, p = (
+        torch.eye(3, dtype=torch.float64)[0],
+        torch.linalg.lstsq(A, torch.eye(3).double()[:, 2]).solution,
+    )
+    q = torch.linalg.lstsq(B.T, torch.eye(3).double()[:, 2]).solution
+    step = torch.cat([torch.outer(u, q).flatten(), torch.outer(p, u).flatten()])
+    curvature = step @ loss_hessian(X, A, B) @ step / 2
+    assert curvature.item() == pytest.approx(2 - 2 * 3 / 1)
+
+
+@pytest.mark.parametrize("method", [alternating_least_squares, gradient_descent])
+def test_descent_reaches_the_minimum_and_is_reproducible(method):
+    X = random(8, 6)
+    fits = [method(X, 2, 800, generator=torch.Generator().manual_seed(3)) for _ in range(2)]
+    torch.testing.assert_close(fits[0].losses, fits[1].losses, rtol=1e-10, atol=0)
+    assert len(fits[0].losses) == 801
+    torch.testing.assert_close(fits[0].losses[-1], truncation_error(X, 2), rtol=1e-6, atol=0)
+    torch.testing.assert_close(fits[0].losses[-1], loss(X, fits[0].A, fits[0].B))
+
+
+def test_dtype_is_kept_and_arrays_are_accepted():
+    assert low_rank_factors(torch.ones(3, 2, dtype=torch.float32), 1).A.dtype == torch.float32
+    assert low_rank_factors(random(3, 2).numpy(), 1).A.dtype == torch.float64
+    assert low_rank_factors([[1, 2], [3, 4]], 1).A.dtype == torch.get_default_dtype()
+
+
+def test_singular_change_of_basis_is_refused():
+    with pytest.raises(ValueError, match="G must be invertible"):
+        change_basis(torch.ones(3, 2), torch.ones(2, 3), torch.ones(2, 2))
+
+
+def test_mixed_dtypes_are_refused_with_both_named():
+    with pytest.raises(ValueError, match=r"share dtype.*float64.*float32"):
+        loss(random(3, 3), torch.ones(3, 1).double(), torch.ones(1, 3))

@@ -1,0 +1,192 @@
+"""Wrong input to any public function: an error that names the argument, before any work."""
+
+import copy
+import importlib
+import inspect
+import pkgutil
+import re
+
+import matplotlib.figure
+import numpydoc.docscrape
+import pytest
+import torch
+from torch import nn
+
+import hw2lib
+from hw2lib.resnet import resnet18
+
+MODULES = [
+    importlib.import_module(f"hw2lib.{info.name}")
+    for info in pkgutil.iter_modules(hw2lib.__path__)
+    if not info.name.startswith("_") and info.name != "claims"
+]
+PUBLIC = {
+    f"{module.__name__.removeprefix('hw2lib.')}.{name}": getattr(module, name)
+    for module in MODULES
+    for name in module.__all__
+}
+FUNCTIONS = {name: thing for name, thing in PUBLIC.items() if inspect.isfunction(thing)}
+
+X, A, B = torch.randn(4, 3).double(), torch.randn(4, 2).double(), torch.randn(2, 3).double()
+FIT = {"X": X, "rank": 2, "steps": 3, "generator": torch.Generator().manual_seed(0)}
+VALID = {
+    "architecture.batchnorm_destinations": {"model": resnet18()},
+    "architecture.residual_blocks": {"model": resnet18(), "input_shape": (3, 64, 64)},
+    "datasets.digits": {},
+    "dropout.dropout_outputs": {
+        "function": torch.relu,
+        "x": torch.ones(3),
+        "drop_probability": 0.5,
+        "convention": "inverted",
+    },
+    "factorization.alternating_least_squares": FIT,
+    "factorization.balance_factors": {"A": A, "B": B},
+    "factorization.change_basis": {"A": A, "B": B, "G": torch.eye(2).double()},
+    "factorization.connecting_matrix": {"A": A, "A_other": 2 * A},
+    "factorization.critical_hessian_eigenvalues": {"X": X, "indices": [0], "rank": 2},
+    "factorization.critical_point": {"X": X, "indices": [0], "rank": 2},
+    "factorization.gradient_descent": FIT,
+    "factorization.loss": {"X": X, "A": A, "B": B},
+    "factorization.loss_gradient": {"X": X, "A": A, "B": B},
+    "factorization.loss_hessian": {"X": X, "A": A, "B": B},
+    "factorization.low_rank_factors": {"X": X, "rank": 2},
+    "factorization.truncation_error": {"X": X, "rank": 2},
+    "factorization.weyl_gaps": {"X": X, "A": A, "B": B},
+    "figures.darken_svg": {"svg": "<svg/>"},
+    "figures.describe": {
+        "figure": matplotlib.figure.Figure(),
+        "description": "a long enough description",
+    },
+    "figures.draw_residual_network": {
+        "axes": matplotlib.figure.Figure().add_subplot(),
+        "model": resnet18(),
+        "input_shape": (3, 64, 64),
+    },
+    "normalization.absorb_shift": {"layer": nn.Linear(3, 2), "shift": torch.ones(3)},
+    "normalization.batch_normalize": {
+        "x": torch.randn(4, 3),
+        "weight": torch.ones(3),
+        "bias": torch.ones(3),
+        "eps": 0.1,
+    },
+    "normalization.bias_offset_in_eval": {
+        "shift": torch.ones(3),
+        "steps": 2,
+        "weight": torch.ones(3),
+        "running_variance": torch.ones(3),
+        "momentum": 0.1,
+        "eps": 1e-5,
+    },
+    "normalization.layer_inputs": {
+        "model": nn.Sequential(nn.Linear(3, 2), nn.ReLU()),
+        "images": torch.ones(4, 3),
+        "kind": nn.ReLU,
+    },
+    "normalization.measured_bias_offsets": {
+        "layer": nn.Linear(3, 2),
+        "batchnorm": nn.BatchNorm1d(2),
+        "shift": torch.ones(2),
+        "batches": [torch.randn(4, 3)],
+    },
+    "normalization.pad_channels": {
+        "x": torch.ones(1, 2, 3, 3),
+        "padding": [1, 1],
+        "values": torch.ones(2),
+    },
+    "normalization.padding_mask": {"layer": nn.Conv2d(2, 2, 3, padding=1), "size": [5, 5]},
+    "normalization.relu_off_probability": {"shift": 0.5, "scale": 1.0},
+    "normalization.ridge": {
+        "inputs": torch.randn(5, 3),
+        "targets": torch.randn(5, 2),
+        "weight_decay": 1.0,
+        "penalize_intercept": True,
+    },
+    "normalization.running_statistics": {"batches": [torch.randn(4, 3)], "momentum": 0.1},
+    "normalization.saturation_probability": {"scale": 1.0, "shift": 0.5, "threshold": 2.0},
+    "parameters.name_rule": {"name": "bn1.weight"},
+    "parameters.name_rule_errors": {"model": nn.Linear(2, 2)},
+    "parameters.name_rule_examples": {},
+    "parameters.parameter_groups": {"model": nn.Linear(2, 2), "weight_decay": 0.1},
+    "parameters.parameter_table": {"model": nn.Linear(2, 2), "input_shape": (2,)},
+    "resnet.resnet18": {"num_classes": 10, "batchnorm_first": True},
+    "resnet.resnet34": {"num_classes": 10, "batchnorm_first": True},
+}
+
+
+def wrong_values(value):
+    """Yield values of the wrong kind, and of the right kind but out of range."""
+    if isinstance(value, torch.Tensor):
+        yield from (value * float("nan"), value * float("inf"), value + 0j, "text", object())
+        yield value[:0]
+    elif isinstance(value, bool):
+        yield from ("yes", 3)
+    elif isinstance(value, int):
+        yield from (1.5, "2", -1, True)
+    elif isinstance(value, float):
+        yield from ("2", float("nan"), float("inf"), object())
+    elif isinstance(value, str):
+        yield from (3, None)
+    elif isinstance(value, list | tuple):
+        yield from ("text", 3, [object()], [-1])
+    else:
+        yield from ("text", 3)
+
+
+ANY_SHAPE = {  # arguments that broadcast, or that only a model can judge
+    "normalization.bias_offset_in_eval": ("shift", "weight", "running_variance"),
+    "normalization.layer_inputs": ("images",),
+}
+SHAPED = [
+    (name, argument)
+    for name, arguments in VALID.items()
+    for argument, value in arguments.items()
+    if isinstance(value, torch.Tensor) and argument not in ANY_SHAPE.get(name, ())
+]
+CASES = [
+    pytest.param(name, argument, wrong, id=f"{name}-{argument}-{index}")
+    for name, arguments in VALID.items()
+    for argument, value in arguments.items()
+    for index, wrong in enumerate(wrong_values(value))
+]
+
+
+def test_every_public_function_is_covered():
+    assert VALID.keys() == FUNCTIONS.keys()
+
+
+@pytest.mark.parametrize(("name", "argument", "wrong"), CASES)
+def test_wrong_argument_is_named(name, argument, wrong):
+    with pytest.raises((TypeError, ValueError), match=re.escape(argument)):
+        FUNCTIONS[name](**VALID[name] | {argument: wrong})
+
+
+@pytest.mark.parametrize(("name", "argument"), SHAPED)
+def test_wrong_shape_is_named(name, argument):
+    wrong = VALID[name][argument][None, None, None, None]
+    with pytest.raises(ValueError, match=argument):
+        FUNCTIONS[name](**VALID[name] | {argument: wrong})
+
+
+@pytest.mark.parametrize("name", VALID)
+def test_valid_call_modifies_no_argument(name):
+    tensors = {k: v for k, v in VALID[name].items() if isinstance(v, torch.Tensor)}
+    before = copy.deepcopy(tensors)
+    FUNCTIONS[name](**VALID[name])
+    for key, tensor in tensors.items():
+        assert torch.equal(tensor, before[key])
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstring_is_complete(name):
+    thing = PUBLIC[name]
+    if not callable(thing):
+        return
+    doc = numpydoc.docscrape.get_doc_object(thing)
+    assert doc["Summary"], "no summary"
+    if inspect.isfunction(thing):
+        parameters = inspect.signature(thing).parameters
+        documented = {part.strip() for entry in doc["Parameters"] for part in entry.name.split(",")}
+        assert documented == set(parameters)
+        assert doc["Raises"] or not parameters, "no Raises"
+        assert doc["References"], "no References"
+        assert ">>>" in "".join(doc["Examples"]), "no example that runs"

@@ -1,0 +1,141 @@
+"""Batch norm, shifts and biases against independent references."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from hw2lib.normalization import (
+    absorb_shift,
+    batch_normalize,
+    layer_inputs,
+    pad_channels,
+    padding_mask,
+    relu_off_probability,
+    ridge,
+    running_statistics,
+    saturation_probability,
+)
+
+DOUBLE = torch.float64
+
+
+def random(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5), (2, 3, 4, 5)])
+def test_batch_normalize_is_torchs_training_mode(shape):
+    x, weight, bias = random(*shape), random(3, seed=1), random(3, seed=2)
+    expected = functional.batch_norm(x, None, None, weight, bias, training=True, eps=1e-3)
+    torch.testing.assert_close(batch_normalize(x, weight, bias, eps=1e-3), expected)
+
+
+def test_constant_channel_is_refused_without_eps():
+    x = random(4, 2)
+    x[:, 1] = 3
+    with pytest.raises(ValueError, match="x must vary in every channel"):
+        batch_normalize(x)
+    assert batch_normalize(x, eps=1e-5)[:, 1].abs().max() == 0
+
+
+@pytest.mark.parametrize("momentum", [0.1, 0.9, 1.0, None])
+def test_running_statistics_are_torchs_buffers(momentum):
+    batches = [random(4, 3, 2, seed=seed) + seed for seed in range(6)]
+    layer = nn.BatchNorm1d(3, momentum=momentum, dtype=DOUBLE)
+    for batch in batches:
+        layer(batch)
+    ours = running_statistics(batches, momentum)
+    torch.testing.assert_close(ours.mean, layer.running_mean)
+    torch.testing.assert_close(ours.variance, layer.running_var)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    groups=st.sampled_from([1, 2, 3]),
+    stride=st.integers(1, 3),
+    dilation=st.integers(1, 2),
+    padding=st.integers(0, 3),
+    bias=st.booleans(),
+)
+def test_shift_is_absorbed_where_no_padding_is_seen(seed, groups, stride, dilation, padding, bias):
+    torch.manual_seed(seed)
+    layer = nn.Conv2d(6, 6, 3, stride, padding, dilation, groups, bias, dtype=DOUBLE)
+    x, shift = random(2, 6, 11, 9, seed=seed), random(6, seed=seed + 1)
+    moved, absorbed = x - shift[:, None, None], absorb_shift(layer, shift)
+    same = (absorbed(moved) - layer(x)).abs().amax((0, 1)) < 1e-10
+    assert torch.equal(same, ~padding_mask(layer, (11, 9)))
+    unpadded = copy.deepcopy(absorbed)
+    unpadded.padding = (0, 0)
+    everywhere = unpadded(pad_channels(moved, (padding, padding), -shift))
+    torch.testing.assert_close(everywhere, layer(x))
+
+
+@pytest.mark.parametrize("layer", [nn.Conv1d(2, 3, 4), nn.Conv3d(2, 3, 2, bias=False)])
+def test_shift_is_absorbed_in_other_dimensions(layer):
+    layer = layer.double()
+    x, shift = random(2, 2, *(6,) * (layer.weight.ndim - 2)), random(2, seed=1)
+    moved = x - shift.reshape(-1, *(1,) * (x.ndim - 2))
+    torch.testing.assert_close(absorb_shift(layer, shift)(moved), layer(x))
+
+
+def test_transposed_and_lazy_layers_are_refused():
+    for layer in (nn.ConvTranspose2d(2, 2, 3), nn.LazyLinear(3), nn.ReLU()):
+        with pytest.raises((TypeError, ValueError), match="layer"):
+            absorb_shift(layer, [1.0, 2.0])
+
+
+def test_layer_is_not_modified():
+    layer = nn.Linear(3, 2)
+    before = layer.bias.detach().clone()
+    absorb_shift(layer, [1.0, 2.0, 3.0])
+    assert torch.equal(layer.bias, before)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    decay=st.floats(0.01, 100),
+    penalize=st.booleans(),
+)
+def test_ridge_minimises_its_objective(seed, decay, penalize):
+    x, y = random(12, 4, seed=seed), random(12, 2, seed=seed + 1)
+    weight, intercept = (
+        t.clone().requires_grad_() for t in ridge(x, y, decay, penalize_intercept=penalize)
+    )
+    loss = (x @ weight + intercept - y).square().sum() + decay * weight.square().sum()
+    if penalize:
+        loss = loss + decay * intercept.square().sum()
+    for gradient in torch.autograd.grad(loss, (weight, intercept)):
+        assert gradient.abs().max() < 1e-8
+
+
+@given(seed=st.integers(0, 10**6), decay=st.floats(0.1, 10))
+def test_ridge_moves_with_the_data(seed, decay):
+    x, y, shift = random(12, 4, seed=seed), random(12, 2, seed=seed + 1), random(4, seed=seed + 2)
+    plain, moved = ridge(x, y, decay), ridge(x - shift, y, decay)
+    torch.testing.assert_close(moved.weight, plain.weight, rtol=1e-8, atol=1e-9)
+    torch.testing.assert_close(
+        moved.intercept, plain.intercept + shift @ plain.weight, rtol=1e-8, atol=1e-9
+    )
+
+
+def test_probabilities_are_torchs_normal():
+    normal = torch.distributions.Normal(0.7, 2.5)
+    off = normal.cdf(torch.tensor(0.0)).item()
+    assert relu_off_probability(0.7, 2.5) == pytest.approx(off, abs=1e-6)
+    outside = (normal.cdf(torch.tensor(-2.0)) + 1 - normal.cdf(torch.tensor(2.0))).item()
+    assert saturation_probability(2.5, 0.7) == pytest.approx(outside, abs=1e-6)
+
+
+def test_layer_inputs_come_in_order_and_leave_the_model_alone():
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 1)).eval()
+    x = torch.randn(5, 2)
+    first, second = layer_inputs(model, x, nn.Linear)
+    assert torch.equal(first, x)
+    assert second.min() >= 0
+    assert not model.training
+    assert model[1].num_batches_tracked == 0

@@ -1,0 +1,136 @@
+"""Counting parameters, and splitting them into groups."""
+
+import pytest
+import torch
+from torch import nn
+
+from hw2lib.parameters import (
+    name_rule_errors,
+    name_rule_examples,
+    parameter_groups,
+    parameter_table,
+)
+from hw2lib.resnet import resnet18
+
+
+def multiplications(model, images):
+    """Count multiply–accumulates the slow way: run the model and look at each layer's call."""
+    count = 0
+
+    def hook(module, inputs, output):
+        nonlocal count
+        if isinstance(module, nn.Conv2d):
+            taps = (
+                module.in_channels // module.groups * module.kernel_size[0] * module.kernel_size[1]
+            )
+            count += output.numel() * taps
+        elif isinstance(module, nn.Linear):
+            count += output.numel() * module.in_features
+
+    handles = [module.register_forward_hook(hook) for module in model.modules()]
+    with torch.no_grad():
+        model.eval()(images)
+    for handle in handles:
+        handle.remove()
+    return count / len(images)
+
+
+def test_macs_are_those_of_a_real_run():
+    model = resnet18(10)
+    table = parameter_table(model, (3, 40, 56))
+    assert table.macs == multiplications(model, torch.zeros(2, 3, 40, 56))
+
+
+def test_grouped_convolution_counts_its_own_channels_only():
+    model = nn.Sequential(nn.Conv2d(4, 8, 3, groups=4))
+    assert parameter_table(model, (4, 5, 5)).macs == multiplications(model, torch.zeros(2, 4, 5, 5))
+
+
+def test_totals_survive_folding_and_summing():
+    table = parameter_table(resnet18(), (3, 64, 64))
+    for other in (table.by_layer(), table.by_block(), table.by_block(2)):
+        assert (other.total, other.macs) == (table.total, table.macs)
+
+
+def test_shared_parameters_count_once_and_are_optimised_once():
+    layer = nn.Linear(3, 3)
+    model = nn.Sequential(layer, nn.ReLU(), layer)
+    assert parameter_table(model).total == 12
+    assert sum(len(group["params"]) for group in parameter_groups(model)) == 2
+    tied = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    tied[1].weight = tied[0].weight
+    assert parameter_table(tied).total == 15
+    assert sum(len(group["params"]) for group in parameter_groups(tied)) == 3
+
+
+def test_counting_leaves_the_model_as_it_was():
+    model = resnet18(10)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    parameter_table(model, (3, 64, 64))
+    assert model.training
+    assert not any(module._forward_hooks for module in model.modules())
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_wrong_image_shape_is_named():
+    with pytest.raises(ValueError, match=r"input_shape \(1, 64, 64\) does not fit the model"):
+        parameter_table(resnet18(), (1, 64, 64))
+
+
+def test_frozen_parameters_are_left_out():
+    model = resnet18(10)
+    model.conv1.weight.requires_grad_(False)
+    groups = {group["name"]: group["params"] for group in parameter_groups(model)}
+    assert len(groups["weights"]) == 20
+    assert all(p.requires_grad for params in groups.values() for p in params)
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        nn.BatchNorm1d(4),
+        nn.BatchNorm3d(4),
+        nn.InstanceNorm2d(4, affine=True),
+        nn.LayerNorm(4),
+        nn.GroupNorm(2, 4),
+        nn.RMSNorm(4),
+    ],
+    ids=lambda norm: type(norm).__name__,
+)
+def test_every_norm_layer_is_in_the_group_of_batchnorm(norm):
+    groups = {group["name"]: group["params"] for group in parameter_groups(nn.Sequential(norm))}
+    assert len(groups["batchnorm"]) == len(list(norm.parameters())) > 0
+    assert not groups["weights"]
+    assert not groups["bias"]
+
+
+def test_only_weights_decay_in_an_optimiser_step():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer = torch.optim.SGD(parameter_groups(model, weight_decay=0.5), lr=0.1)
+    (0 * sum(p.sum() for p in model.parameters())).backward()
+    optimizer.step()
+    for name, p in model.named_parameters():
+        factor = 1 - 0.1 * 0.5 if name in ("0.weight", "2.weight") else 1
+        torch.testing.assert_close(p.detach(), factor * before[name])
+
+
+def test_groups_are_right_where_the_name_rule_is_wrong():
+    for title, model in name_rule_examples().items():
+        norms = {
+            id(p)
+            for module in model.modules()
+            if type(module) is nn.BatchNorm2d
+            for p in module.parameters()
+        }
+        groups = {group["name"]: group["params"] for group in parameter_groups(model)}
+        assert {id(p) for p in groups["batchnorm"]} == norms
+        assert bool(name_rule_errors(model)) == (title != "ResNet-18")
+
+
+def test_table_shows_as_text_and_html():
+    table = parameter_table(nn.Sequential(nn.Linear(1000, 10)), (1000,))
+    assert str(table).splitlines()[-1].split() == ["total", "10,010", "10,000"]
+    assert table._repr_html_().count("<tr>") == 3

@@ -1,0 +1,147 @@
+"""The built site: links, alt texts, titles, descriptions, no request to another host."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).resolve().parents[1]
+
+LOADING = {"script": "src", "img": "src", "source": "src", "iframe": "src"}
+
+
+@pytest.fixture(scope="session")
+def pages(site):
+    """Return the parsed pages of the site."""
+    return {
+        path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for path in sorted(site.rglob("*.html"))
+    }
+
+
+def is_own(path: Path, site: Path) -> bool:
+    """Say whether a page has content of ours (not search or an index)."""
+    return path.relative_to(site).as_posix() not in {
+        "search.html", "genindex.html", "py-modindex.html", "404.html",
+    }  # fmt: skip
+
+
+def test_all_pages_are_there(site, pages):
+    names = {path.relative_to(site).as_posix() for path in pages}
+    sources = [p for p in (ROOT / "docs").rglob("*.md") if "node_modules" not in p.parts]
+    for source in sources:
+        page = source.relative_to(ROOT / "docs").with_suffix(".html").as_posix()
+        assert page.startswith(("_build", "auto_examples")) or page in names
+    for script in (ROOT / "examples").rglob("plot_*.py"):
+        page = f"auto_examples/{script.relative_to(ROOT / 'examples').with_suffix('.html')}"
+        assert page in names
+
+
+def test_every_internal_link_leads_somewhere(pages):
+    anchors = {path: {tag["id"] for tag in page.find_all(id=True)} for path, page in pages.items()}
+    broken = []
+    for path, page in pages.items():
+        if path.name == "404.html":  # served from any depth, so its links are absolute
+            continue
+        for tag in page.find_all(["a", "link", "script", "img"]):
+            link = urlsplit(tag.get("href") or tag.get("src") or "")
+            if link.scheme or link.netloc or not (link.path or link.fragment):
+                continue
+            target = (path.parent / unquote(link.path)).resolve() if link.path else path
+            if target.is_dir():
+                target /= "index.html"
+            known = anchors.get(target)
+            if not target.is_file() or (
+                link.fragment and known is not None and unquote(link.fragment) not in known
+            ):
+                broken.append(f"{path.name} → {tag.get('href') or tag.get('src')}")
+    assert not broken
+
+
+def test_every_image_has_alt_text(pages):
+    missing = [
+        f"{path.name}: {image.get('src')}"
+        for path, page in pages.items()
+        for image in page.find_all("img")
+        if len(image.get("alt", "")) < 3
+    ]
+    assert not missing
+
+
+def test_every_page_has_title_and_description(site, pages):
+    descriptions = {}
+    for path, page in pages.items():
+        assert page.title is not None
+        assert page.title.text.strip()
+        if is_own(path, site):
+            found = page.find("meta", attrs={"name": "description"})
+            assert found is not None, path
+            assert len(found["content"]) >= 20, path
+            descriptions[path] = found["content"]
+    assert len(set(descriptions.values())) == len(descriptions), "two pages share a description"
+
+
+def test_no_page_asks_another_host(site, pages):
+    foreign = []
+    for path, page in pages.items():
+        loaded = [
+            tag[key]
+            for name, key in LOADING.items()
+            for tag in page.find_all(name)
+            if key in tag.attrs
+        ]
+        loaded += [
+            tag["href"]
+            for tag in page.find_all("link")
+            if {"stylesheet", "preload", "icon", "preconnect"} & set(tag.get("rel", []))
+        ]
+        foreign += [f"{path.name}: {url}" for url in loaded if urlsplit(url).netloc]
+    for sheet in site.rglob("*.css"):
+        text = sheet.read_text(encoding="utf-8")
+        foreign += [f"{sheet.name}: {mark}" for mark in ("url(http", "@import") if mark in text]
+    assert not foreign
+
+
+def test_formulas_need_no_script_and_none_failed(pages):
+    assert sum(len(page.select(".katex")) for page in pages.values()) > 300
+    for page in pages.values():
+        assert not page.select(".katex-error")
+        assert not any("katex" in script.get("src", "") for script in page.find_all("script"))
+
+
+def test_figures_come_in_light_and_dark(site, pages):
+    figures = [figure for page in pages.values() for figure in page.select("figure.gallery-figure")]
+    assert len(figures) >= 12
+    for figure in figures:
+        light, dark = figure.find_all("img")
+        assert "only-light" in light["class"]
+        assert "only-dark" in dark["class"]
+        assert figure.find("a", href=lambda href: href and "auto_examples" in href)
+
+
+def test_scripts_can_be_downloaded(pages):
+    for path, page in pages.items():
+        if path.name.startswith("plot_"):
+            links = {Path(a["href"]).suffix for a in page.find_all("a", download=True)}
+            assert {".py", ".ipynb"} <= links
+
+
+def test_errata_and_ledger_show_every_claim(site, pages):
+    from hw2lib.claims import ledger
+
+    shown = pages[site / "ledger.html"].get_text()
+    errata = pages[site / "errata.html"].get_text()
+    for claim in ledger():
+        assert f"{claim.id} · {claim.verdict}" in shown
+        assert (f"{claim.id} · " in errata) == (claim.verdict in ("corrected", "sharpened"))
+
+
+def test_landing_page_counts_what_the_ledger_holds(site, pages):
+    from hw2lib.claims import ledger
+
+    text = pages[site / "index.html"].find("article").get_text(" ", strip=True)
+    corrected = sum(claim.verdict == "corrected" for claim in ledger())
+    assert f"{len(ledger())} claims" in text
+    assert f"{corrected} statements" in text
+    assert len(pages[site / "index.html"].select("article li .claim-badge")) == 3
