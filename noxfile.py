@@ -70,9 +70,8 @@ def bench(session: nox.Session) -> None:
     """Measure speed as ratios, side by side in one run. Arguments go to pytest."""
     install(session, "docs", "tests", "bench")
     fetch_katex(session)
-    session.run(
-        "pytest", "tests/benchmarks", "--benchmark-only", "-p", "no:cacheprovider", *session.posargs
-    )
+    scripts = [str(path) for path in sorted(ROOT.glob("tests/benchmarks/bench_*.py"))]
+    session.run("pytest", "-o", "addopts=-q", "-s", *(session.posargs or scripts))
 
 
 @nox.session

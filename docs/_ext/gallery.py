@@ -123,8 +123,16 @@ def link_scripts(
 ) -> None:
     """Add to an object's reference the gallery scripts that use it."""
     backreferences = Path(app.srcdir) / app.config.sphinx_gallery_conf["backreferences_dir"]
-    if (backreferences / f"{name}.examples").is_file():
+    scripts = backreferences / f"{name}.examples"
+    if what in ("function", "class") and scripts.is_file() and scripts.stat().st_size:
         lines += ["", ".. rubric:: Used in", "", f".. minigallery:: {name}", ""]
+
+
+def skip_fields(
+    app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any
+) -> bool | None:
+    """Leave out the fields of named tuples, whose docstrings say nothing."""
+    return True if (getattr(obj, "__doc__", "") or "").startswith("Alias for field") else None
 
 
 def describe_thumbnails(app: Sphinx, doctree: nodes.document) -> None:
@@ -139,6 +147,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive and the links."""
     app.setup_extension("sphinx.ext.autodoc")  # which knows the event
     app.add_directive("gallery-figure", GalleryFigure)
+    app.connect("autodoc-skip-member", skip_fields)
     app.connect("doctree-read", describe_thumbnails)
     app.connect("autodoc-process-docstring", link_scripts, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,6 +1,6 @@
 """
-Three of the printed counts are wrong, and the printed row adds up to a fourth number
-=====================================================================================
+Three printed counts are wrong, and the printed row adds up to yet another total
+================================================================================
 
 How many parameters has each part of ResNet-18? The printed solution gives a table by stage and a
 list by layer. Here both are counted from the network, and the differences are marked. The derivation

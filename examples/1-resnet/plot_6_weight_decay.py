@@ -75,7 +75,7 @@ top.set_title("Wb is exact, except at the border")
 bottom.plot(shifts, penalised, color=figures.ORANGE, label="penalty on weights and bias")
 bottom.plot(shifts, free, color=figures.BLUE, label="penalty on weights only")
 bottom.set(xlabel="shift of every input", ylabel="mean squared error of the fit")
-bottom.set_title("A penalised bias makes the fit depend on the origin")
+bottom.set_title("A penalised bias ties the fit to the origin")
 bottom.legend()
 figures.describe(
     figure,

@@ -1,0 +1,69 @@
+"""hw2lib beside the libraries that do the same: prints ratios."""
+
+from __future__ import annotations
+
+import pytest
+import scipy.linalg
+import torch
+import torchinfo
+from sklearn.decomposition import PCA
+from torch.utils.benchmark import Timer
+
+from hw2lib.datasets import digits
+from hw2lib.factorization import low_rank_factors
+from hw2lib.parameters import parameter_table
+from hw2lib.resnet import resnet18
+
+
+def side_by_side(title, ours, theirs):
+    """Print how many times longer theirs takes, both measured on the same threads."""
+    timers = [
+        Timer("f()", globals={"f": f}, num_threads=torch.get_num_threads()) for f in (ours, theirs)
+    ]
+    medians = [timer.blocked_autorange(min_run_time=2).median for timer in timers]
+    print(f"{title}: {medians[0] * 1e3:.1f} ms, theirs / ours = {medians[1] / medians[0]:.2f}")
+
+
+@pytest.mark.parametrize("images", [None, (3, 224, 224)], ids=["parameters", "with shapes"])
+def test_parameter_table_beside_torchinfo(images):
+    model = resnet18()
+    size = None if images is None else (1, *images)
+    side_by_side(
+        f"parameter_table, input {images}",
+        lambda: parameter_table(model, images),
+        lambda: torchinfo.summary(model, size, verbose=0),
+    )
+
+
+def random_matrix():
+    return torch.randn(2000, 1500, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+MATRICES = {"digits 1797×64": lambda: digits()[0], "random 2000×1500": random_matrix}
+
+
+def scipy_factors(X, rank):
+    U, S, Vh = scipy.linalg.svd(X, full_matrices=False)
+    root = S[:rank] ** 0.5
+    return U[:, :rank] * root, root[:, None] * Vh[:rank]
+
+
+def sklearn_factors(X, rank):
+    fit = PCA(rank, svd_solver="full").fit(X)
+    root = fit.singular_values_**0.5
+    return fit.transform(X) / root, root[:, None] * fit.components_
+
+
+@pytest.mark.parametrize("other", [scipy_factors, sklearn_factors], ids=["scipy", "scikit-learn"])
+@pytest.mark.parametrize("name", MATRICES)
+def test_low_rank_factors_beside(name, other):
+    X = MATRICES[name]()
+    X = X - X.mean(0)  # PCA does so, and the products must agree
+    array = X.numpy()
+    A, B = other(array, 10)
+    torch.testing.assert_close(torch.as_tensor(A @ B), torch.matmul(*low_rank_factors(X, 10)))
+    side_by_side(
+        f"low_rank_factors beside {other.__name__}, {name}",
+        lambda: low_rank_factors(X, 10),
+        lambda: other(array, 10),
+    )

@@ -1,0 +1,64 @@
+"""Building the site beside running its scripts, in a copy of the project: prints ratios."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {**os.environ, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
+
+
+def timed(command, cwd):
+    """Run a command and return its seconds."""
+    start = time.perf_counter()
+    subprocess.run(command, cwd=cwd, env=ENVIRONMENT, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+@pytest.fixture(scope="module")
+def times(tmp_path_factory):
+    """Measure everything once, one after the other."""
+    copy = tmp_path_factory.mktemp("site") / "project"
+    unwanted = shutil.ignore_patterns(".git", ".nox", ".venv", "_build", "auto_examples")
+    shutil.copytree(ROOT, copy, ignore=unwanted)
+    scripts = sorted((copy / "examples").rglob("plot_*.py"))
+    build = [sys.executable, "-m", "sphinx", "-q", "-W", "-n", "-d", "trees", "docs", "site"]
+    commands = [[sys.executable, script] for script in scripts]
+    found = {}
+    with ThreadPoolExecutor(2) as pool:
+        start = time.perf_counter()
+        alone = list(pool.map(lambda command: timed(command, copy), commands))
+        found["scripts, two at a time"] = time.perf_counter() - start
+    found["slowest script"] = max(alone)
+    found["cold build"] = timed(build, copy)
+    found["no change"] = min(timed(build, copy) for _ in range(3))
+    scripts[0].write_text(scripts[0].read_text() + "\n# edited\n")
+    found["one script edited"] = timed(build, copy)
+    found["ledger"] = timed([sys.executable, "-m", "hw2lib.claims"], copy)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("ours", "other"),
+    [
+        ("cold build", "scripts, two at a time"),
+        ("no change", "cold build"),
+        ("one script edited", "cold build"),
+    ],
+)
+def test_build_ratio(times, ours, other):
+    ratio = times[ours] / times[other]
+    print(f"{ours} {times[ours]:.1f} s / {other} {times[other]:.1f} s = {ratio:.2f}")
+
+
+@pytest.mark.parametrize("name", ["slowest script", "ledger"])
+def test_seconds(times, name):
+    print(f"{name}: {times[name]:.1f} s")
