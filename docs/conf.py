@@ -42,7 +42,6 @@ nitpick_ignore_regex = [  # no inventories offline
     ("py:.*", r"(torch|numpy|matplotlib|collections|nn|np|enum)\..*"),
     ("py:.*", r"(.*ShiftableLayer|Tensor|Figure|Any|optional|sequence|callable|\d+)"),
 ]
-numfig = True
 math_number_all = False
 math_eqref_format = "({number})"
 
@@ -61,6 +60,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 python_use_unqualified_type_names = True
 numpydoc_show_class_members = False
+autosummary_generate = False  # or every build imports torch
 add_module_names = False
 
 # Gallery
@@ -73,7 +73,6 @@ sphinx_gallery_conf = {
     "image_scrapers": ("gallery.scrape",),
     "capture_repr": ("_repr_html_",),
     "abort_on_example_error": True,
-    "parallel": 2,
     "write_computation_times": False,
     "show_memory": False,
     "min_reported_time": 1e9,

@@ -196,7 +196,7 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
 
     One multiply–accumulate (MAC) is one product added to a sum. Counted are convolutions and
     linear layers, without biases, batch norm, pooling and additions: output positions × weights.
-    Shapes come from a run on PyTorch's meta device, which computes nothing.
+    Shapes come from a run on an empty batch, which computes nothing.
     Serves claims 1c-stem to 1c-layer4-1-conv2 and 1e-counts.
 
     Parameters
@@ -259,8 +259,23 @@ def multiply_accumulates(module: nn.Module, output: tuple[int, ...] | None) -> i
 
 
 def output_shapes(model: nn.Module, input_shape: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    """Return the output shapes of all modules with parameters, without the batch dimension."""
+    """Return the output shapes of all modules with parameters, without the batch dimension.
+
+    An empty batch needs no arithmetic and no meta device, whose first use loads torch's compiler
+    for a second; but a model that reshapes with -1 refuses it, so the meta device is the fallback.
+    """
     shape = check_image_shape("input_shape", input_shape)
+    try:
+        return recorded_shapes(model, torch.empty(0, *shape))
+    except RuntimeError:
+        try:
+            return recorded_shapes(model, torch.empty(1, *shape, device="meta"))
+        except RuntimeError as error:
+            raise ValueError(f"input_shape {shape} does not fit the model: {error}") from error
+
+
+def recorded_shapes(model: nn.Module, images: Tensor) -> dict[str, tuple[int, ...]]:
+    """Run a copy of the model without its data, and record what its modules return."""
     shapes: dict[str, tuple[int, ...]] = {}
 
     def record(name: str) -> Any:
@@ -270,17 +285,14 @@ def output_shapes(model: nn.Module, input_shape: Sequence[int]) -> dict[str, tup
 
         return hook
 
-    skeleton = without_data(model)
+    skeleton = without_data(model, images.device)
     for name, module in skeleton.named_modules():
         if module._parameters:
             module.register_forward_hook(record(name))
         if isinstance(module, SHAPE_KEEPING):
-            vars(module)["forward"] = keep_shape  # the meta kernels of these layers are slow
-    try:
-        with torch.no_grad():
-            skeleton(torch.empty(1, *shape, device="meta"))
-    except RuntimeError as error:
-        raise ValueError(f"input_shape {shape} does not fit the model: {error}") from error
+            vars(module)["forward"] = keep_shape
+    with torch.no_grad():
+        skeleton(images)
     return shapes
 
 
@@ -289,23 +301,23 @@ def keep_shape(x: Tensor) -> Tensor:
     return x
 
 
-def without_data(module: nn.Module) -> nn.Module:
-    """Return a copy of a module, and of those inside, whose tensors have shapes but no data.
+def without_data(module: nn.Module, device: torch.device) -> nn.Module:
+    """Return a copy of a module, and of those inside, whose tensors have shapes but no values.
 
     ``copy.deepcopy`` would do the same, in three times the time of all the rest.
     """
     bare = copy.copy(module)
     bare._forward_hooks = OrderedDict(module._forward_hooks)
     bare._parameters = {
-        name: None if p is None else nn.Parameter(torch.empty_like(p, device="meta"), False)
+        name: None if p is None else nn.Parameter(torch.empty_like(p, device=device), False)
         for name, p in module._parameters.items()
     }
     bare._buffers = {
-        name: None if b is None else torch.empty_like(b, device="meta")
+        name: None if b is None else torch.empty_like(b, device=device)
         for name, b in module._buffers.items()
     }
     bare._modules = {
-        name: None if child is None else without_data(child)
+        name: None if child is None else without_data(child, device)
         for name, child in module._modules.items()
     }
     return bare

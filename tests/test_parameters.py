@@ -46,6 +46,20 @@ def test_grouped_convolution_counts_its_own_channels_only():
     assert parameter_table(model, (4, 5, 5)).macs == multiplications(model, torch.zeros(2, 4, 5, 5))
 
 
+def test_model_that_reshapes_by_minus_one_has_shapes_too():
+    class Reshaping(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(1, 2, 3), nn.Linear(2 * 6 * 6, 5)
+
+        def forward(self, x):
+            return self.fc(self.conv(x).view(len(x), -1))
+
+    table = parameter_table(Reshaping(), (1, 8, 8))
+    assert [row.output for row in table.rows] == [(2, 6, 6), (5,)]
+    assert table.macs == multiplications(Reshaping(), torch.zeros(2, 1, 8, 8))
+
+
 def test_totals_survive_folding_and_summing():
     table = parameter_table(resnet18(), (3, 64, 64))
     for other in (table.by_layer(), table.by_block(), table.by_block(2)):

@@ -51,12 +51,29 @@ def drop_stale_gallery(gallery: Path, current: str) -> bool:
     return True
 
 
+def stale_scripts(examples: Path, gallery: Path) -> list[Path]:
+    """Return the scripts that Sphinx-Gallery will run: those whose checksum it does not have."""
+
+    def is_stale(script: Path) -> bool:
+        checksum = gallery / script.relative_to(examples).with_suffix(".py.md5")
+        current = hashlib.md5(script.read_bytes(), usedforsecurity=False).hexdigest()
+        return not checksum.is_file() or checksum.read_text() != current
+
+    return [script for script in sorted(examples.rglob("plot_*.py")) if is_stale(script)]
+
+
 def prepare(app: Sphinx, config: Config) -> None:
-    """Drop what is stale before anything runs, and read every page again (a config value)."""
+    """Drop what is stale before anything runs, and read every page again (a config value).
+
+    Several stale scripts run in parallel processes; for fewer, starting processes takes longer.
+    """
     current = digest(sources(ROOT), ROOT)
     config.hw2lib_digest = current
     config.nb_execution_cache_path = str(Path(app.doctreedir).parent / "jupyter_cache" / current)
-    drop_stale_gallery(Path(app.srcdir) / "auto_examples", current)
+    gallery = Path(app.srcdir) / "auto_examples"
+    drop_stale_gallery(gallery, current)
+    stale = stale_scripts(ROOT / "examples", gallery)
+    config.sphinx_gallery_conf["parallel"] = os.cpu_count() if len(stale) > 1 else False
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
