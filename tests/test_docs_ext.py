@@ -10,6 +10,7 @@ import pytest
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import docutils_namespace
+from sphinx_gallery.utils import get_md5sum
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -38,6 +39,7 @@ def build(tmp_path, monkeypatch):
         settings = {
             "extensions": ["freshness", "katex", "ledger", "myst_parser", "sphinx_design"],
             "html_math_renderer": "katex",
+            "source_suffix": {".md": "markdown"},  # else Sphinx changes its own default
             "myst_enable_extensions": ["dollarmath"],
         }
         with warnings.open("w+") as stream, docutils_namespace():
@@ -137,6 +139,42 @@ def test_stale_gallery_is_dropped_once(tmp_path):
     checksum.write_text("rebuilt before an interruption")
     assert not freshness.drop_stale_gallery(tmp_path, "new")
     assert checksum.exists()
+
+
+def test_script_is_stale_until_its_checksum_is_there(tmp_path):
+    script, gallery_folder = tmp_path / "examples" / "1" / "plot_x.py", tmp_path / "gallery"
+    script.parent.mkdir(parents=True)
+    script.write_text("x = 1\n")
+    assert freshness.stale_scripts(tmp_path / "examples", gallery_folder) == [script]
+    checksum = gallery_folder / "1" / "plot_x.py.md5"
+    checksum.parent.mkdir(parents=True)
+    checksum.write_text(get_md5sum(str(script), "t"))
+    assert not freshness.stale_scripts(tmp_path / "examples", gallery_folder)
+    script.write_text("x = 2\n")
+    assert freshness.stale_scripts(tmp_path / "examples", gallery_folder) == [script]
+
+
+def test_notebook_runs_again_only_when_the_digest_changes(tmp_path, monkeypatch):
+    source, log = tmp_path / "source", tmp_path / "runs"
+    source.mkdir()
+    (source / "index.md").write_text(
+        "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n# Page\n\n```{code-cell}\n"
+        f"print('run', file=open({str(log)!r}, 'a'))\n```\n"
+    )
+
+    def runs(digest):
+        monkeypatch.setattr(freshness, "digest", lambda paths, root: digest)
+        settings = {
+            "extensions": ["freshness", "myst_nb"],
+            "nb_execution_mode": "cache",
+            "source_suffix": {".md": "myst-nb"},
+        }
+        with docutils_namespace():
+            folders = (source, None, tmp_path / "output", tmp_path / "trees", "html")
+            Sphinx(*folders, settings, status=None, warningiserror=True).build()
+        return log.read_text().count("run")
+
+    assert [runs("one"), runs("one"), runs("two"), runs("two")] == [1, 1, 2, 2]
 
 
 def test_figure_without_alt_text_is_refused(tmp_path):

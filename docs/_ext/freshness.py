@@ -63,21 +63,25 @@ def stale_scripts(examples: Path, gallery: Path) -> list[Path]:
 
 
 def prepare(app: Sphinx, config: Config) -> None:
-    """Drop what is stale before anything runs, and read every page again (a config value).
-
-    Several stale scripts run in parallel processes; for fewer, starting processes takes longer.
-    """
+    """Drop what is stale before anything runs, and read every page again (a config value)."""
     current = digest(sources(ROOT), ROOT)
     config.hw2lib_digest = current
     config.nb_execution_cache_path = str(Path(app.doctreedir).parent / "jupyter_cache" / current)
-    gallery = Path(app.srcdir) / "auto_examples"
-    drop_stale_gallery(gallery, current)
-    stale = stale_scripts(ROOT / "examples", gallery)
-    config.sphinx_gallery_conf["parallel"] = os.cpu_count() if len(stale) > 1 else False
+    drop_stale_gallery(Path(app.srcdir) / "auto_examples", current)
+
+
+def run_few_scripts_here(app: Sphinx) -> None:
+    """Run at most one stale script in this process: starting others would take longer.
+
+    Not earlier: Sphinx writes every page again if a setting differs from the last build's.
+    """
+    if len(stale_scripts(ROOT / "examples", Path(app.srcdir) / "auto_examples")) < 2:
+        app.config.sphinx_gallery_conf["parallel"] = False
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the digest."""
     app.add_config_value("hw2lib_digest", "", "env", str)
     app.connect("config-inited", prepare, priority=100)
+    app.connect("builder-inited", run_few_scripts_here, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
