@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from hw2lib.architecture import batchnorm_destinations, residual_blocks
 from hw2lib.claims.registry import Evidence, claim, outside
+from hw2lib.claims.tools import largest, random
 from hw2lib.dropout import dropout_outputs
 from hw2lib.normalization import (
     absorb_shift,
@@ -40,16 +41,6 @@ from hw2lib.resnet import ResNet, resnet18, resnet34
 Model = TypeVar("Model", bound=nn.Module)
 
 # ---- what several checks share
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    """Return standard normal numbers in double precision."""
-    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    """Return a seeded generator."""
-    return torch.Generator().manual_seed(seed)
 
 
 def seeded(build: Callable[[], Model], seed: int = 0) -> Model:
@@ -79,11 +70,6 @@ def mode_gap(model: nn.Module, x: Tensor) -> float:
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return largest(model.train()(x) - model.eval()(x))
-
-
-def largest(x: Tensor) -> float:
-    """Return the largest absolute value."""
-    return x.abs().max().item()
 
 
 @cache

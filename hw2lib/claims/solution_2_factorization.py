@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hw2lib.claims.registry import Evidence, claim
+from hw2lib.claims.tools import generator, largest, random
 from hw2lib.factorization import (
     Factors,
     Fit,
@@ -31,16 +32,6 @@ from hw2lib.factorization import (
 # ---- what several checks share
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
-    """Return standard normal numbers in double precision."""
-    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    """Return a seeded generator."""
-    return torch.Generator().manual_seed(seed)
-
-
 @cache
 def problem(m: int = 9, n: int = 6, rank: int = 3) -> tuple[Tensor, Factors]:
     """Return a random X and its balanced minimiser."""
@@ -53,11 +44,6 @@ def found_by_an_optimiser() -> Fit:
     """Return the minimiser that alternating least squares finds for the problem."""
     X, _ = problem()
     return alternating_least_squares(X, 3, 400, generator=generator(1))
-
-
-def largest(x: Tensor) -> float:
-    """Return the largest absolute value."""
-    return x.abs().max().item()
 
 
 def relative(error: Tensor, scale: Tensor) -> float:
