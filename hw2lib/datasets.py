@@ -11,7 +11,7 @@ __all__ = ["digits"]
 def digits() -> tuple[Tensor, Tensor]:
     """Return the handwritten digits that come with scikit-learn: 1797 images of 8×8 pixels.
 
-    Serves claim 2b-residual.
+    Serves the gallery's evidence for claim 2b-residual.
 
     Returns
     -------

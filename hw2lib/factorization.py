@@ -168,7 +168,7 @@ def loss_hessian(X: Any, A: Any, B: Any) -> Tensor:
 
 
 def low_rank_factors(X: Any, rank: int) -> Factors:
-    r"""Return the balanced minimiser of :math:`\|X-AB\|_F^2`, by the singular value decomposition.
+    r"""Return a balanced minimiser of :math:`\|X-AB\|_F^2`, by the singular value decomposition.
 
     :math:`A=U_r\sqrt{\Sigma_r}` and :math:`B=\sqrt{\Sigma_r}V_r^\top`. Balanced means
     :math:`A^\top A=BB^\top`; among all minimisers these have the least
@@ -476,8 +476,8 @@ def critical_hessian_eigenvalues(X: Any, indices: Sequence[int], rank: int) -> T
 
     References
     ----------
-    Baldi and Hornik, "Neural networks and principal component analysis", Neural Networks 1989,
-    give the signs; the values follow from the block structure that the page derives.
+    Baldi and Hornik, "Neural networks and principal component analysis", Neural Networks 1989, show
+    that they are saddles; the values follow from the block structure that the page derives.
 
     Examples
     --------

@@ -104,8 +104,9 @@ def darken_svg(svg: str) -> str:
 def draw_residual_network(axes: Axes, model: nn.Module, input_shape: Sequence[int]) -> None:
     """Draw a residual network top-down from its traced graph: one row a block.
 
-    Left the convolutions of the long branch, to their right the shortcut, then the shape that
-    leaves the block and its parameters, batch norm included.
+    Left the convolutions of the long branch, to their right the shortcut that joins it in a sum,
+    then the shape that leaves the block and its parameters, batch norm included. A max-pooling
+    between stem and first block is named with the stem.
 
     Parameters
     ----------
@@ -141,57 +142,51 @@ def draw_residual_network(axes: Axes, model: nn.Module, input_shape: Sequence[in
     ]
     stem, head = outer[0], outer[1:]
     items: list[Row | ResidualBlock] = [stem, *blocks, *head]
-    axes.set(xlim=(0, 10), ylim=(len(items) + 0.55, -1.0))
+    axes.set(xlim=(0, 10), ylim=(len(items) + 0.1, -1.1))
     axes.axis("off")
     for x, title in ((2.2, "layers"), (5.4, "shortcut"), (7.45, "output"), (9.95, "parameters")):
         align = "right" if title == "parameters" else "center"
-        axes.text(x, -0.75, title, ha=align, color=MUTED, fontsize=9)
-    axes.text(2.2, -0.2, "image " + "×".join(map(str, input_shape)), ha="center", va="center")
+        axes.text(x, -0.85, title, ha=align, color=MUTED)
+    axes.text(2.2, -0.3, "image " + "×".join(map(str, input_shape)), ha="center", va="center")
     for row, item in enumerate(items):
-        draw_arrow(axes, row)
+        y = row + 0.5
+        axes.plot(
+            [2.2, 2.2], [row - 0.1 if row else -0.05, row + 0.2], color=MUTED, lw=1.3, zorder=0
+        )
         if isinstance(item, ResidualBlock):
-            draw_block(axes, row + 0.5, item, model)
+            draw_block(axes, y, item, model)
         else:
-            draw_box(axes, (0.1, 4.3), row + 0.5, [layer_text(model, item.name)], GREEN)
+            pooling = ", then max-pool /2" if row == 0 else ""
+            draw_box(axes, (0.1, 4.3), y, layer_text(model, item.name) + pooling, GREEN)
         shape = "×".join(map(str, item.output or ()))
-        axes.text(7.45, row + 0.5, shape, ha="center", va="center", fontsize=9)
-        axes.text(9.95, row + 0.5, f"{item.parameters:,}", ha="right", va="center", fontsize=9)
+        axes.text(7.45, y, shape, ha="center", va="center")
+        axes.text(9.95, y, f"{item.parameters:,}", ha="right", va="center")
 
 
 def draw_block(axes: Axes, y: float, block: ResidualBlock, model: nn.Module) -> None:
-    """Draw the branch of a block as a row of boxes, and its shortcut beside it."""
-    draw_box(axes, (0.1, 4.3), y, [layer_text(model, name) for name in block.branch], BLUE)
-    top, bottom, right = y - 0.47, y + 0.47, 5.4
+    """Draw the branch of a block in one box, and its shortcut around it to the sum."""
+    texts = [layer_text(model, name) for name in block.branch]
+    draw_box(axes, (0.1, 4.3), y, " → ".join(texts), BLUE)
+    top, bottom, right = y - 0.4, y + 0.42, 5.4
     color = ORANGE if block.shortcut else MUTED
     axes.plot([2.2, right, right, 2.2], [top, top, bottom, bottom], color=color, lw=1.3, zorder=0)
+    axes.plot([2.2, 2.2], [y + 0.3, bottom], color=MUTED, lw=1.3, zorder=0)
+    plus = {"boxstyle": "circle,pad=0.05", "fc": PAPER, "ec": MUTED}
+    axes.text(2.2, bottom, "+", ha="center", va="center", fontsize=8, bbox=plus)
     if block.shortcut:
         (name,) = block.shortcut
-        draw_box(axes, (4.5, 6.3), y, [layer_text(model, name)], ORANGE)
+        draw_box(axes, (4.55, 6.25), y, layer_text(model, name), ORANGE)
 
 
-def draw_box(
-    axes: Axes, span: tuple[float, float], y: float, texts: Sequence[str], color: str
-) -> None:
-    """Draw boxes side by side over a span, one a text."""
-    width = (span[1] - span[0]) / len(texts)
-    for index, text in enumerate(texts):
-        left = span[0] + index * width + 0.06
-        style = "round,pad=0,rounding_size=0.12"
-        for face, alpha in ((PAPER, 1.0), (color, 0.16)):
-            axes.add_patch(
-                FancyBboxPatch(
-                    (left, y - 0.3), width - 0.12, 0.6, style, fc=face, ec="none", alpha=alpha
-                )
-            )
-        axes.add_patch(
-            FancyBboxPatch((left, y - 0.3), width - 0.12, 0.6, style, fc="none", ec=color, lw=1)
+def draw_box(axes: Axes, span: tuple[float, float], y: float, text: str, color: str) -> None:
+    """Draw a tinted box with a text."""
+    style = "round,pad=0,rounding_size=0.12"
+    for face, edge, alpha in ((PAPER, "none", 1.0), (color, "none", 0.16), ("none", color, 1.0)):
+        box = FancyBboxPatch(
+            (span[0], y - 0.27), span[1] - span[0], 0.54, style, fc=face, ec=edge, alpha=alpha
         )
-        axes.text(left + width / 2 - 0.06, y, text, ha="center", va="center", fontsize=8.5)
-
-
-def draw_arrow(axes: Axes, y: float) -> None:
-    """Draw the way into a row."""
-    axes.plot([2.2, 2.2], [y - 0.03, y + 0.2], color=MUTED, lw=1.3, zorder=0)
+        axes.add_patch(box)
+    axes.text(sum(span) / 2, y, text, ha="center", va="center")
 
 
 def layer_text(model: nn.Module, name: str) -> str:
@@ -202,5 +197,5 @@ def layer_text(model: nn.Module, name: str) -> str:
     if not isinstance(layer, nn.Conv2d):
         raise TypeError(f"model must be made of Conv2d and Linear layers, got {name}: {layer}")
     kernel = "×".join(map(str, layer.kernel_size))
-    stride = "" if layer.stride[0] == 1 else f", /{layer.stride[0]}"
+    stride = "" if layer.stride[0] == 1 else f" /{layer.stride[0]}"
     return f"{kernel}, {layer.out_channels}{stride}"

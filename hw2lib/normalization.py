@@ -364,7 +364,7 @@ def relu_off_probability(shift: float, scale: float = 1.0) -> float:
     Parameters
     ----------
     shift, scale : float
-        β and γ of the batch norm before the ReLU; the input is βs plus γ times a standard normal.
+        β and γ of the batch norm before the ReLU; the input is β plus γ times a standard normal.
 
     Returns
     -------

@@ -182,7 +182,7 @@ def html_row(tag: str, cells: Iterable[str]) -> str:
 
 
 def merge(name: str, rows: Sequence[Row]) -> Row:
-    """Return one row for several; the kind is the one that has the most multiplications."""
+    """Return one row for several; their kinds are joined with +."""
     first = rows[0]
     if len(rows) == 1:
         return replace(first, name=name)

@@ -50,6 +50,23 @@ AUDIT = [
     "2c-infinite",
     "2c-autoencoder",
     "2c-relu",
+    "3a-example",
+    "3a-scaling",
+    "3a-readings",
+    "3a-limit",
+    "3a-reference",
+    "3b-normalised",
+    "3b-denominator",
+    "3b-jacobian",
+    "3b-step",
+    "3b-projector",
+    "3b-expand-x",
+    "3b-direction",
+    "3b-lambda-x",
+    "3b-primes",
+    "3b-abuse",
+    "3b-idempotent",
+    "3b-chain",
 ]
 
 

@@ -62,6 +62,34 @@ VALID = {
         "model": resnet18(),
         "input_shape": (3, 64, 64),
     },
+    "scale_invariance.batchnorm_loss": {
+        "inputs": torch.randn(5, 3),
+        "targets": torch.randn(5),
+        "eps": 0.1,
+    },
+    "scale_invariance.chain_rule_gradient": {"function": torch.sum, "x": torch.ones(3)},
+    "scale_invariance.descend": {
+        "function": lambda x: x[0] / x.norm(),
+        "x": torch.ones(3),
+        "learning_rate": 0.1,
+        "steps": 2,
+        "weight_decay": 0.1,
+    },
+    "scale_invariance.equilibrium_angle": {"learning_rate": 0.1, "weight_decay": 0.1},
+    "scale_invariance.function_gradient": {"function": torch.sum, "x": torch.ones(3)},
+    "scale_invariance.norms_after": {
+        "norm": 1.0,
+        "gradient_norm": 1.0,
+        "learning_rate": 0.1,
+        "steps": 3,
+        "weight_decay": 0.1,
+    },
+    "scale_invariance.sphere_step": {
+        "x": torch.tensor([1.0, 0.0]),
+        "gradient": torch.tensor([0.0, 1.0]),
+        "learning_rate": 0.1,
+    },
+    "scale_invariance.tangent_projector": {"u": torch.tensor([0.6, 0.8])},
     "normalization.absorb_shift": {"layer": nn.Linear(3, 2), "shift": torch.ones(3)},
     "normalization.batch_normalize": {
         "x": torch.randn(4, 3),
@@ -135,6 +163,7 @@ def wrong_values(value):
 ANY_SHAPE = {  # arguments that broadcast, or that only a model can judge
     "normalization.bias_offset_in_eval": ("shift", "weight", "running_variance"),
     "normalization.layer_inputs": ("images",),
+    "scale_invariance.function_gradient": ("x",),
 }
 SHAPED = [
     (name, argument)

@@ -135,12 +135,16 @@ def skip_fields(
     return True if (getattr(obj, "__doc__", "") or "").startswith("Alias for field") else None
 
 
-def describe_thumbnails(app: Sphinx, doctree: nodes.document) -> None:
-    """Give every thumbnail the description of its figure as alt text."""
-    for image in doctree.findall(nodes.image):
-        if not image.get("alt"):
-            path = Path(app.srcdir) / image["uri"].lstrip("/")
-            image["alt"] = alt_text(path.read_text("utf-8")) if path.suffix == ".svg" else ""
+def complete_thumbnails(app: Sphinx, doctree: nodes.document) -> None:
+    """Give every thumbnail the description of its figure as alt text, and a dark twin."""
+    for thumbnail in list(doctree.findall(nodes.image)):
+        uri = thumbnail["uri"]
+        if uri.endswith("_thumb.svg"):
+            alt = alt_text((Path(app.srcdir) / uri.lstrip("/")).read_text("utf-8"))
+            dark = uri.replace("/thumb/", "/").replace("_thumb.svg", f"_001{DARK}.svg")
+            thumbnail["alt"] = alt
+            thumbnail["classes"].append("only-light")
+            thumbnail.parent.append(nodes.image(uri=dark, alt=alt, classes=["only-dark"]))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -148,6 +152,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.setup_extension("sphinx.ext.autodoc")  # which knows the event
     app.add_directive("gallery-figure", GalleryFigure)
     app.connect("autodoc-skip-member", skip_fields)
-    app.connect("doctree-read", describe_thumbnails)
+    app.connect("doctree-read", complete_thumbnails, priority=100)  # before images are collected
     app.connect("autodoc-process-docstring", link_scripts, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

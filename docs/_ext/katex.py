@@ -85,16 +85,21 @@ def html(node: nodes.Element, display: bool) -> str:
 
 def visit_inline(writer: nodes.NodeVisitor, node: nodes.math) -> None:
     """Write a formula in running text."""
-    writer.body.append(f'<span class="math">{html(node, False)}</span>')
+    joiner = "\N{WORD JOINER}"  # keeps a comma or bracket on the formula's line
+    writer.body.append(f'<span class="math">{html(node, False)}</span>{joiner}')
     raise nodes.SkipNode
 
 
 def visit_block(writer: nodes.NodeVisitor, node: nodes.math_block) -> None:
     """Write a displayed formula, with its number in a column of its own."""
     writer.body.append(writer.starttag(node, "div", CLASS="math-block"))
-    writer.body.append(f'<div class="math-scroll" tabindex="0">{html(node, True)}</div>')
-    if node["number"]:
-        number = get_node_equation_number(writer, node)
+    number = get_node_equation_number(writer, node) if node["number"] else ""
+    name = f"Formula {number}".strip()
+    writer.body.append(
+        f'<div class="math-scroll" role="group" aria-label="{name}" tabindex="0">'
+        f"{html(node, True)}</div>"
+    )
+    if number:
         writer.body.append(f'<span class="eqno">({number})')
         writer.add_permalink_ref(node, "Link to this equation")
         writer.body.append("</span>")

@@ -7,6 +7,7 @@ claim that fails, or an unknown id, fails the build.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,7 @@ logger = logging.getLogger(__name__)
 Outcome = dict[str, Any]
 
 RANK = {"corrected": 0, "sharpened": 1}
-MEANING = {
-    "holds": "as printed",
-    "conditional": "true under conditions that the print leaves out",
-    "sharpened": "vague or weaker than what is true",
-    "corrected": "wrong as printed",
-    "outside": "cannot be checked",
-    "theorem": "ours, not in the print",
-}
+VERDICTS = ("holds", "conditional", "sharpened", "corrected", "outside", "theorem")
 SEVERITY = {
     3: "A reader who trusts it goes wrong",
     2: "Wrong or unproved as printed",
@@ -101,6 +95,17 @@ def number(value: float) -> str:
     return f"{value:.0e}" if value < 1e-3 else f"{value:.3g}"
 
 
+def unbroken(text: str) -> str:
+    """Return text in which no line breaks inside a number such as 2e-16.
+
+    Examples
+    --------
+    >>> len(unbroken("2e-16")), "-" in unbroken("2e-16")
+    (5, False)
+    """
+    return re.sub(r"(\d)e-(\d)", "\\1e\N{NON-BREAKING HYPHEN}\\2", text)
+
+
 def check_line(claim: Outcome) -> str:
     """Return Markdown for what the check measured."""
     evidence = claim["evidence"]
@@ -109,7 +114,7 @@ def check_line(claim: Outcome) -> str:
     mutants = "; ".join(
         f"{name} (error {number(error)})" for name, error in evidence["mutants"].items()
     )
-    return (
+    return unbroken(
         f"Computed: {evidence['computed']}. "
         f"Error {number(evidence['error'])}, tolerance {number(evidence['tolerance'])}. "
         f"Refused: {mutants}."
@@ -250,7 +255,7 @@ class ComputedRole(SphinxRole):
         claim = self.env.hw2lib_claims.get(self.text)
         if claim is None or claim["evidence"] is None:
             return [], [self.inliner.reporter.error(f"no claim {self.text!r} computes a value")]
-        return [nodes.inline("", claim["evidence"]["computed"], classes=["computed"])], []
+        return [nodes.inline("", unbroken(claim["evidence"]["computed"]), classes=["computed"])], []
 
 
 class CountRole(SphinxRole):
@@ -259,7 +264,7 @@ class CountRole(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Return the count as text."""
         claims = list(self.env.hw2lib_claims.values())
-        counts = dict.fromkeys(MEANING, 0)
+        counts = dict.fromkeys(VERDICTS, 0)
         counts |= {
             "all": len(claims),
             "mutants": sum(len(c["evidence"]["mutants"]) for c in claims if c["evidence"]),

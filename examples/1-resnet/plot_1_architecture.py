@@ -47,7 +47,7 @@ assert sum(bool(block.shortcut) for block in blocks) == 3
 # The figure
 # ----------
 
-figure, axes = plt.subplots(figsize=(5.4, 6.2))
+figure, axes = plt.subplots(figsize=(5.4, 6.4))
 draw_residual_network(axes, model, image)
 axes.set_title("Three of the eight shortcuts need a convolution")
 describe(
@@ -62,5 +62,5 @@ plt.show()
 # What to see
 # -----------
 # Down the network the image shrinks by two at each orange shortcut while the channels double. The
-# last stage alone holds more than two thirds of the parameters. Each stage's first block holds fewer
-# than its second: its first convolution reads half as many channels.
+# last stage alone holds more than two thirds of the parameters. From the second stage on, the first
+# block of a stage holds fewer than the second: its first convolution reads half as many channels.

@@ -2,10 +2,9 @@
 Three printed counts are wrong, and the printed row adds up to yet another total
 ================================================================================
 
-How many parameters has each part of ResNet-18? The printed solution gives a table by stage and a
-list by layer. Here both are counted from the network, and the differences are marked. The derivation
-is in :doc:`/solutions/1-resnet/c-architecture`; this script is evidence for the claims ``1c-stem``
-to ``1c-layer4-1-conv2``.
+How many parameters has each part of ResNet-18? The printed solution gives a table by stage. Here the
+parts are counted from the network, and the differences are marked. The derivation is in
+:doc:`/solutions/1-resnet/c-architecture`; this script is evidence for the claims ``1c-stem`` to ``1c-total``.
 """
 
 import matplotlib.pyplot as plt
@@ -69,7 +68,7 @@ y = np.arange(len(rows))
 parameters = 100 * np.array([row.parameters for row in rows]) / layers.total
 macs = 100 * np.array([row.macs for row in rows]) / layers.macs
 
-figure, axes = plt.subplots(figsize=(5.4, 6.2))
+figure, axes = plt.subplots(figsize=(5.2, 6.4))
 axes.barh(y - 0.19, parameters, 0.36, color=figures.BLUE, label="parameters")
 axes.barh(y + 0.19, macs, 0.36, color=figures.ORANGE, label="multiply–accumulates")
 axes.set_yticks(y, [row.name.replace(".0.downsample.0", " shortcut") for row in rows])

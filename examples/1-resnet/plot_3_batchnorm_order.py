@@ -18,8 +18,8 @@ from hw2lib.resnet import resnet18
 plt.style.use("hw2lib.figures")
 
 # %%
-# Run both networks on five batches
-# ---------------------------------
+# Run both networks on three batches
+# ----------------------------------
 # Fresh weights (γ = 1, β = 0), training mode, random images; each seed draws both anew.
 
 
@@ -56,7 +56,7 @@ assert (before[:, 1, direct].mean() - relu_off_probability(0.0)).abs() < 0.02
 # ----------
 
 relus = torch.arange(1, 18)
-figure, (top, bottom) = plt.subplots(2, 1, figsize=(6.0, 5.8), sharex=True)
+figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.2, 6.2), sharex=True)
 for data, color, marker, label in (
     (before, figures.BLUE, "o", "batch norm, then ReLU (reference)"),
     (after, figures.ORANGE, "s", "ReLU, then batch norm"),
@@ -67,14 +67,15 @@ for data, color, marker, label in (
 for number in summed:
     for axes in (top, bottom):
         axes.axvspan(number + 0.6, number + 1.4, color=figures.MUTED, alpha=0.13, lw=0)
-top.set_title("Variance 1 directly after a batch norm, more after a sum")
+top.set_title("Variance 1 after batch norm, more after a sum")
 top.set_ylabel("variance of the input")
 top.set_yscale("log")
 top.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
-top.set_ylim(0.03, 40)
+top.set_ylim(0.03, 100)
 top.minorticks_off()
+bottom.set_title("Half of the units off, fewer at identity sums")
 bottom.set_ylabel("units off, %")
-bottom.set_xlabel("ReLU, in order of execution (shaded: after a residual sum)")
+bottom.set_xlabel("ReLU in order (shaded: after a residual sum)")
 bottom.set_xticks(range(1, 18, 2))
 top.legend(loc="upper right", ncols=1)
 figures.describe(
@@ -89,6 +90,6 @@ plt.show()
 # What to see
 # -----------
 # At the nine unshaded ReLUs the blue curve sits at 1, exactly up to ε. At the eight shaded ones two
-# branches have been added: the variance is larger, and fewer units are off, because the shortcut brings
-# the non-negative output of an earlier ReLU. With the reverse order nothing fixes the scale of what
+# branches have been added, and the variance is larger. At the five identity shortcuts fewer units are off too,
+# since what is added is never negative; where the shortcut ends in a batch norm, half are off. With the reverse order nothing fixes the scale of what
 # enters a ReLU; what it fixes is the scale of what enters the next convolution.

@@ -1,6 +1,6 @@
 """
-Train and eval mode agree in expectation only as long as everything is affine
-=============================================================================
+Dropout's two modes agree in expectation before a linear unit, not after its ReLU
+=================================================================================
 
 What do ``model.train()`` and ``model.eval()`` change? Batch norm goes from the statistics of the batch
 to running ones, dropout from random to deterministic. The derivation is in
@@ -74,30 +74,28 @@ for convention in ("original", "inverted"):
 # The figure
 # ----------
 
-figure, (top, bottom) = plt.subplots(2, 1, figsize=(6.0, 6.0))
-top.plot(range(1, 61), running, color=figures.BLUE, label="running variance (eval mode)")
-top.plot(range(1, 61), biased, ".", color=figures.ORANGE, label="variance of the batch (training)")
+figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.2, 6.4))
+top.plot(range(1, 61), running, color=figures.BLUE, label="running variance (eval)")
+top.plot(range(1, 61), biased, ".", color=figures.ORANGE, label="of the batch (training)")
 top.axhline(1, color=figures.MUTED, lw=1)
 top.axhline(0.75, color=figures.MUTED, lw=1, ls="--")
-top.set(ylim=(0.55, 1.35), xlabel="batch of 4", ylabel="variance")
-top.set_title("Training normalises by 3/4 of what eval mode uses")
+top.set(ylim=(0.55, 1.5), xlabel="batch (4 values each)", ylabel="variance")
+top.set_title("Training divides by 3/4 of eval's variance")
 top.legend(ncols=1, loc="upper right")
-for (name, convention), values in gaps.items():
-    bottom.plot(
-        rates,
-        values,
-        color=figures.PURPLE if name == "ReLU" else figures.GREEN,
-        ls="-" if convention == "inverted" else "--",
-        label=f"{name}, {convention}",
-    )
+bottom.plot(
+    rates, gaps["linear", "inverted"], color=figures.GREEN, label="linear, both conventions"
+)
+for convention, style in (("inverted", "-"), ("original", "--")):
+    values = gaps["ReLU", convention]
+    bottom.plot(rates, values, color=figures.PURPLE, ls=style, label=f"ReLU, {convention}")
 bottom.set(xlabel="dropout probability p", ylabel="training mean − eval")
-bottom.set_title("A ReLU after dropout breaks the agreement")
+bottom.set_title("A ReLU of a mix of units breaks it")
 bottom.legend(loc="upper left")
 figures.describe(
     figure,
     "Top: over 60 batches of four numbers the running variance settles at 1 while the batches' own biased "
     "variance scatters around 0.75. Bottom: the training mean minus the eval output of a linear unit after "
-    "dropout is zero for every p; with a ReLU it is positive under both conventions.",
+    "dropout is zero for every p; with a ReLU for p > 0 it is positive under both conventions.",
 )
 plt.show()
 
@@ -106,5 +104,5 @@ plt.show()
 # -----------
 # Top: the two modes divide by different variances, by a factor n/(n − 1) on average; with batches of four
 # it is 4/3, with large batches nobody notices. Bottom: both conventions of dropout agree with eval mode
-# exactly, and at every p, if what follows is linear. A ReLU makes the training mean larger (Jensen's
-# inequality), whichever convention is used.
+# exactly, and at every p, if what follows is linear. A ReLU of the linear unit makes the training
+# mean larger (Jensen's inequality), whichever convention is used.

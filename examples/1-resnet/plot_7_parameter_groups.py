@@ -60,19 +60,21 @@ assert [len(errors) for errors in wrong.values()] == [0, 4, 2, 9]
 # The figure
 # ----------
 
-figure, axes = plt.subplots(figsize=(5.8, 3.0))
+figure, axes = plt.subplots(figsize=(5.2, 3.1))
 counts = [len(list(network.parameters())) for network in networks.values()]
 mistakes = [len(errors) for errors in wrong.values()]
 shares = [100 * m / c for m, c in zip(mistakes, counts, strict=True)]
-axes.barh(list(networks), [100] * 4, color=figures.BLUE, alpha=0.25)
-axes.barh(list(networks), shares, color=figures.ORANGE)
+axes.barh(list(networks), [100] * 4, fc="none", ec=figures.MUTED, label="right")
+axes.barh(list(networks), shares, color=figures.ORANGE, label="wrong")
 for y, (mistake, count) in enumerate(zip(mistakes, counts, strict=True)):
     axes.text(101.5, y, f"{mistake} of {count} wrong", va="center")
 axes.invert_yaxis()
-axes.set_xlim(0, 130)
+axes.set_xlim(0, 138)
 axes.set_xticks([0, 25, 50, 75, 100])
-axes.grid(axis="y", visible=False)
-axes.set_xlabel("parameter tensors put into the wrong group by name, %")
+axes.grid(visible=False)
+axes.spines["bottom"].set_bounds(0, 100)
+axes.legend(loc="lower center", bbox_to_anchor=(0.4, -0.5), ncols=2)
+axes.set_xlabel("parameter tensors, %")
 axes.set_title("Right for ResNet-18 only by luck of naming")
 figures.describe(
     figure,

@@ -55,7 +55,14 @@ top.plot([-a, a], [-b, b], "o", color=figures.BLUE, ms=7)
 top.plot(0, 0, "X", color=figures.RED, ms=9)
 label = {"fc": figures.PAPER, "ec": "none", "pad": 2}
 top.text(0.12, -0.34, "saddle", color=figures.RED, bbox=label)
-top.text(-1.9, 1.05, "minimisers:\nab = 1", color=figures.BLUE, bbox=label)
+top.annotate(
+    "minimisers:\nab = 1",
+    (0.62, 1 / 0.62),
+    xytext=(-1.6, 1.25),
+    color=figures.BLUE,
+    bbox=label,
+    arrowprops={"arrowstyle": "-", "color": figures.BLUE},
+)
 top.set(xlabel="a", ylabel="b", aspect="equal", xlim=(-2, 2), ylim=(-2, 2))
 top.grid(False)
 top.set_title("Two valleys; the segment crosses a saddle")
@@ -74,5 +81,5 @@ plt.show()
 # What to see
 # -----------
 # The blue curves are all minimisers. The orange segment joins two of them and climbs to the saddle at the
-# origin, where the loss is x². In any dimension the same segment, from (A, B) to (−A, −B), proves that the
+# origin, where the loss is x². In any dimension, for X ≠ 0, the same segment, from (A, B) to (−A, −B), proves that the
 # problem is not convex.

@@ -1,9 +1,9 @@
 """
-No factors beat the truncated SVD, and plain descent finds its loss from anywhere
-=================================================================================
+No factors beat the truncated SVD, and plain descent finds its loss from random starts
+======================================================================================
 
 How well can 1797 handwritten digits of 64 pixels be described by r numbers each? The truncated SVD gives a
-loss; Weyl's inequality says that nothing is below it; two iterative methods that know nothing of the SVD get
+loss; Weyl's inequality says that nothing is below it; two iterative methods that compute no singular vectors get
 there too. The derivation is in :doc:`/solutions/2-factorization/b-optimum`; this script is evidence for the
 claims ``2b-optimum`` and ``2b-residual``.
 """
@@ -27,7 +27,8 @@ plt.style.use("hw2lib.figures")
 # %%
 # The exact loss at every rank
 # ----------------------------
-# The mean image is taken away first; what remains is principal component analysis.
+# The mean image is taken away first; what remains is principal component analysis. Here a *row* is an image, so A
+# holds the codes and B the atoms.
 
 images, _ = digits()
 mean = images.mean(0)
@@ -75,8 +76,8 @@ for (_, r), losses in found.items():
 # The loss against the rank
 # -------------------------
 
-figure, axes = plt.subplots(figsize=(6.0, 3.9))
-axes.plot(ranks, 100 * theory, color=figures.BLUE, label="sum of the other squared singular values")
+figure, axes = plt.subplots(figsize=(5.2, 4.0))
+axes.plot(ranks, 100 * theory, color=figures.BLUE, label="formula")
 axes.plot(ranks, 100 * attained, ".", color=figures.BLUE, ms=4, label="truncated SVD")
 markers = {
     "alternating_least_squares": ("s", figures.ORANGE),
@@ -91,7 +92,7 @@ for (method, r), losses in found.items():
         color=color,
         ms=8,
         mfc="none",
-        label=method.replace("_", " ") + ", 3 random starts" if r == tried[0] else None,
+        label=method.replace("_", " ") + "" if r == tried[0] else None,
     )
 axes.set(xlabel="rank r", ylabel="‖X − AB‖² in % of ‖X‖²", ylim=(0, 100), xlim=(0, 65))
 axes.set_title("Everything lands on one curve")
@@ -120,14 +121,14 @@ for axis, title in zip(axes[0], [*(f"rank {r}" for r in shown), "original"], str
     axis.set_title(title, loc="center", fontsize=10)
 figures.describe(
     figure,
-    "Five handwritten digits reconstructed at rank 1, 4, 8, 16 and 32 beside the originals: at rank 1 all look "
-    "alike, at rank 16 all can be read.",
+    "Five handwritten digits reconstructed at rank 1, 4, 8, 16 and 32 beside the originals: at rank 1 most "
+    "are blurs, at rank 16 all can be read.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# The squares and diamonds come from random starts and methods that never see a singular value, yet they lie on
+# The squares and diamonds come from random starts and methods that never compute a singular vector, yet they lie on
 # the curve: the problem is not convex, but it has no bad local minimum. At rank 16 a quarter of the numbers
 # describes a digit well enough to read it.

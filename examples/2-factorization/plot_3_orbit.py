@@ -1,6 +1,6 @@
 """
-The minimisers are an orbit of all invertible matrices; balance picks the rotations
-===================================================================================
+The minimisers are an orbit of all invertible matrices; balance picks the orthogonal
+====================================================================================
 
 From one minimiser (A, B) every invertible G makes another, (AG, G⁻¹B). The printed solution names only
 orthogonal G. What changes along the orbit, and what does not? The derivation is in
@@ -21,7 +21,7 @@ torch.set_default_dtype(torch.float64)
 # %%
 # Walk along the orbit
 # --------------------
-# 300 matrices G, from rotations to badly conditioned ones. The print's own example, (eA, B/e), is in between.
+# 300 matrices G, from orthogonal to badly conditioned ones. The print's own example, (eA, B/e), is in between.
 
 X, rank = torch.randn(9, 6), 3
 best = low_rank_factors(X, rank)
@@ -84,15 +84,22 @@ assert abs(distances[-1].item() - 2 * 2**0.5) < 1e-12
 # The figure
 # ----------
 
-figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.8, 6.6))
+figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.2, 7.2))
 top.plot(condition, sizes, ".", color=figures.BLUE, ms=4, alpha=0.7, label="random invertible G")
 top.plot(
-    [1] * len(rotations), rotations, "o", color=figures.ORANGE, ms=8, label="rotations (balanced)"
+    [1] * len(rotations),
+    rotations,
+    "o",
+    color=figures.ORANGE,
+    ms=8,
+    label="orthogonal G (balanced)",
 )
-top.plot([1] * len(scaled), scaled, "-", color=figures.GREEN, lw=2.2, label="the print's (eA, B/e)")
+top.plot(
+    [1] * len(scaled), scaled, "-", color=figures.GREEN, lw=2.2, label="printed rescaling (eA, B/e)"
+)
 top.set(xscale="log", yscale="log", xlabel="condition number of G", ylabel="(‖A‖² + ‖B‖²) / least")
-top.set_title("Same loss everywhere; the size is least at rotations")
-top.legend(loc="upper left")
+top.set_title("Same loss; least size at orthogonal G")
+top.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=1)
 bottom.plot(
     torch.rad2deg(angles), distances, color=figures.PURPLE, label="distance of the products AB"
 )
@@ -105,7 +112,7 @@ bottom.legend(loc="upper left")
 figures.describe(
     figure,
     "Top: the size of both factors against the condition number of G for 300 minimisers of equal loss; it is "
-    "least for rotations, and the print's rescaling by e runs up at condition number 1. Bottom: with a tie the "
+    "least for orthogonal G, and the print's rescaling by e runs up at condition number 1. Bottom: with a tie the "
     "distance between products grows with the chosen direction while the loss stays the same.",
 )
 plt.show()
@@ -113,6 +120,6 @@ plt.show()
 # %%
 # What to see
 # -----------
-# Every dot has the same, least loss. Rotations keep the factors as small as possible. The green line is the
-# printed rescaling: its G = eI has condition number 1 but is no rotation unless e = ±1, so the printed family
-# of solutions misses the printed example. With a tie the loss (dashed) stays while the product moves.
+# Every dot has the same, least loss. Orthogonal G keep the factors as small as possible. The green line is the
+# printed rescaling: its G = eI has condition number 1 but is not orthogonal unless e = ±1, so of the two families in print
+# neither contains the other. With a tie the loss (dashed) stays while the product moves.

@@ -29,9 +29,10 @@ torch.set_default_dtype(torch.float64)
 # %%
 # All balanced critical points of a 5×4 problem at rank 2
 # -------------------------------------------------------
-# Choose at most two of the four singular values: eleven points, from "none" (the origin) to the two largest.
+# Choose at most two of the four singular values: eleven points (up to orthogonal Q), from "none" (the origin) to the two largest.
 
 U, V = (torch.linalg.qr(torch.randn(n, 4)).Q for n in (5, 4))
+names = ("σ₁", "σ₂", "σ₃", "σ₄")
 X, rank = U @ torch.diag(torch.tensor([4.0, 3.0, 2.0, 1.0])) @ V.T, 2
 choices = [J for k in range(rank + 1) for J in itertools.combinations(range(4), k)]
 points = {J: critical_point(X, J, rank) for J in choices}
@@ -39,7 +40,7 @@ choices.sort(key=lambda J: loss(X, *points[J]).item(), reverse=True)
 computed = {J: torch.linalg.eigvalsh(loss_hessian(X, *points[J])) for J in choices}
 theory = {J: critical_hessian_eigenvalues(X, J, rank) for J in choices}
 for J in choices:
-    name = ", ".join(f"σ{j + 1}" for j in J) or "none"
+    name = ", ".join(names[j] for j in J) or "none"
     print(f"{name:8} loss {loss(X, *points[J]):5.1f}   least eigenvalue {computed[J][0]:6.2f}")
 
 # %%
@@ -56,21 +57,21 @@ for J in choices:
 # The figure
 # ----------
 
-figure, axes = plt.subplots(figsize=(6.0, 5.2))
+figure, axes = plt.subplots(figsize=(5.4, 5.2))
 for row, J in enumerate(choices):
     axes.plot(theory[J], [row] * len(theory[J]), "|", color=figures.MUTED, ms=15, mew=1.3)
     color = [figures.RED if value < -1e-9 else figures.BLUE for value in computed[J]]
     axes.scatter(computed[J], [row] * len(computed[J]), s=20, c=color, zorder=3)
 axes.axvline(0, color=figures.MUTED, lw=1)
-labels = ["{" + ", ".join(f"σ{j + 1}" for j in J) + "}" if J else "none" for J in choices]
+labels = ["{" + ", ".join(names[j] for j in J) + "}" if J else "none" for J in choices]
 axes.set_yticks(range(len(choices)), labels)
 axes.invert_yaxis()
 axes.grid(axis="y", visible=False)
 axes.set(
-    xlabel="eigenvalues of the Hessian (ticks: formula, dots: computed)",
+    xlabel="Hessian eigenvalues (ticks: formula, dots: computed)",
     ylabel="singular values kept",
 )
-axes.set_title("Only {σ1, σ2} has no negative eigenvalue (red)")
+axes.set_title("Only {σ₁, σ₂} has no negative eigenvalue (red)")
 figures.describe(
     figure,
     "One row for each of eleven critical points, from highest to lowest loss, with the eigenvalues of its "
@@ -82,5 +83,7 @@ plt.show()
 # %%
 # What to see
 # -----------
-# Read from top to bottom, the loss falls and so does the worst descent direction, until at the minimum none is
-# left. The many zeros are not a flaw: they are the directions along the orbit of minimisers.
+# The loss falls from top to bottom. The least eigenvalue rises only on the whole: it depends on the largest singular
+# value that is missing, and on whether all r places are used. Only at the minimum is none negative. There the r² = 4
+# zeros are the directions along the orbit of minimisers; at saddles some zeros are directions in which the loss is
+# merely flat to second order.

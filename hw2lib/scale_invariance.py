@@ -1,0 +1,477 @@
+r"""Functions with :math:`f(\lambda x)=f(x)`, and what gradient descent does to their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from hw2lib._checks import (
+    as_tensor,
+    check_integer,
+    check_matching,
+    check_number,
+    check_same_kind,
+)
+from hw2lib.normalization import batch_normalize
+
+__all__ = [
+    "Descent",
+    "SphereStep",
+    "batchnorm_loss",
+    "chain_rule_gradient",
+    "descend",
+    "equilibrium_angle",
+    "function_gradient",
+    "norms_after",
+    "sphere_step",
+    "tangent_projector",
+]
+
+Function = Callable[[Tensor], Tensor]
+
+
+class SphereStep(NamedTuple):
+    r"""One step of gradient descent on a scale-invariant function, seen on the unit sphere.
+
+    Attributes
+    ----------
+    x : Tensor
+        The next point, :math:`x-\eta\nabla f(x)`.
+    u : Tensor
+        Its direction :math:`x/\|x\|`.
+    angle : Tensor
+        θ, the angle between the directions before and after, in radians.
+    remainder : Tensor
+        Distance of the next direction from the first-order step :math:`u-\tan\theta\,\hat g`.
+    """
+
+    x: Tensor
+    u: Tensor
+    angle: Tensor
+    remainder: Tensor
+
+
+class Descent(NamedTuple):
+    r"""A path of gradient descent, one entry a step.
+
+    Attributes
+    ----------
+    x : Tensor
+        The last point.
+    losses : Tensor
+        f before each step.
+    norms : Tensor
+        :math:`\|x\|` before each step and after the last: one entry more.
+    gradient_norms : Tensor
+        :math:`\|\nabla f(u)\|` before each step, at the direction u: the length that x would
+        feel if it had length 1.
+    angles : Tensor
+        Angle between the directions before and after each step, in radians.
+    """
+
+    x: Tensor
+    losses: Tensor
+    norms: Tensor
+    gradient_norms: Tensor
+    angles: Tensor
+
+
+def function_gradient(function: Function, x: Any) -> Tensor:
+    """Return the gradient of a function at a point, by automatic differentiation.
+
+    Serves claims 3a-scaling and 3a-readings.
+
+    Parameters
+    ----------
+    function : callable
+        Maps a tensor of the shape of `x` to a scalar.
+    x : Tensor or array
+        Any shape.
+
+    Returns
+    -------
+    Tensor
+        The shape and dtype of `x`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `function` is not callable or not scalar, or `x` is not finite.
+
+    References
+    ----------
+    Griewank and Walther, "Evaluating derivatives", SIAM 2008, section 3.2 (the reverse mode).
+
+    Examples
+    --------
+    >>> function_gradient(lambda z: z[1] / z[0], [2.0, 3.0])
+    tensor([-0.7500,  0.5000])
+    """
+    point = as_tensor("x", x).detach().clone().requires_grad_()
+    value = call(function, point)
+    (gradient,) = torch.autograd.grad(value, point)
+    return gradient
+
+
+def tangent_projector(u: Any) -> Tensor:
+    r"""Return :math:`P=I-uu^\top`, the orthogonal projector onto the hyperplane :math:`u^\perp`.
+
+    Serves claims 3b-direction and 3b-idempotent.
+
+    Parameters
+    ----------
+    u : Tensor or array
+        A unit vector, shape (n,).
+
+    Returns
+    -------
+    Tensor
+        Shape (n, n), symmetric, of rank n − 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `u` is not a finite vector of length 1.
+
+    References
+    ----------
+    Absil, Mahony, Sepulchre, "Optimization algorithms on matrix manifolds", Princeton 2008,
+    section 3.6.1 (the sphere).
+
+    Examples
+    --------
+    >>> tangent_projector([1.0, 0.0]).tolist()
+    [[0.0, 0.0], [0.0, 1.0]]
+    """
+    u = as_tensor("u", u, ndim=1)
+    length = u.norm().item()
+    if abs(length - 1) > tolerance(u):
+        raise ValueError(f"u must be a unit vector, got length {length:.6g}")
+    return torch.eye(len(u), dtype=u.dtype, device=u.device) - torch.outer(u, u)
+
+
+def chain_rule_gradient(function: Function, x: Any) -> Tensor:
+    r"""Return :math:`P\nabla f(u)/\|x\|` with :math:`u=x/\|x\|`: the gradient of f∘u at x.
+
+    It is the gradient of f itself at x exactly if f is scale invariant near x, because then
+    f = f∘u. Serves claim 3b-chain.
+
+    Parameters
+    ----------
+    function : callable
+        Maps a vector to a scalar.
+    x : Tensor or array
+        Shape (n,), not zero.
+
+    Returns
+    -------
+    Tensor
+        Shape (n,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `function` is not callable or not scalar, or `x` is zero or not a finite vector.
+
+    References
+    ----------
+    ESE 546, Fall 2020, homework 2, solution 3, last remark, which rejects it.
+
+    Examples
+    --------
+    >>> f = lambda z: z[1] / z[0]
+    >>> chain_rule_gradient(f, [2.0, 3.0]), function_gradient(f, [2.0, 3.0])
+    (tensor([-0.7500,  0.5000]), tensor([-0.7500,  0.5000]))
+    """
+    x = check_direction(x)
+    norm = x.norm()
+    u = x / norm
+    return tangent_projector(u) @ function_gradient(function, u) / norm
+
+
+def sphere_step(x: Any, gradient: Any, learning_rate: float) -> SphereStep:
+    r"""Take one step of gradient descent on a scale-invariant function, exactly.
+
+    Since the gradient is orthogonal to x, the step and x are the legs of a right triangle:
+    :math:`\tan\theta=\eta\|\nabla f(x)\|/\|x\|=\eta\|\nabla f(u)\|/\|x\|^2`, the next direction is
+    :math:`\cos\theta\,u-\sin\theta\,\hat g`, and it differs from the first-order step
+    :math:`u-\tan\theta\,\hat g` by exactly :math:`\sqrt{1+\tan^2\theta}-1` in norm. Serves claims
+    3b-denominator, 3b-step, 3b-projector and theorem T3.
+
+    Parameters
+    ----------
+    x : Tensor or array
+        Shape (n,), not zero.
+    gradient : Tensor or array
+        :math:`\nabla f(x)`, shape (n,), orthogonal to x.
+    learning_rate : float
+        η, positive.
+
+    Returns
+    -------
+    SphereStep
+        The next point, its direction, the angle between both directions, and the remainder.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes differ, a value is not finite, x is zero, `learning_rate` is not positive, or
+        the gradient is not orthogonal to x (then f is not scale invariant).
+
+    References
+    ----------
+    Arora, Li, Lyu, "Theoretical analysis of auto rate-tuning by batch normalization", ICLR 2019,
+    lemma 2.4 (the growth of the norm).
+
+    Examples
+    --------
+    >>> step = sphere_step([1.0, 0.0], [0.0, -1.0], 1.0)
+    >>> step.x.tolist(), round(step.angle.item(), 4), round(step.remainder.item(), 4)
+    ([1.0, 1.0], 0.7854, 0.4142)
+    """
+    x = check_direction(x)
+    gradient = as_tensor("gradient", gradient, ndim=1)
+    check_same_kind(x=x, gradient=gradient)
+    check_matching("gradient", gradient, x.shape, "the shape of x")
+    rate = check_number("learning_rate", learning_rate, "positive", lambda value: value > 0)
+    norm, length = x.norm(), gradient.norm()
+    radial = (gradient @ x).abs().item()
+    if radial > tolerance(x) * (norm * length).item():
+        raise ValueError(
+            "gradient must be orthogonal to x, as that of a scale-invariant function is; got a "
+            f"cosine of {radial / (norm * length).item():.3g}"
+        )
+    following = x - rate * gradient
+    slope = rate * length / norm
+    secant = (1 + slope.square()).sqrt()
+    remainder = slope.square() / (secant + 1)  # = secant - 1 without cancellation
+    return SphereStep(following, following / following.norm(), slope.atan(), remainder)
+
+
+def norms_after(
+    norm: float, gradient_norm: float, learning_rate: float, steps: int, weight_decay: float = 0.0
+) -> Tensor:
+    r"""Return :math:`\|x\|` along gradient descent if :math:`\|\nabla f(u)\|` stays constant.
+
+    With G that constant, iterates :math:`r_{k+1}^2=(1-\eta\lambda)^2r_k^2+\eta^2G^2/r_k^2`.
+    Without weight decay :math:`r_k^4\ge r_0^4+2\eta^2G^2k`, nearly with equality; with it r settles
+    where :math:`r^4=\eta G^2/(\lambda(2-\eta\lambda))`. Serves theorem T3.
+
+    Parameters
+    ----------
+    norm, gradient_norm : float
+        :math:`r_0` and G, positive.
+    learning_rate, weight_decay : float
+        η, positive, and λ, at least 0, with ηλ < 1.
+    steps : int
+        Number of steps.
+
+    Returns
+    -------
+    Tensor
+        Shape (steps + 1,), double precision.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is out of range.
+
+    References
+    ----------
+    van Laarhoven, "L2 regularization versus batch and weight normalization", 2017, section 2.
+
+    Examples
+    --------
+    >>> norms_after(1.0, 1.0, 0.5, 2).square()
+    tensor([1.0000, 1.2500, 1.4500], dtype=torch.float64)
+    """
+    square = check_number("norm", norm, "positive", lambda value: value > 0) ** 2
+    length = check_number("gradient_norm", gradient_norm, "positive", lambda value: value > 0)
+    rate, decay = check_rates(learning_rate, weight_decay)
+    squares = [square]
+    for _ in range(check_integer("steps", steps, 0)):
+        square = (1 - rate * decay) ** 2 * square + (rate * length) ** 2 / square
+        squares.append(square)
+    return torch.tensor(squares, dtype=torch.float64).sqrt()
+
+
+def equilibrium_angle(learning_rate: float, weight_decay: float) -> float:
+    r"""Return the angle a step at which weight decay and the growth of the norm balance.
+
+    At constant norm the decayed vector of length :math:`(1-\eta\lambda)r` is a leg, and the next
+    vector, of length r, the hypotenuse of a right triangle: :math:`\cos\theta=1-\eta\lambda`
+    exactly, so :math:`\theta\approx\sqrt{2\eta\lambda}`. The gradient does not enter. Serves
+    theorem T3.
+
+    Parameters
+    ----------
+    learning_rate, weight_decay : float
+        η and λ, positive, with ηλ < 1.
+
+    Returns
+    -------
+    float
+        θ in radians.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is out of range.
+
+    References
+    ----------
+    Wan, Zhu, Zhang, Sun, "Spherical motion dynamics", NeurIPS 2021 (the approximation
+    :math:`\sqrt{2\eta\lambda}`).
+
+    Examples
+    --------
+    >>> round(equilibrium_angle(0.1, 0.1), 6), round((2 * 0.1 * 0.1) ** 0.5, 6)
+    (0.141539, 0.141421)
+    """
+    rate, decay = check_rates(learning_rate, weight_decay)
+    check_number("weight_decay", weight_decay, "positive", lambda value: value > 0)
+    return torch.tensor(1 - rate * decay, dtype=torch.float64).acos().item()
+
+
+def descend(
+    function: Function, x: Any, learning_rate: float, steps: int, *, weight_decay: float = 0.0
+) -> Descent:
+    r"""Run gradient descent with weight decay, and record its geometry.
+
+    The step is :math:`x\leftarrow(1-\eta\lambda)x-\eta\nabla f(x)`. Serves theorem T3 and claim
+    3b-projector.
+
+    Parameters
+    ----------
+    function : callable
+        Maps a vector to a scalar.
+    x : Tensor or array
+        The start, shape (n,), not zero.
+    learning_rate, weight_decay : float
+        η, positive, and λ, at least 0, with ηλ < 1.
+    steps : int
+        Number of steps, at least 1.
+
+    Returns
+    -------
+    Descent
+        The last point, and losses, norms, gradient norms and angles along the way.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range.
+
+    References
+    ----------
+    Arora, Li, Lyu, "Theoretical analysis of auto rate-tuning by batch normalization", ICLR 2019.
+
+    Examples
+    --------
+    >>> path = descend(lambda z: z[1] / z.norm(), [1.0, 1.0], 0.1, 50)
+    >>> bool((path.norms.diff() >= 0).all()), round(path.losses[-1].item(), 2)
+    (True, -0.9)
+    """
+    x = check_direction(x)
+    rate, decay = check_rates(learning_rate, weight_decay)
+    losses, norms, gradient_norms, angles = [], [x.norm()], [], []
+    for _ in range(check_integer("steps", steps, 1)):
+        point = x.detach().clone().requires_grad_()
+        value = call(function, point)
+        (gradient,) = torch.autograd.grad(value, point)
+        following = (1 - rate * decay) * x - rate * gradient
+        losses.append(value.detach())
+        norms.append(following.norm())
+        gradient_norms.append(gradient.norm() * x.norm())
+        angles.append(angle_between(x, following))
+        x = following
+    return Descent(x, *map(torch.stack, (losses, norms, gradient_norms, angles)))
+
+
+def angle_between(x: Tensor, y: Tensor) -> Tensor:
+    """Return the angle between two vectors in radians, accurate for small ones (Kahan)."""
+    u, v = x / x.norm(), y / y.norm()
+    return 2 * torch.atan2((u - v).norm(), (u + v).norm())
+
+
+def batchnorm_loss(inputs: Any, targets: Any, eps: float = 0.0) -> Function:
+    r"""Return the loss of a unit behind batch norm, as a function of its weight vector.
+
+    :math:`w\mapsto\frac1N\sum_i(\tanh\mathrm{bn}(Xw)_i-y_i)^2`. Scale invariant for λ > 0 if ε = 0.
+    Serves claims 3a-scaling, 3b-projector and 3b-chain.
+
+    Parameters
+    ----------
+    inputs : Tensor or array
+        X, shape (N, n), one input a row.
+    targets : Tensor or array
+        y, shape (N,).
+    eps : float
+        Batch norm's ε.
+
+    Returns
+    -------
+    callable
+        Maps a weight vector (n,) to a scalar.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes do not fit, a value is not finite, or `eps` is negative.
+
+    References
+    ----------
+    Ioffe and Szegedy, "Batch normalization", ICML 2015, section 3.3 (invariance to scale).
+
+    Examples
+    --------
+    >>> f = batchnorm_loss([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [0.0, 1.0, 0.5])
+    >>> w = torch.tensor([1.0, 2.0])
+    >>> abs(f(w) - f(10 * w)).item() < 1e-6
+    True
+    """
+    X, y = as_tensor("inputs", inputs, ndim=2), as_tensor("targets", targets, ndim=1)
+    check_same_kind(inputs=X, targets=y)
+    check_matching("targets", y, X.shape[:1], "one target an input")
+    eps = check_number("eps", eps, "a number of at least 0", lambda value: value >= 0)
+
+    def loss(weight: Tensor) -> Tensor:
+        normalized = batch_normalize((X @ weight)[:, None], eps=eps)[:, 0]
+        return (normalized.tanh() - y).square().mean()
+
+    return loss
+
+
+def call(function: Function, x: Tensor) -> Tensor:
+    """Evaluate a function that has to be scalar."""
+    if not callable(function):
+        raise TypeError(f"function must be callable, got {type(function).__name__}")
+    value = function(x)
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        raise ValueError(f"function must return a scalar tensor, got {value!r:.60}")
+    return value.reshape(())
+
+
+def check_direction(x: Any) -> Tensor:
+    """Return a vector that has a direction."""
+    x = as_tensor("x", x, ndim=1)
+    if x.norm() == 0:
+        raise ValueError("x must not be zero: it has no direction there")
+    return x
+
+
+def check_rates(learning_rate: Any, weight_decay: Any) -> tuple[float, float]:
+    """Return a learning rate and a weight decay that keep the direction of a decayed vector."""
+    rate = check_number("learning_rate", learning_rate, "positive", lambda value: value > 0)
+    decay = check_number("weight_decay", weight_decay, "at least 0", lambda value: value >= 0)
+    if rate * decay >= 1:
+        raise ValueError(f"learning_rate · weight_decay must be below 1, got {rate * decay}")
+    return rate, decay
+
+
+def tolerance(x: Tensor) -> float:
+    """Return how far from exact a computed unit length or right angle may be."""
+    return 1e3 * torch.finfo(x.dtype).eps * max(len(x), 10) ** 0.5

@@ -1,0 +1,106 @@
+"""Scale-invariant functions, as properties over random points."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hw2lib.scale_invariance import (
+    batchnorm_loss,
+    chain_rule_gradient,
+    descend,
+    equilibrium_angle,
+    function_gradient,
+    norms_after,
+    sphere_step,
+    tangent_projector,
+)
+
+
+def random(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def loss(eps=0.0):
+    return batchnorm_loss(random(30, 5), random(30, seed=1).tanh(), eps)
+
+
+seeds = st.integers(0, 10**6)
+scales = st.floats(1e-3, 1e3)
+
+
+@given(seeds, scales)
+def test_gradient_times_length_depends_on_the_direction_alone(seed, scale):
+    x = random(5, seed=seed)
+    at_x, there = (function_gradient(loss(), point) for point in (x, scale * x))
+    torch.testing.assert_close(scale * there, at_x, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(chain_rule_gradient(loss(), x), at_x, rtol=1e-9, atol=1e-12)
+    assert abs(at_x @ x) < 1e-10 * at_x.norm() * x.norm() + 1e-14
+
+
+def test_epsilon_breaks_the_invariance():
+    x = random(5)
+    f = loss(0.1)
+    assert (f(x) - f(0.1 * x)).abs() > 1e-3
+    with pytest.raises(ValueError, match="gradient must be orthogonal to x"):
+        sphere_step(x, function_gradient(f, x), 0.1)
+
+
+@given(seeds, st.floats(1e-6, 1e4))
+def test_projected_step_keeps_unit_norm_and_turns_by_the_angle(seed, rate):
+    x = random(5, seed=seed)
+    step = sphere_step(x, function_gradient(loss(), x), rate)
+    u = x / x.norm()
+    assert step.u.norm().item() == pytest.approx(1, abs=1e-12)
+    assert (u @ step.u).item() == pytest.approx(step.angle.cos().item(), abs=1e-12)
+    first_order = u + (step.x - x) / x.norm()
+    distance = (step.u - first_order).norm().item()
+    assert step.remainder.item() == pytest.approx(distance, rel=1e-6, abs=1e-13)
+
+
+def test_small_remainder_does_not_cancel():
+    step = sphere_step(torch.tensor([1.0, 0.0]).double(), torch.tensor([0.0, 1e-9]).double(), 1.0)
+    assert step.remainder.item() == pytest.approx(5e-19, rel=1e-9)
+
+
+@given(seeds)
+def test_projector_is_symmetric_idempotent_and_of_rank_one_less(seed):
+    u = random(6, seed=seed)
+    u = u / u.norm()
+    P = tangent_projector(u)
+    torch.testing.assert_close(P @ P, P)
+    torch.testing.assert_close(P, P.T)
+    assert torch.linalg.matrix_rank(P) == 5
+    assert (P @ u).norm() < 1e-12
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_path_follows_the_exact_recursion(decay):
+    rate = 0.2
+    path = descend(loss(), random(5, seed=3), rate, 30, weight_decay=decay)
+    norms = path.norms[:-1]
+    predicted = ((1 - rate * decay) * norms) ** 2 + (rate * path.gradient_norms / norms) ** 2
+    torch.testing.assert_close(path.norms[1:] ** 2, predicted, rtol=1e-12, atol=0)
+    assert len(path.losses) == len(path.angles) == len(path.norms) - 1 == 30
+    assert path.norms[-1].item() == pytest.approx(path.x.norm().item())
+
+
+def test_length_grows_like_the_fourth_root():
+    norms = norms_after(1.0, 2.0, 0.1, 100_000)
+    assert norms[-1].item() ** 4 == pytest.approx(1 + 2 * 0.01 * 4 * 100_000, rel=1e-2)
+    assert norms[-1].item() ** 4 > 1 + 2 * 0.01 * 4 * 100_000
+
+
+@given(st.floats(0.01, 0.9), st.floats(0.01, 1.0), st.floats(0.1, 10))
+def test_equilibrium_does_not_depend_on_the_gradient(rate, decay, length):
+    steps = 2000 + int(30 / (rate * decay))
+    r = norms_after(1.0, length, rate, steps, decay)[-1].item()
+    settled = math.atan(rate * length / ((1 - rate * decay) * r**2))
+    assert settled == pytest.approx(equilibrium_angle(rate, decay), rel=1e-9)
+
+
+def test_too_much_decay_is_refused():
+    with pytest.raises(ValueError, match=r"learning_rate · weight_decay must be below 1, got 2"):
+        equilibrium_angle(2.0, 1.0)
