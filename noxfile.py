@@ -36,7 +36,12 @@ def docs(session: nox.Session) -> None:
     """Build the site; warnings are errors. Arguments go to sphinx-build (-E reads all again)."""
     install(session, "docs")
     fetch_katex(session)
-    session.run("sphinx-build", *session.posargs, *SPHINX)
+    try:
+        session.run("sphinx-build", *session.posargs, *SPHINX)
+    except nox.command.CommandFailed:
+        session.error(
+            "the first WARNING or ERROR above names the page, script or claim that failed"
+        )
     session.log(f"The site lies in {SITE.relative_to(ROOT)}; open {SITE.as_uri()}/index.html")
 
 

@@ -2,12 +2,13 @@
 
 import os
 import sys
+import warnings
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # a torch operation in a forked child hangs otherwise
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "_ext"))
+warnings.filterwarnings("ignore", "A worker stopped")  # joblib, of a worker that had no more to do
+sys.path.insert(0, str(Path(__file__).resolve().parent / "_ext"))
 
 project = "ESE 546, Homework 2, solved"
 author = "The hw2lib developers"
@@ -28,8 +29,8 @@ extensions = [
     "sphinx_design",
     "sphinxcontrib.bibtex",
     "sphinxext.opengraph",
-    "sphinx_sitemap",
     "notfound.extension",
+    *(["sphinx_sitemap"] if "SITE_URL" in os.environ else []),
 ]
 exclude_patterns = [
     "_build",
@@ -58,7 +59,6 @@ bibtex_default_style = "plain"
 # API reference
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-python_use_unqualified_type_names = True
 numpydoc_show_class_members = False
 autosummary_generate = False  # or every build imports torch
 add_module_names = False
@@ -86,7 +86,7 @@ sphinx_gallery_conf = {
 # Site
 html_theme = "furo"
 html_title = "ESE 546 · Homework 2, solved"
-html_baseurl = os.environ.get("SITE_URL", "https://hw2lib.readthedocs.io/")
+html_baseurl = os.environ.get("SITE_URL", "")  # where it is hosted, if it is
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = "_static/favicon.svg"

@@ -17,13 +17,19 @@ def as_tensor(name: str, value: Any, ndim: int | None = None) -> Tensor:
         tensor = torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
-            f"{name} must be a tensor, an array or nested lists of numbers, "
+            f"{name} must be a tensor, an array or nested lists of numbers, rows of equal length, "
             f"got {type(value).__name__}: {value!r:.80}"
         ) from error
+    if tensor.layout != torch.strided or tensor.device.type == "meta":
+        raise TypeError(
+            f"{name} must be dense and hold data, got {tensor.layout} on {tensor.device}"
+        )
     if tensor.is_complex():
         raise TypeError(f"{name} must be real, got dtype {tensor.dtype}")
     if not tensor.is_floating_point():
         tensor = tensor.to(torch.get_default_dtype())
+    if tensor.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"{name} must be of dtype float32 or float64, got {tensor.dtype}")
     if ndim is not None and tensor.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimension(s), got shape {tuple(tensor.shape)}")
     if tensor.numel() == 0:
@@ -49,13 +55,15 @@ def check_same_kind(**tensors: Tensor) -> None:
         raise ValueError(f"{', '.join(kinds)} must share dtype and device, got {got}")
 
 
-def check_integer(name: str, value: Any, low: int, high: int | None = None) -> int:
-    """Return `value` as an int in [low, high]."""
+def check_integer(
+    name: str, value: Any, low: int, high: int | None = None, reason: str = ""
+) -> int:
+    """Return `value` as an int in [low, high]; `reason` says where the bounds come from."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, got {type(value).__name__}: {value!r}")
     number = int(value)
     if number < low or (high is not None and number > high):
-        expected = f"be at least {low}" if high is None else f"lie in {low}..{high}"
+        expected = f"be at least {low}" if high is None else f"lie in {low}..{high}{reason}"
         raise ValueError(f"{name} must {expected}, got {number}")
     return number
 

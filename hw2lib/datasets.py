@@ -41,7 +41,7 @@ def digits() -> tuple[Tensor, Tensor]:
     except ImportError as error:
         raise ImportError(
             "the handwritten digits come with scikit-learn; install it with "
-            "'python -m pip install \"hw2lib[examples]\"' or 'python -m pip install scikit-learn'"
+            "'python -m pip install scikit-learn'"
         ) from error
     images, labels = load_digits(return_X_y=True)
     return torch.as_tensor(images, dtype=torch.float64), torch.as_tensor(labels)

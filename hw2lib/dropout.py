@@ -82,5 +82,10 @@ def dropout_outputs(
     probabilities = (masks * (1 - p) + (1 - masks) * p).prod(1)
     training_scale, evaluation_scale = (1, 1 - p) if convention == "original" else (1 / (1 - p), 1)
     outputs = function(masks * x * training_scale)
+    if not isinstance(outputs, Tensor) or outputs.ndim == 0 or len(outputs) != len(masks):
+        raise ValueError(
+            f"function must return one row a mask, {len(masks)} here, got "
+            f"{tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__}"
+        )
     mean = torch.tensordot(probabilities, outputs, 1)
     return DropoutOutputs(mean, function((x * evaluation_scale)[None])[0])

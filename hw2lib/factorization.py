@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -643,11 +644,13 @@ def check_factors(X: Any, A: Any, B: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 def check_rank(X: Tensor, rank: Any, low: int = 1) -> int:
     """Return a rank that X can have."""
-    return check_integer("rank", rank, low, min(X.shape))
+    return check_integer("rank", rank, low, min(X.shape), f" (the shape of X is {tuple(X.shape)})")
 
 
 def check_indices(X: Tensor, indices: Any, rank: int) -> list[int]:
     """Return distinct indices of singular values of X, at most `rank`."""
+    if isinstance(indices, Tensor | np.ndarray):
+        indices = indices.tolist()
     if not isinstance(indices, Sequence) or isinstance(indices, str):
         raise TypeError(f"indices must be a sequence of integers, got {indices!r}")
     last = min(X.shape) - 1

@@ -271,7 +271,10 @@ def output_shapes(model: nn.Module, input_shape: Sequence[int]) -> dict[str, tup
         try:
             return recorded_shapes(model, torch.empty(1, *shape, device="meta"))
         except RuntimeError as error:
-            raise ValueError(f"input_shape {shape} does not fit the model: {error}") from error
+            raise ValueError(
+                f"input_shape {shape} does not fit the model (it is that of one input, without the "
+                f"batch dimension): {error}"
+            ) from error
 
 
 def recorded_shapes(model: nn.Module, images: Tensor) -> dict[str, tuple[int, ...]]:

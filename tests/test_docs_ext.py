@@ -1,5 +1,6 @@
 """The site's own extensions: each failure they promise really fails a build."""
 
+import io
 from pathlib import Path
 
 import freshness
@@ -72,6 +73,39 @@ def test_formula_is_set_without_script(build):
 def test_formula_that_does_not_render_is_a_warning(build, formula):
     _, warnings = build(f"A formula ${formula}$.")
     assert "WARNING: formula" in warnings
+
+
+def test_failed_build_fails_again_and_a_repaired_one_succeeds(tmp_path):
+    source, settings = tmp_path / "source", {"extensions": ["freshness", "katex", "myst_parser"]}
+    source.mkdir()
+    settings |= {
+        "html_math_renderer": "katex",
+        "source_suffix": {".md": "markdown"},
+        "myst_enable_extensions": ["dollarmath"],
+    }
+
+    def warnings(formula):
+        (source / "index.md").write_text(f"# Page\n\nA formula ${formula}$.\n")
+        stream = io.StringIO()
+        with docutils_namespace():
+            folders = (source, None, tmp_path / "output", tmp_path / "trees", "html")
+            Sphinx(*folders, settings, status=None, warning=stream).build()
+        return stream.getvalue()
+
+    for _ in range(2):
+        assert "WARNING: formula" in warnings(r"\frac{a}")
+    assert "katex-error" in (tmp_path / "output" / "index.html").read_text()
+    assert not warnings("a")
+    assert not list((tmp_path / "trees").glob(freshness.UNFINISHED))
+
+
+def test_interrupted_build_reads_every_page_again(tmp_path):
+    pickle = tmp_path / "environment.pickle"
+    pickle.touch()
+    freshness.drop_unfinished_environment(tmp_path)
+    assert pickle.exists()
+    freshness.drop_unfinished_environment(tmp_path)  # no build has ended in between
+    assert not pickle.exists()
 
 
 def test_claim_is_shown_with_its_value(build):

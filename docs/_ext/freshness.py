@@ -16,6 +16,7 @@ from sphinx.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 STAMP = ".digest"
+UNFINISHED = ".unfinished"
 
 
 def sources(root: Path) -> list[Path]:
@@ -62,12 +63,30 @@ def stale_scripts(examples: Path, gallery: Path) -> list[Path]:
     return [script for script in sorted(examples.rglob("plot_*.py")) if is_stale(script)]
 
 
+def drop_unfinished_environment(doctrees: Path) -> None:
+    """Make Sphinx read every page again if the last build failed or was interrupted.
+
+    Sphinx would take the pages that it has read from its cache, and say nothing of their warnings.
+    """
+    if (doctrees / UNFINISHED).is_file():
+        (doctrees / "environment.pickle").unlink(missing_ok=True)
+    doctrees.mkdir(parents=True, exist_ok=True)
+    (doctrees / UNFINISHED).touch()
+
+
+def finish(app: Sphinx, error: Exception | None) -> None:
+    """Remember that this build ended well."""
+    if error is None and not app._warncount:
+        (Path(app.doctreedir) / UNFINISHED).unlink(missing_ok=True)
+
+
 def prepare(app: Sphinx, config: Config) -> None:
     """Drop what is stale before anything runs, and read every page again (a config value)."""
     current = digest(sources(ROOT), ROOT)
     config.hw2lib_digest = current
     config.nb_execution_cache_path = str(Path(app.doctreedir).parent / "jupyter_cache" / current)
     drop_stale_gallery(Path(app.srcdir) / "auto_examples", current)
+    drop_unfinished_environment(Path(app.doctreedir))
 
 
 def run_few_scripts_here(app: Sphinx) -> None:
@@ -83,5 +102,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the digest."""
     app.add_config_value("hw2lib_digest", "", "env", str)
     app.connect("config-inited", prepare, priority=100)
+    app.connect("build-finished", finish, priority=900)
     app.connect("builder-inited", run_few_scripts_here, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -79,8 +79,8 @@ def html(node: nodes.Element, display: bool) -> str:
     try:
         return render(node.astext(), display)
     except FormulaError as error:
-        logger.warning("formula %r: %s", node.astext(), error, location=node, type="katex")
-        return ""
+        logger.warning("formula '%s': %s", node.astext(), error, location=node, type="katex")
+        return '<span class="katex-error"></span>'
 
 
 def visit_inline(writer: nodes.NodeVisitor, node: nodes.math) -> None:

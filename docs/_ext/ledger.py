@@ -6,6 +6,7 @@ claim that fails, or an unknown id, fails the build.
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Sequence
@@ -44,7 +45,8 @@ def outcomes(cache: Path) -> list[Outcome]:
             found = [outcome(claim) for claim in ledger()]
         failed = [claim["id"] for claim in found if not claim["accepted"]]
         if failed:
-            raise ExtensionError(f"claims fail: {', '.join(failed)}; run python -m hw2lib.claims")
+            ids = " ".join(failed)
+            raise ExtensionError(f"claims fail: {ids}; see python -m hw2lib.claims {ids}")
         cache.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(cache, json.dumps(found))
     return json.loads(cache.read_text(encoding="utf-8"))
@@ -172,7 +174,10 @@ class PartDirective(ClaimDirective):
         wanted = tuple(self.arguments[0].split())
         found = [claim for claim in self.claims if claim["id"].startswith(wanted)]
         if not found:
-            raise self.error(f"no claim's id begins with {self.arguments[0]!r}")
+            parts = ", ".join(dict.fromkeys(claim["part"] for claim in self.claims))
+            raise self.error(
+                f"no claim's id begins with {self.arguments[0]!r}; the parts are {parts}"
+            )
         result: list[nodes.Node] = []
         for claim in found:
             result += [self.target("derivation", claim), *self.parse(card(claim, link=False))]
@@ -225,14 +230,28 @@ class ErrataDirective(ClaimDirective):
         )
 
 
-class ClaimRole(SphinxRole):
+class LedgerRole(SphinxRole):
+    """A role that looks its text up among the claims."""
+
+    def problem(self, message: str) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Report an error at the role's line."""
+        return [], [self.inliner.reporter.error(message, line=self.lineno)]
+
+    def unknown(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Report an id that no claim has, with those that look alike."""
+        alike = difflib.get_close_matches(self.text, self.env.hw2lib_claims, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(alike)}?" if alike else ""
+        return self.problem(f"no claim has the id {self.text!r}{hint}")
+
+
+class ClaimRole(LedgerRole):
     """A badge with a claim's id and verdict, linked to the ledger."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Return the badge."""
         claim = self.env.hw2lib_claims.get(self.text)
         if claim is None:
-            return [], [self.inliner.reporter.error(f"no claim has the id {self.text!r}")]
+            return self.unknown()
         verdict = claim["verdict"]
         link = addnodes.pending_xref(
             "",
@@ -247,18 +266,21 @@ class ClaimRole(SphinxRole):
         return [nodes.inline("", "", link, classes=["claim-badge", f"is-{verdict}"])], []
 
 
-class ComputedRole(SphinxRole):
+class ComputedRole(LedgerRole):
     """The value that a claim's check computed."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Return the value as text."""
         claim = self.env.hw2lib_claims.get(self.text)
-        if claim is None or claim["evidence"] is None:
-            return [], [self.inliner.reporter.error(f"no claim {self.text!r} computes a value")]
-        return [nodes.inline("", unbroken(claim["evidence"]["computed"]), classes=["computed"])], []
+        if claim is None:
+            return self.unknown()
+        if claim["evidence"] is None:
+            return self.problem(f"the claim {self.text!r} has no check that computes a value")
+        text = unbroken(claim["evidence"]["computed"])
+        return [nodes.inline("", text, classes=["computed"])], []
 
 
-class CountRole(SphinxRole):
+class CountRole(LedgerRole):
     """How many claims there are: ``all``, of a verdict, or ``mutants`` for the wrong variants."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
@@ -272,9 +294,7 @@ class CountRole(SphinxRole):
         for claim in claims:
             counts[claim["verdict"]] += 1
         if self.text not in counts:
-            expected = ", ".join(counts)
-            message = f"count must be one of {expected}, got {self.text!r}"
-            return [], [self.inliner.reporter.error(message)]
+            return self.problem(f"claim-count takes {', '.join(counts)}, got {self.text!r}")
         return [nodes.inline("", str(counts[self.text]), classes=["computed"])], []
 
 

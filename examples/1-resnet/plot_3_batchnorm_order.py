@@ -47,6 +47,12 @@ direct = [0, *range(1, 17, 2)]
 summed = list(range(2, 17, 2))
 assert len(direct) == 9
 assert len(summed) == 8
+print(
+    f"variance after batch norm: {before[:, 0, direct].min():.4f} to {before[:, 0, direct].max():.4f}"
+)
+print(
+    f"variance after a residual sum: {before[:, 0, summed].min():.2f} to {before[:, 0, summed].max():.2f}"
+)
 assert (before[:, 0, direct] - 1).abs().max() < 1e-3
 assert before[:, 0, summed].min() > 1.2
 assert (before[:, 1, direct].mean() - relu_off_probability(0.0)).abs() < 0.02

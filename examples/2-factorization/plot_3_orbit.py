@@ -74,6 +74,8 @@ distances = torch.stack(
 # ------
 
 least = truncation_error(X, rank).item()
+print(f"loss of 300 minimisers: {min(losses):.6f} to {max(losses):.6f}, least {least:.6f}")
+print(f"their size over the least: {min(sizes):.2f} to {max(sizes):.2f}")
 assert max(abs(value - least) for value in losses) < 1e-10
 assert min(sizes) > 1
 assert max(abs(value - 1) for value in rotations) < 1e-12

@@ -42,8 +42,17 @@ def line(claim: Claim) -> str:
     evidence = claim.evidence
     if evidence is None:
         return LINE.format(claim.id, claim.verdict, "", "", "", "not checked: outside")
+    if not evidence.mutants:
+        return LINE.format(
+            claim.id,
+            claim.verdict,
+            f"{evidence.error:.1e}",
+            f"{evidence.tolerance:.1e}",
+            "none",
+            "FAILED",
+        )
     refused = sum(error > evidence.tolerance for error in evidence.mutants.values())
-    least = min(evidence.mutants.values(), default=float("nan"))
+    least = min(evidence.mutants.values())
     return LINE.format(
         claim.id,
         claim.verdict,

@@ -125,6 +125,8 @@ def claim(
     severity: int = 0,
 ) -> Callable[[Callable[[], Evidence]], Callable[[], Evidence]]:
     """Register the decorated check as the evidence of a claim; the part is the id's beginning."""
+    if verdict not in set(Verdict):
+        raise ValueError(f"verdict of {id!r} must be one of {', '.join(Verdict)}, got {verdict!r}")
 
     def register(check: Callable[[], Evidence]) -> Callable[[], Evidence]:
         add(
@@ -197,6 +199,6 @@ def find(id: str) -> Claim:
     """
     by_id = {entry.id: entry for entry in ledger()}
     if id not in by_id:
-        alike = [known for known in by_id if known.startswith(id[:2])] or list(by_id)
+        alike = [known for known in by_id if known.startswith(str(id)[:2])] or list(by_id)
         raise KeyError(f"no claim has the id {id!r}; there are {', '.join(alike)}")
     return by_id[id]
