@@ -2,7 +2,8 @@
 
 Modules are named after their topics: :mod:`hw2lib.resnet`, :mod:`hw2lib.architecture`,
 :mod:`hw2lib.parameters`, :mod:`hw2lib.normalization`, :mod:`hw2lib.dropout`,
-:mod:`hw2lib.factorization`; :mod:`hw2lib.claims` is the ledger.
+:mod:`hw2lib.factorization`, :mod:`hw2lib.scale_invariance`, :mod:`hw2lib.recurrent`;
+:mod:`hw2lib.claims` is the ledger.
 """
 
 __version__ = "0.1.0"

@@ -66,8 +66,8 @@ class Descent(NamedTuple):
     norms : Tensor
         :math:`\|x\|` before each step and after the last: one entry more.
     gradient_norms : Tensor
-        :math:`\|\nabla f(u)\|` before each step, at the direction u: the length that x would
-        feel if it had length 1.
+        :math:`\|x\|\,\|\nabla f(x)\|` before each step; for a scale-invariant f this is
+        :math:`\|\nabla f(u)\|`.
     angles : Tensor
         Angle between the directions before and after each step, in radians.
     """
@@ -156,8 +156,8 @@ def tangent_projector(u: Any) -> Tensor:
 def chain_rule_gradient(function: Function, x: Any) -> Tensor:
     r"""Return :math:`P\nabla f(u)/\|x\|` with :math:`u=x/\|x\|`: the gradient of f∘u at x.
 
-    It is the gradient of f itself at x exactly if f is scale invariant near x, because then
-    f = f∘u. Serves claim 3b-chain.
+    It is the gradient of f itself if f(λx) = f(x) for all λ > 0, because then f = f∘u. Serves
+    claim 3b-chain.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ def norms_after(
 
     References
     ----------
-    van Laarhoven, "L2 regularization versus batch and weight normalization", 2017, section 2.
+    van Laarhoven, "L2 regularization versus batch and weight normalization", 2017.
 
     Examples
     --------

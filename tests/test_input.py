@@ -29,6 +29,12 @@ FUNCTIONS = {name: thing for name, thing in PUBLIC.items() if inspect.isfunction
 
 X, A, B = torch.randn(4, 3).double(), torch.randn(4, 2).double(), torch.randn(2, 3).double()
 FIT = {"X": X, "rank": 2, "steps": 3, "generator": torch.Generator().manual_seed(0)}
+RECURRENCE = {
+    "W": torch.tensor([[2.0, 1.0], [0.0, 0.5]]),
+    "z0": torch.ones(2),
+    "zbar": torch.ones(2),
+    "steps": 3,
+}
 VALID = {
     "architecture.batchnorm_destinations": {"model": resnet18()},
     "architecture.residual_blocks": {"model": resnet18(), "input_shape": (3, 64, 64)},
@@ -61,6 +67,30 @@ VALID = {
         "axes": matplotlib.figure.Figure().add_subplot(),
         "model": resnet18(),
         "input_shape": (3, 64, 64),
+    },
+    "recurrent.clip_by_norm": {"gradient": torch.ones(3), "max_norm": 1.0},
+    "recurrent.clip_by_value": {"gradient": torch.ones(3), "bound": 1.0},
+    "recurrent.eigenvalue_gradient": RECURRENCE,
+    "recurrent.kreiss_constant": {"W": 0.5 * torch.eye(2), "points": 5},
+    "recurrent.linear_rnn_gradient": RECURRENCE,
+    "recurrent.lstm_jacobian": {
+        "lstm": nn.LSTM(2, 3),
+        "inputs": torch.ones(4, 2),
+        "hidden": torch.ones(3),
+        "cell": torch.ones(3),
+    },
+    "recurrent.lyapunov_exponent": {
+        "W": torch.eye(2),
+        "nonlinearity": "tanh",
+        "state": torch.ones(2),
+        "steps": 3,
+        "warm_up": 1,
+    },
+    "recurrent.rescale_to_norm": {"gradient": torch.ones(3), "norm": 1.0},
+    "recurrent.rnn_jacobian": {
+        "rnn": nn.RNN(2, 3),
+        "inputs": torch.ones(4, 2),
+        "state": torch.ones(3),
     },
     "scale_invariance.batchnorm_loss": {
         "inputs": torch.randn(5, 3),
@@ -164,6 +194,9 @@ ANY_SHAPE = {  # arguments that broadcast, or that only a model can judge
     "normalization.bias_offset_in_eval": ("shift", "weight", "running_variance"),
     "normalization.layer_inputs": ("images",),
     "scale_invariance.function_gradient": ("x",),
+    "recurrent.clip_by_norm": ("gradient",),
+    "recurrent.clip_by_value": ("gradient",),
+    "recurrent.rescale_to_norm": ("gradient",),
 }
 SHAPED = [
     (name, argument)

@@ -94,7 +94,7 @@ bottom.set_title("Slope −1, down to where ε takes over")
 bottom.legend()
 figures.describe(
     figure,
-    "Top: level rays of y/x with the gradient drawn at x, 2x and 3.5x: orthogonal to the ray, shorter further out. "
+    "Top: level rays of y/x with the gradient, at 0.45 of its length, drawn at x, 2x and 3.5x: orthogonal to the ray, shorter further out. "
     "Bottom: gradient length against weight length for a unit behind batch norm in logarithmic axes, a line of slope "
     "minus one for ε = 0; for ε = 1e-5 and 1e-3 the curves bend down towards small weights.",
 )

@@ -82,7 +82,7 @@ top.plot([first_order[0], step.u[0]], [first_order[1], step.u[1]], color=figures
 for text, point, offset, color in (
     ("u", u, (-14, -14), figures.BLUE),
     ("u⁺ (exact)", step.u, (-64, 2), figures.GREEN),
-    ("first order", first_order, (-20, 10), figures.PURPLE),
+    ("first order", first_order, (8, -14), figures.PURPLE),
     ("x", x, (6, -14), figures.BLUE),
     ("x⁺", step.x, (6, 2), figures.BLUE),
 ):

@@ -99,7 +99,7 @@ figures.describe(
     figure,
     "For six functions and eight points each: the relative error of the chain-rule route and of leaving out the projector. "
     "For the three scale-invariant functions both are rounding errors below 1e-12; for the three others they are between "
-    "about 1e-3 and 1.",
+    "about 0.01 and 1.1.",
 )
 plt.show()
 
@@ -107,5 +107,6 @@ plt.show()
 # What to see
 # -----------
 # In the green band the route agrees with the gradient to rounding, with the literal gradient of f at u. The same
-# functions have nothing along u for the projector to take away. Below, without invariance, both fail together: they are
-# the same condition, ⟨∇f(x), x⟩ = 0, seen twice.
+# functions have nothing along u for the projector to take away. Below, without invariance, both fail at these
+# points. If ⟨∇f(x), x⟩ = 0 at every x ≠ 0, f is invariant and the route exact; at a single point neither test implies the
+# other.

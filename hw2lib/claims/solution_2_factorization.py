@@ -346,22 +346,27 @@ def minimisers_are_an_orbit_of_the_general_linear_group() -> Evidence:
         return relative(A @ torch.linalg.lstsq(A, other, driver="gelsd").solution - other, other)
 
     U, V = (torch.linalg.qr(random(n, 3, seed=n)).Q for n in (5, 4))
-    tied = low_rank_factors(U @ torch.diag(torch.tensor([3.0, 2.0, 2.0]).double()) @ V.T, 2)
+    tied_X = U @ torch.diag(torch.tensor([3.0, 2.0, 2.0]).double()) @ V.T
+    tied = low_rank_factors(tied_X, 2)
+    partner = torch.stack([3**0.5 * V[:, 0], 2**0.5 * (V[:, 1] + 2 * V[:, 2]) / 5**0.5])
     exchanged = torch.stack([3**0.5 * U[:, 0], 2**0.5 * (U[:, 1] + 2 * U[:, 2]) / 5**0.5], dim=1)
-    deficient = low_rank_factors(U[:, :1] @ V[:, :1].T, 2).A
-    filled = torch.stack([deficient[:, 0], U[:, 1]], dim=1)
+    deficient_X = U[:, :1] @ V[:, :1].T
+    deficient = low_rank_factors(deficient_X, 2)
+    filled = torch.stack([deficient.A[:, 0], U[:, 1]], dim=1)
     return Evidence(
         max(
             relative(there.A - found.A, found.A),
             relative(there.B - found.B, found.B),
             imbalance(orthogonal),
+            abs(loss(tied_X, exchanged, partner).item() - 4),  # the two below are minimisers too
+            loss(deficient_X, filled, deficient.B).item(),
         ),
         1e-7,
         {
             "G orthogonal": relative(rotated.A - found.A, found.A),
             "the print's own 2A, B/2 stays balanced": imbalance(Factors(2 * best.A, best.B / 2)),
             "all of them, also with a tie": off_the_orbit(tied.A, exchanged),
-            "all of them, also for rank X < r": off_the_orbit(deficient, filled),
+            "all of them, also for rank X < r": off_the_orbit(deficient.A, filled),
         },
         f"G of an optimiser's minimiser has condition number {torch.linalg.cond(G):.1f}",
     )

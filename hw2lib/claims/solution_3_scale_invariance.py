@@ -189,9 +189,10 @@ def substitution_is_exact_before_the_limit() -> Evidence:
     "3a-reference",
     verdict="corrected",
     severity=1,
-    printed='The expression after the substitution "is equivalent to (3)".',
-    statement="It is equivalent to (1), the partial derivative; (3) is the normalised step of part (b).",
-    corrected="equivalent to (1)",
+    printed='"(3) is equivalent to" the expression after the substitution.',
+    statement="It is equivalent to the print's (1), the partial derivative; the print's (3) is the normalised step of "
+    "part (b).",
+    corrected="equivalent to the print's (1)",
 )
 def reference_is_to_the_partial_derivative() -> Evidence:
     scale, index = 3.0, 2
@@ -236,7 +237,7 @@ def next_direction_is_a_unit_vector() -> Evidence:
     "3b-denominator",
     verdict="sharpened",
     severity=1,
-    printed="Its denominator is not far from $\\|x\\|$.",
+    printed="For small $\\eta$ its denominator is not far from $\\|x\\|$.",
     statement="The denominator is exactly $\\|x\\|\\sqrt{1+s^2}$ with $s=\\eta\\|\\nabla f(u)\\|/\\|x\\|^2$, "
     "because the step is orthogonal to $x$.",
     corrected="exactly $\\|x\\|\\sqrt{1+s^2}$",
@@ -266,8 +267,11 @@ def denominator_is_a_hypotenuse() -> Evidence:
 
 @claim(
     "3b-jacobian",
-    verdict="holds",
-    printed="$h(0)=u$ and $h'(0)=-\\frac1{\\|x\\|^2}(I-uu^\\top)\\nabla f(u)$.",
+    verdict="corrected",
+    severity=1,
+    printed="$h(0)=u$, and $h'(0)=\\frac1{\\|x\\|}(I-uu^\\top)\\bigl(-\\frac1{\\|x\\|}\\nabla f(x)\\bigr)$ in the last "
+    "intermediate line; the result after it has $\\nabla f(u)$.",
+    corrected="$\\nabla f(u)$ in the intermediate line; the result is right",
     statement="The Jacobian of $g\\mapsto g/\\|g\\|$ is $(I-uu^\\top)/\\|g\\|$, and $\\nabla f(x)$ is "
     "$\\nabla f(u)/\\|x\\|$; together $h'(0)=-P\\nabla f(u)/\\|x\\|^2$.",
 )
@@ -283,7 +287,8 @@ def derivative_of_the_direction() -> Evidence:
         1e-13,
         {
             "the Jacobian without 1/‖x‖": largest(derivative + P @ at_u / norm),
-            "the gradient at x unscaled": largest(derivative + P @ at_u),
+            "as printed in between, ∇f(x)/‖x‖": largest(derivative + P @ g / norm**2),
+            "without both factors 1/‖x‖": largest(derivative + P @ at_u),
         },
         f"to {largest(derivative + P @ at_u / norm**2):.0e}",
     )
@@ -345,7 +350,7 @@ def remainder_of_the_step_is_exact() -> Evidence:
     printed="The first-order step contains the projector $I-uu^\\top$.",
     statement="It does nothing there: by Euler $\\langle\\nabla f(x),x\\rangle=0$, so $P\\nabla f=\\nabla f$. "
     "The consequence that the print misses: $\\|x^{(k+1)}\\|^2=\\|x\\|^2+\\eta^2\\|\\nabla f(x)\\|^2$ "
-    "exactly. The norm only grows, and the effective learning rate $\\eta/\\|x\\|^2$ only falls.",
+    "exactly, so no step shortens $x$ or raises the effective learning rate $\\eta/\\|x\\|^2$.",
     corrected="$P\\nabla f=\\nabla f$, and the norm only grows",
 )
 def projector_is_redundant_and_the_norm_grows() -> Evidence:
@@ -423,7 +428,7 @@ def projector_has_rank_one_less() -> Evidence:
     "3b-lambda-x",
     verdict="holds",
     printed="The rule may be used with $\\lambda=1/\\|x\\|$, although it depends on $x$.",
-    statement="First differentiate, then evaluate: $\\nabla f(u)=\\|x\\|\\,\\nabla f(x)$ at $u=x/\\|x\\|$. It "
+    statement="The gradient is taken before the point is put in: $\\nabla f(u)=\\|x\\|\\,\\nabla f(x)$ at $u=x/\\|x\\|$. It "
     "is not the derivative of $x\\mapsto f(\\lambda(x)x)$, which is that of $f$ again.",
 )
 def scale_may_depend_on_the_point() -> Evidence:
@@ -453,7 +458,7 @@ def derivative(function: Function, x: float) -> float:
     "3b-primes",
     verdict="holds",
     printed="$f'(g(x))$ is not $(f(g(x)))'$.",
-    statement="$(f\\circ g)'(x)=f'(g(x))\\,g'(x)$; the two differ unless $g'(x)=1$.",
+    statement="$(f\\circ g)'(x)=f'(g(x))\\,g'(x)$; the two differ unless $g'(x)=1$ or $f'(g(x))=0$.",
 )
 def prime_at_a_point_is_not_the_prime_of_the_composite() -> Evidence:
     x = 0.7
@@ -472,9 +477,9 @@ def prime_at_a_point_is_not_the_prime_of_the_composite() -> Evidence:
     verdict="conditional",
     printed="In $\\frac{\\partial f}{\\partial x}=\\frac{\\partial f}{\\partial u}\\frac{\\partial u}{\\partial x}$ "
     "the first factor is the derivative of $f\\circ u^{-1}$.",
-    statement="So it is wherever $u$ is invertible: for $f=x^2$, $u=x^3$ it is $\\frac23x^{-1}$ and not "
+    statement="So it is wherever $u$ has a differentiable inverse: for $f=x^2$, $u=x^3$, $x\\ne0$ it is $\\frac23x^{-1}$ and not "
     "$f'(u)=2x^3$. The map $x\\mapsto x/\\|x\\|$ is not invertible, so the remark does not apply to it.",
-    corrected="where $u$ is invertible; $x/\\|x\\|$ is not",
+    corrected="for changes of variable with a differentiable inverse, unlike $x/\\|x\\|$",
 )
 def leibniz_notation_hides_a_reparametrisation() -> Evidence:
     x = 1.3
@@ -522,7 +527,7 @@ def projector_is_idempotent() -> Evidence:
     "not, because its last gradient belongs to a reparametrised function.",
     statement="The route is right, with the *literal* gradient of $f$ at the point $u$: scale invariance says "
     "$f=f\\circ u$ with $u(x)=x/\\|x\\|$, and the chain rule for this composition is exactly that formula. "
-    "It fails only for functions that are not invariant.",
+    "It holds at every $x\\ne0$ exactly for invariant $f$.",
     corrected="right: $f=f\\circ u$, so $\\nabla f(x)=\\frac1{\\|x\\|}P\\nabla f(u)$",
 )
 def chain_rule_route_is_right() -> Evidence:
@@ -544,7 +549,7 @@ def chain_rule_route_is_right() -> Evidence:
     statement="**Exact dynamics on the sphere.** Along $x\\leftarrow(1-\\eta\\lambda)x-\\eta\\nabla f(x)$, with "
     "$r=\\|x\\|$ and $G=\\|\\nabla f(u)\\|$: $\\tan\\theta=\\eta G/((1-\\eta\\lambda)r^2)$ and "
     "$r_{k+1}^2=(1-\\eta\\lambda)^2r_k^2+\\eta^2G^2/r_k^2$. Without decay and with constant $G$, "
-    "$r_k^4\\ge r_0^4+2\\eta^2G^2k$. With decay, at constant norm, $\\cos\\theta=1-\\eta\\lambda$ exactly, so "
+    "$r_k^4\\ge r_0^4+2\\eta^2G^2k$. With decay, at constant norm and $G>0$, $\\cos\\theta=1-\\eta\\lambda$ exactly, so "
     "$\\theta\\approx\\sqrt{2\\eta\\lambda}$, whatever the function.",
 )
 def dynamics_on_the_sphere_are_exact() -> Evidence:
@@ -560,12 +565,16 @@ def dynamics_on_the_sphere_are_exact() -> Evidence:
     settled = norms_after(r0, G, rate, 2000, decay)[-1].item()
     settled_angle = math.atan(rate * G / (shrink * settled**2))
     exact = equilibrium_angle(rate, decay)
+    at_rest = descend(unit_behind_batchnorm(), POINT / 10, rate, 3000, weight_decay=decay).angles[
+        -100:
+    ]
     return Evidence(
         max(
             largest(path.norms[1:].square() - predicted),
             largest(path.angles - angle),
             max(0.0, bound - free),
             abs(settled_angle - exact),
+            largest(at_rest - exact),
         ),
         1e-12,
         {

@@ -7,11 +7,13 @@ import scipy.linalg
 import torch
 import torchinfo
 from sklearn.decomposition import PCA
+from torch import nn
 from torch.utils.benchmark import Timer
 
 from hw2lib.datasets import digits
 from hw2lib.factorization import low_rank_factors
 from hw2lib.parameters import parameter_table
+from hw2lib.recurrent import linear_rnn_gradient, lstm_jacobian, rnn_jacobian
 from hw2lib.resnet import resnet18
 
 
@@ -67,3 +69,40 @@ def test_low_rank_factors_beside(name, other):
         lambda: low_rank_factors(X, 10),
         lambda: other(array, 10),
     )
+
+
+def test_linear_rnn_gradient_beside_autograd():
+    generator = torch.Generator().manual_seed(0)
+    W, z0, zbar = (torch.randn(shape, generator=generator).double() for shape in ((64, 64), 64, 64))
+    W = W / torch.linalg.eigvals(W).abs().max()
+
+    def unrolled():
+        weight, z = W.clone().requires_grad_(), z0
+        for _ in range(1000):
+            z = weight @ z
+        return torch.autograd.grad(z @ zbar, weight)[0]
+
+    ours, theirs = linear_rnn_gradient(W, z0, zbar, 1000), unrolled()
+    assert (ours - theirs).norm() < 1e-10 * theirs.norm()
+    side_by_side(
+        "linear_rnn_gradient beside autograd, p = 64, t = 1000",
+        lambda: linear_rnn_gradient(W, z0, zbar, 1000),
+        unrolled,
+    )
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM])
+def test_jacobian_through_time_beside_jacrev(kind):
+    cell = kind(8, 32)
+    inputs, zero = torch.randn(50, 8), torch.zeros(32)
+
+    def last(state):
+        first = state[None] if kind is nn.RNN else (state[None], zero[None])
+        return cell(inputs, first)[0][-1]
+
+    ours = {
+        nn.RNN: lambda: rnn_jacobian(cell, inputs, zero),
+        nn.LSTM: lambda: lstm_jacobian(cell, inputs, zero, zero),
+    }[kind]
+    title = f"jacobian of {kind.__name__} beside torch.func.jacrev, p = 32, T = 50"
+    side_by_side(title, ours, lambda: torch.func.jacrev(last)(zero))

@@ -1,0 +1,87 @@
+"""
+It is not the spectral radius that decides, once there is a nonlinearity
+========================================================================
+
+A random RNN hₜ = σ(W hₜ₋₁) with weights of growing size: at which rate do gradients grow or shrink? The printed solution says that for ReLU
+the eigenvalues of W decide. The rate is the largest Lyapunov exponent, the mean logarithm of the growth of a small change.
+
+The derivation is in :doc:`/solutions/6-recurrent/b-nonlinearities`; this script is evidence for the claims ``6b-saturate`` and ``6b-eigen``.
+"""
+
+import matplotlib.pyplot as plt
+import torch
+
+from hw2lib import figures
+from hw2lib.recurrent import lyapunov_exponent
+
+plt.style.use("hw2lib.figures")
+torch.set_default_dtype(torch.float64)
+
+# %%
+# Exponents over the gain
+# -----------------------
+# Gaussian weights of 64 units, scaled to the spectral radius on the axis; three seeds.
+
+gains = torch.logspace(-0.5, 1.3, 16).tolist()
+names = ("identity", "tanh", "sigmoid", "relu")
+
+
+def exponents(name, seed):
+    """Return the Lyapunov exponent at every gain."""
+    generator = torch.Generator().manual_seed(seed)
+    W = torch.randn(64, 64, generator=generator)
+    W = W / torch.linalg.eigvals(W).abs().max()
+    start = torch.randn(64, generator=generator)
+    return [lyapunov_exponent(gain * W, name, start, steps=120, warm_up=60) for gain in gains]
+
+
+rates = {name: torch.tensor([exponents(name, seed) for seed in range(3)]) for name in names}
+spectral = torch.tensor(gains).log()
+
+# %%
+# Verify
+# ------
+# Without a nonlinearity the rate is log ρ(W). With one, it is not: at the largest gain tanh and sigmoid stay far below, ReLU at every gain.
+
+assert (rates["identity"] - spectral).abs().max() < 0.05
+assert rates["tanh"][:, -1].max() < spectral[-1] - 0.5
+assert rates["tanh"].max() > 0.2
+assert rates["sigmoid"][:, :12].max() < 0
+assert ((spectral - rates["relu"]).amin(1) > 0.1).all()
+print(
+    f"at gain {gains[-1]:.0f}, log ρ = {spectral[-1]:.2f}:",
+    {n: round(r[:, -1].mean().item(), 2) for n, r in rates.items()},
+)
+
+# %%
+# The figure
+# ----------
+
+figure, axes = plt.subplots(figsize=(5.4, 4.2))
+axes.axhline(0, color=figures.MUTED, lw=1)
+axes.plot(gains, spectral, color=figures.INK, ls="--", lw=1.4, label="log ρ(W)")
+colors = (figures.GREEN, figures.BLUE, figures.ORANGE, figures.PURPLE)
+for (name, values), color in zip(rates.items(), colors, strict=True):
+    finite = values.clamp(min=-6)
+    axes.plot(gains, finite.median(0).values, "o-", color=color, ms=3.5, lw=1.4, label=name)
+    axes.fill_between(gains, finite.amin(0), finite.amax(0), color=color, alpha=0.22, lw=0)
+axes.set_xscale("log")
+axes.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
+axes.minorticks_off()
+axes.set(xlabel="spectral radius ρ(W)", ylabel="growth rate of gradients a step", ylim=(-4.5, 3.3))
+axes.text(13, -0.35, "vanish ↓", color=figures.MUTED)
+axes.text(0.33, 0.15, "explode ↑", color=figures.MUTED)
+axes.set_title("Every nonlinearity has a rate of its own")
+axes.legend(loc="lower right", ncols=2)
+figures.describe(
+    figure,
+    "Growth rate of gradients against the spectral radius of the weights for identity, tanh, sigmoid and ReLU, median and range of three seeds. The identity "
+    "follows the logarithm of the spectral radius; tanh crosses zero near 1 and stays small, sigmoid is far below, ReLU lies below the line by a roughly constant amount.",
+)
+plt.show()
+
+# %%
+# What to see
+# -----------
+# The identity follows the dashed line. ReLU lies below it by a constant, since about half of the units are off, so gradients still vanish at ρ = 1. Tanh crosses zero near 1 and then explodes
+# slowly: the larger the weights, the more units saturate. The sigmoid's slope of at most ¼ needs weights several times larger.

@@ -1,0 +1,105 @@
+"""
+Does it matter? One bit, remembered over T steps
+================================================
+
+A network sees one bit, then T steps of noise, and is asked for the bit: the smallest task that needs memory. An RNN, an LSTM as PyTorch initialises it, and one with a forget bias are
+trained with the same small budget. (A reduced experiment: 16 units, 120 steps of Adam, three seeds.)
+
+The derivation is in :doc:`/solutions/6-recurrent/d-lstm`; this script is evidence for the claim ``6d-better`` after training.
+"""
+
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+
+from hw2lib import figures
+
+plt.style.use("hw2lib.figures")
+
+# %%
+# Train each network at each length
+# ---------------------------------
+
+size, lengths, seeds = 16, (5, 15, 30, 60), range(3)
+kinds = ("RNN", "LSTM", "LSTM, forget bias 3")
+
+
+def batch(T, count, generator):
+    """Return inputs (T + 1, count, 2): the bit in the first channel at time 0, noise in the second."""
+    bits = torch.randint(0, 2, (count,), generator=generator).float()
+    inputs = torch.zeros(T + 1, count, 2)
+    inputs[0, :, 0] = 2 * bits - 1
+    inputs[:, :, 1] = 0.3 * torch.randn(T + 1, count, generator=generator)
+    return inputs, bits
+
+
+def accuracy(kind, T, seed):
+    """Train and return the share of bits that are remembered."""
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    cell = nn.RNN(2, size) if kind == "RNN" else nn.LSTM(2, size)
+    if kind.endswith("3"):
+        with torch.no_grad():
+            cell.bias_ih_l0[size : 2 * size] += 3
+    readout = nn.Linear(size, 1)
+    parameters = [*cell.parameters(), *readout.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=0.01)
+    for _ in range(120):
+        inputs, bits = batch(T, 32, generator)
+        logits = readout(cell(inputs)[0][-1])[:, 0]
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, bits)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+    with torch.no_grad():
+        inputs, bits = batch(T, 500, generator)
+        return ((readout(cell(inputs)[0][-1])[:, 0] > 0) == bits.bool()).float().mean().item()
+
+
+results = {
+    kind: torch.tensor([[accuracy(kind, T, seed) for T in lengths] for seed in seeds])
+    for kind in kinds
+}
+for kind, values in results.items():
+    print(f"{kind:20}", [f"{value:.2f}" for value in values.mean(0).tolist()])
+
+# %%
+# Verify
+# ------
+# With the forget bias the bit is kept over 30 steps by every seed; without it the LSTM guesses there, and does worse than the RNN.
+
+assert results["LSTM, forget bias 3"][:, :3].min() > 0.95
+assert results["LSTM"][:, 2].max() < 0.7
+assert results["RNN"][:, 2].mean() > results["LSTM"][:, 2].mean()
+
+# %%
+# The figure
+# ----------
+
+figure, axes = plt.subplots(figsize=(5.2, 3.8))
+colors = (figures.ORANGE, figures.BLUE, figures.PURPLE)
+for index, ((kind, values), color) in enumerate(zip(results.items(), colors, strict=True)):
+    shift = 1 + 0.04 * (index - 1)
+    axes.plot([T * shift for T in lengths], 100 * values.mean(0), "-", color=color, label=kind)
+    for run in values:
+        axes.plot([T * shift for T in lengths], 100 * run, "o", color=color, ms=4.5, alpha=0.7)
+axes.axhline(50, color=figures.MUTED, ls="--", lw=1)
+axes.set_xscale("log")
+axes.set_xticks(lengths, [str(T) for T in lengths])
+axes.minorticks_off()
+axes.set(xlabel="steps T between bit and question", ylabel="bits remembered, %", ylim=(40, 104))
+axes.set_title("The forget bias makes the difference")
+axes.legend(loc="lower left")
+figures.describe(
+    figure,
+    "Share of remembered bits against the number of steps for an RNN, an LSTM and an LSTM with forget bias 3, three seeds each. With the forget bias all bits are remembered over 30 steps; the LSTM without it "
+    "falls to chance from 30 steps on, earlier than the RNN.",
+)
+plt.show()
+
+# %%
+# What to see
+# -----------
+# Each dot is one seed; 50 % is guessing. The same network and the same budget: only the initial forget bias differs between blue and purple. As the Jacobians at initialisation suggest, the LSTM without forget bias is not better than an RNN; over 60 steps even
+# a bias of 3 is hardly enough, for then the product of the forget gates has fallen to about 0.95⁶⁰ = 0.05.

@@ -1,0 +1,547 @@
+"""Gradients through time: linear RNNs, RNN and LSTM cells, and the clipping of gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hw2lib._checks import (
+    as_tensor,
+    check_integer,
+    check_kind,
+    check_matching,
+    check_number,
+    check_same_kind,
+)
+
+__all__ = [
+    "LSTMJacobian",
+    "RNNJacobian",
+    "clip_by_norm",
+    "clip_by_value",
+    "eigenvalue_gradient",
+    "kreiss_constant",
+    "linear_rnn_gradient",
+    "lstm_jacobian",
+    "lyapunov_exponent",
+    "rescale_to_norm",
+    "rnn_jacobian",
+]
+
+BLOCK = 64
+SLOPES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "tanh": (torch.tanh, lambda h: 1 - h.square()),
+    "sigmoid": (torch.sigmoid, lambda h: h * (1 - h)),
+    "relu": (torch.relu, lambda h: (h > 0).to(h)),
+    "identity": (lambda z: z, torch.ones_like),
+}  # each slope as a function of the output
+
+
+class RNNJacobian(NamedTuple):
+    """Last state of an RNN (p,), and its Jacobian (p, p) with respect to the first."""
+
+    state: Tensor
+    jacobian: Tensor
+
+
+class LSTMJacobian(NamedTuple):
+    """What an LSTM's last state depends on.
+
+    Attributes
+    ----------
+    hidden, cell : Tensor
+        The last state h and c, each (p,).
+    jacobian : Tensor
+        Of (h, c) at the end with respect to (h, c) at the start, (2p, 2p).
+    forget_product : Tensor
+        The product of all forget gates, (p,): the direct path from cell to cell.
+    """
+
+    hidden: Tensor
+    cell: Tensor
+    jacobian: Tensor
+    forget_product: Tensor
+
+
+def linear_rnn_gradient(W: Any, z0: Any, zbar: Any, steps: int) -> Tensor:
+    r"""Return the gradient of a loss of :math:`W^tz_0` with respect to W.
+
+    :math:`\sum_{k<t}(W^\top)^{t-1-k}\bar z\,(W^kz_0)^\top`, the states forward and the adjoints
+    backward, each in O(t p²). Serves claims 6a-gradient, 6a-norm and 6a-zbar.
+
+    Parameters
+    ----------
+    W : Tensor or array
+        Shape (p, p).
+    z0, zbar : Tensor or array
+        The first state, and the gradient of the loss at the last one; shape (p,).
+    steps : int
+        t, at least 1.
+
+    Returns
+    -------
+    Tensor
+        Shape (p, p).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes do not fit, a value is not finite, or `steps` is below 1.
+
+    References
+    ----------
+    Werbos, "Backpropagation through time", Proceedings of the IEEE 1990.
+
+    Examples
+    --------
+    >>> linear_rnn_gradient([[2.0]], [3.0], [5.0], steps=4)  # 5 · d(w⁴ · 3)/dw = 5 · 4 · 2³ · 3
+    tensor([[480.]])
+    """
+    W, z0, zbar = check_recurrence(W, z0, zbar)
+    steps = check_integer("steps", steps, 1)
+    states, adjoints = krylov(W, z0, steps), krylov(W.T, zbar, steps)
+    return adjoints.flip(1) @ states.T
+
+
+def krylov(W: Tensor, z: Tensor, count: int) -> Tensor:
+    """Return the columns z, Wz, W²z, …, `count` of them.
+
+    In blocks, which are a few matrix products instead of many by a vector. No power of W above
+    the 64th is formed, so a mode that z does not meet cannot overflow.
+    """
+    columns, power = z[:, None], W
+    while columns.shape[1] < min(count, BLOCK):
+        columns, power = torch.cat([columns, power @ columns], 1), power @ power
+    blocks = [columns]
+    while len(blocks) * BLOCK < count:
+        blocks.append(power @ blocks[-1])
+    return torch.cat(blocks, 1)[:, :count]
+
+
+def eigenvalue_gradient(W: Any, z0: Any, zbar: Any, steps: int) -> Tensor:
+    r"""Return the gradient of :func:`linear_rnn_gradient` in closed form, from the eigenvalues.
+
+    With :math:`W=T\Lambda T^{-1}`, :math:`\alpha=T^{-1}z_0`, :math:`\beta=T^\top\bar z` it is
+    :math:`T^{-\top}[(\beta\alpha^\top)\circ S]\,T^\top`, where
+    :math:`S_{ij}=(\lambda_i^t-\lambda_j^t)/(\lambda_i-\lambda_j)` and
+    :math:`S_{ii}=t\lambda_i^{t-1}`. Serves theorem T4.
+
+    Parameters
+    ----------
+    W : Tensor or array
+        Shape (p, p), diagonalisable with distinct eigenvalues, real or complex.
+    z0, zbar : Tensor or array
+        Shape (p,).
+    steps : int
+        t, at least 1.
+
+    Returns
+    -------
+    Tensor
+        Shape (p, p).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes do not fit, a value is not finite, `steps` is below 1, or eigenvalues coincide
+        to working precision.
+
+    References
+    ----------
+    Daleckii and Krein, 1965: the derivative of a matrix function by divided differences; see
+    Higham, "Functions of matrices", SIAM 2008, theorem 3.9.
+
+    Examples
+    --------
+    >>> eigenvalue_gradient([[2.0, 0.0], [0.0, 1.0]], [1.0, 1.0], [1.0, 1.0], steps=3)
+    tensor([[12.,  7.],
+            [ 7.,  3.]])
+    """
+    W, z0, zbar = check_recurrence(W, z0, zbar)
+    steps = check_integer("steps", steps, 1)
+    values, T = torch.linalg.eig(W)
+    gaps = values[:, None] - values
+    separation = gaps.abs() + torch.eye(len(W), dtype=W.dtype) * values.abs().max()
+    if separation.min() <= 1e3 * torch.finfo(W.dtype).eps * values.abs().max():
+        raise ValueError("W must have distinct eigenvalues, got some that coincide")
+    alpha = torch.linalg.solve(T, z0.to(T.dtype))
+    beta = T.T @ zbar.to(T.dtype)
+    powers = values**steps
+    identity = torch.eye(len(W), dtype=torch.bool)
+    S = (powers[:, None] - powers) / gaps.masked_fill(identity, 1)
+    S = torch.where(identity, torch.diag(steps * values ** (steps - 1)), S)
+    return torch.linalg.solve(T.T, torch.outer(beta, alpha) * S @ T.T).real
+
+
+def kreiss_constant(W: Any, points: int = 40) -> float:
+    r"""Return :math:`K=\sup_{|z|>1}(|z|-1)\,\|(zI-W)^{-1}\|`, searched on a grid from below.
+
+    By Kreiss' theorem :math:`K\le\sup_k\|W^k\|\le e\,p\,K`: how large powers become before they
+    decay. Serves claim 6a-vanish.
+
+    Parameters
+    ----------
+    W : Tensor or array
+        Shape (p, p), all eigenvalues inside the unit circle.
+    points : int
+        Radii and angles of the grid, at least 2 of each.
+
+    Returns
+    -------
+    float
+        The largest value on the grid, a lower bound of K.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `W` is not a finite square matrix or has an eigenvalue on or outside the unit circle.
+
+    References
+    ----------
+    Trefethen and Embree, "Spectra and pseudospectra", Princeton 2005, theorem 18.1.
+
+    Examples
+    --------
+    >>> round(kreiss_constant([[0.5, 0.0], [0.0, 0.1]]), 2)
+    1.0
+    """
+    W = check_square(W)
+    points = check_integer("points", points, 2)
+    if torch.linalg.eigvals(W).abs().max() >= 1:
+        raise ValueError("W must have all eigenvalues inside the unit circle")
+    radii = 1 + torch.logspace(-4, 2, points, dtype=W.dtype)
+    angles = torch.linspace(0, torch.pi, points, dtype=W.dtype)  # W is real: the rest is conjugate
+    z = torch.polar(*torch.meshgrid(radii, angles, indexing="ij"))
+    resolvents = z[..., None, None] * torch.eye(len(W), dtype=W.dtype) - W
+    smallest = torch.linalg.svdvals(resolvents)[..., -1]
+    return ((radii[:, None] - 1) / smallest).max().item()
+
+
+def rnn_jacobian(rnn: nn.RNN, inputs: Any, state: Any) -> RNNJacobian:
+    r"""Run a PyTorch RNN and return its last state with the Jacobian through time.
+
+    :math:`\partial h_T/\partial h_0=D_TW\cdots D_1W`, the latest factor on the left, with
+    :math:`D_t=\operatorname{diag}\sigma'` at step t. Serves claims 6d-rnn and 6b-eigen.
+
+    Parameters
+    ----------
+    rnn : nn.RNN
+        One layer, one direction; tanh or ReLU.
+    inputs : Tensor or array
+        Shape (T, input_size), T at least 1.
+    state : Tensor or array
+        The first state, shape (p,).
+
+    Returns
+    -------
+    RNNJacobian
+        The last state, and its Jacobian with respect to the first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `rnn` is not a simple RNN, or shapes do not fit.
+
+    References
+    ----------
+    Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", ICML
+    2013, equation 5.
+
+    Examples
+    --------
+    >>> rnn = nn.RNN(1, 1, bias=False)
+    >>> _ = nn.init.constant_(rnn.weight_hh_l0, 0.5), nn.init.zeros_(rnn.weight_ih_l0)
+    >>> rnn_jacobian(rnn, [[0.0], [0.0], [0.0]], [0.0]).jacobian  # 0.5³, tanh′(0) = 1
+    tensor([[0.1250]])
+    """
+    check_cell("rnn", rnn, nn.RNN)
+    weight, drives, h = drive(rnn, inputs, state, "state")
+    function, slope = SLOPES[rnn.nonlinearity]
+    jacobian = torch.eye(len(h), dtype=h.dtype, device=h.device)
+    for each in drives:
+        h = function(each + weight @ h)
+        jacobian = slope(h)[:, None] * (weight @ jacobian)
+    return RNNJacobian(h, jacobian)
+
+
+def lstm_jacobian(lstm: nn.LSTM, inputs: Any, hidden: Any, cell: Any) -> LSTMJacobian:
+    r"""Run a PyTorch LSTM and return its last state with the Jacobian through time.
+
+    With gates i, f, o and candidate g, :math:`c'=f\circ c+i\circ g` and
+    :math:`h'=o\circ\tanh c'`. The direct path from c to c' is diag(f); the rest passes through h
+    and the weights. Serves claims 6d-gates, 6d-no-weights, 6d-lstm and 6d-others.
+
+    Parameters
+    ----------
+    lstm : nn.LSTM
+        One layer, one direction, without projection.
+    inputs : Tensor or array
+        Shape (T, input_size), T at least 1.
+    hidden, cell : Tensor or array
+        The first state, each of shape (p,).
+
+    Returns
+    -------
+    LSTMJacobian
+        The last state, its Jacobian with respect to the first, and the product of forget gates.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `lstm` is not a simple LSTM, or shapes do not fit.
+
+    References
+    ----------
+    Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 1997; Gers,
+    Schmidhuber, Cummins, "Learning to forget", Neural Computation 2000.
+
+    Examples
+    --------
+    >>> lstm = nn.LSTM(1, 1)
+    >>> for parameter in lstm.parameters():
+    ...     _ = nn.init.zeros_(parameter)
+    >>> run = lstm_jacobian(lstm, [[0.0], [0.0]], [0.0], [1.0])  # both forget gates are 1/2
+    >>> run.forget_product, run.jacobian[1, 1]
+    (tensor([0.2500]), tensor(0.2500))
+    """
+    check_cell("lstm", lstm, nn.LSTM)
+    weight, drives, h = drive(lstm, inputs, hidden, "hidden")
+    c = as_tensor("cell", cell, ndim=1).to(h)
+    check_matching("cell", c, h.shape, "the hidden size of lstm")
+    p = len(h)
+    from_h, from_c = torch.eye(2 * p, dtype=h.dtype, device=h.device).split(p)
+    forget_product = torch.ones_like(h)
+    for each in drives:
+        i, f, g, o = (each + weight @ h).chunk(4)
+        i, f, o, g = i.sigmoid(), f.sigmoid(), o.sigmoid(), g.tanh()
+        slopes = torch.cat([g * i * (1 - i), c * f * (1 - f), i * (1 - g * g)])
+        c = f * c + i * g
+        activated = c.tanh()
+        gates = weight @ from_h
+        from_c = f[:, None] * from_c + (slopes[:, None] * gates[: 3 * p]).reshape(3, p, -1).sum(0)
+        output_slope = (activated * o * (1 - o))[:, None] * gates[3 * p :]
+        from_h = output_slope + (o * (1 - activated * activated))[:, None] * from_c
+        h = o * activated
+        forget_product = forget_product * f
+    return LSTMJacobian(h, c, torch.cat([from_h, from_c]), forget_product)
+
+
+def lyapunov_exponent(
+    W: Any, nonlinearity: str, state: Any, steps: int, warm_up: int = 100
+) -> float:
+    r"""Return the largest Lyapunov exponent of :math:`h\mapsto\sigma(Wh)` along an orbit.
+
+    The mean logarithm of the factor by which a small change grows in a step: positive where
+    gradients explode, negative where they vanish. :math:`-\infty` if the change dies at once.
+    Serves claim 6b-saturate.
+
+    Parameters
+    ----------
+    W : Tensor or array
+        Shape (p, p).
+    nonlinearity : {"tanh", "sigmoid", "relu", "identity"}
+        σ.
+    state : Tensor or array
+        Start of the orbit, shape (p,).
+    steps, warm_up : int
+        Steps that are averaged, at least 1, and steps before that, at least 0.
+
+    Returns
+    -------
+    float
+        In natural logarithms a step.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes do not fit, σ is unknown, or a number is out of range.
+
+    References
+    ----------
+    Sompolinsky, Crisanti, Sommers, "Chaos in random neural networks", Physical Review Letters
+    1988; Engelken, Wolf, Abbott, "Lyapunov spectra of chaotic recurrent neural networks", 2023.
+
+    Examples
+    --------
+    >>> round(lyapunov_exponent([[0.5]], "identity", [1.0], steps=10), 4)  # log 0.5
+    -0.6931
+    """
+    W = check_square(W)
+    h = check_vector("state", state, W)
+    if nonlinearity not in SLOPES:
+        raise ValueError(f"nonlinearity must be one of {', '.join(SLOPES)}, got {nonlinearity!r}")
+    function, slope = SLOPES[nonlinearity]
+    steps, warm_up = check_integer("steps", steps, 1), check_integer("warm_up", warm_up, 0)
+    tangent, logarithms = torch.ones_like(h) / len(h) ** 0.5, []
+    for step in range(warm_up + steps):
+        h = function(W @ h)
+        tangent = slope(h) * (W @ tangent)
+        growth = tangent.norm()
+        if growth == 0:
+            return -torch.inf
+        tangent = tangent / growth
+        if step >= warm_up:
+            logarithms.append(growth.log())
+    return torch.stack(logarithms).mean().item()
+
+
+def clip_by_norm(gradient: Any, max_norm: float) -> Tensor:
+    r"""Shorten a gradient to at most `max_norm`; shorter ones stay as they are.
+
+    :math:`g\min(1,c/\|g\|)`. It keeps the direction. ``torch.nn.utils.clip_grad_norm_`` divides
+    by :math:`\|g\|+10^{-6}` instead. Serves claim 6c-norm.
+
+    Parameters
+    ----------
+    gradient : Tensor or array
+        Any shape.
+    max_norm : float
+        c, positive.
+
+    Returns
+    -------
+    Tensor
+        The shape and dtype of `gradient`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `gradient` is not finite or `max_norm` not positive.
+
+    References
+    ----------
+    Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", ICML
+    2013, algorithm 1.
+
+    Examples
+    --------
+    >>> clip_by_norm([3.0, 4.0], 1.0), clip_by_norm([0.3, 0.4], 1.0)
+    (tensor([0.6000, 0.8000]), tensor([0.3000, 0.4000]))
+    """
+    gradient = as_tensor("gradient", gradient)
+    limit = check_number("max_norm", max_norm, "positive", lambda value: value > 0)
+    norm = gradient.norm().item()
+    return gradient * (limit / norm) if norm > limit else gradient.clone()
+
+
+def rescale_to_norm(gradient: Any, norm: float) -> Tensor:
+    r"""Give a gradient exactly this norm: shorten long ones, lengthen short ones.
+
+    :math:`c\,g/\|g\|`, the printed proposal. Serves claim 6c-norm.
+
+    Parameters
+    ----------
+    gradient : Tensor or array
+        Any shape, not zero.
+    norm : float
+        c, positive.
+
+    Returns
+    -------
+    Tensor
+        The shape and dtype of `gradient`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `gradient` is zero (it has no direction) or not finite, or `norm` is not positive.
+
+    References
+    ----------
+    ESE 546, Fall 2020, homework 2, solution 6(c).
+
+    Examples
+    --------
+    >>> rescale_to_norm([0.3, 0.4], 1.0)
+    tensor([0.6000, 0.8000])
+    """
+    gradient = as_tensor("gradient", gradient)
+    target = check_number("norm", norm, "positive", lambda value: value > 0)
+    length = gradient.norm().item()
+    if length == 0:
+        raise ValueError("gradient must not be zero: it has no direction to keep")
+    return gradient * (target / length)
+
+
+def clip_by_value(gradient: Any, bound: float) -> Tensor:
+    r"""Clip every entry of a gradient to [−bound, bound].
+
+    It changes the direction, by at most :math:`\arccos(1/\sqrt n)` for n entries, and this bound
+    is tight. Serves claim 6c-clip and theorem T6.
+
+    Parameters
+    ----------
+    gradient : Tensor or array
+        Any shape.
+    bound : float
+        c, positive.
+
+    Returns
+    -------
+    Tensor
+        The shape and dtype of `gradient`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `gradient` is not finite or `bound` not positive.
+
+    References
+    ----------
+    Mikolov, "Statistical language models based on neural networks", PhD thesis, Brno 2012,
+    section 3.2.2.
+
+    Examples
+    --------
+    >>> clip_by_value([3.0, -0.4], 1.0)
+    tensor([ 1.0000, -0.4000])
+    """
+    gradient = as_tensor("gradient", gradient)
+    limit = check_number("bound", bound, "positive", lambda value: value > 0)
+    return gradient.clamp(-limit, limit)
+
+
+def drive(cell: nn.RNNBase, inputs: Any, state: Any, name: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Return recurrent weights, what inputs and both biases add at each step, and first state."""
+    weight = cell.get_parameter("weight_hh_l0").detach()
+    incoming = cell.get_parameter("weight_ih_l0").detach()
+    x = as_tensor("inputs", inputs, ndim=2).to(weight)
+    check_matching("inputs", x, (len(x), cell.input_size), "the input size of the cell")
+    h = as_tensor(name, state, ndim=1).to(weight)
+    check_matching(name, h, (cell.hidden_size,), "the hidden size of the cell")
+    drives = x @ incoming.T
+    if cell.bias:
+        for bias in ("bias_ih_l0", "bias_hh_l0"):
+            drives = drives + cell.get_parameter(bias).detach()
+    return weight, drives, h
+
+
+def check_cell(name: str, cell: Any, kind: type) -> None:
+    """Refuse a network of several layers, directions or with a projection."""
+    check_kind(name, cell, kind)
+    if cell.num_layers != 1 or cell.bidirectional or cell.proj_size:
+        raise ValueError(f"{name} must have one layer, one direction and no projection, got {cell}")
+
+
+def check_square(W: Any) -> Tensor:
+    """Return W as a square matrix."""
+    W = as_tensor("W", W, ndim=2)
+    check_matching("W", W, (len(W), len(W)), "it must be square")
+    return W
+
+
+def check_vector(name: str, z: Any, W: Tensor) -> Tensor:
+    """Return a vector that W can be multiplied with."""
+    z = as_tensor(name, z, ndim=1)
+    check_same_kind(W=W, **{name: z})
+    check_matching(name, z, (len(W),), "the size of W")
+    return z
+
+
+def check_recurrence(W: Any, z0: Any, zbar: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Return W, z0 and zbar with shapes that fit."""
+    W = check_square(W)
+    return W, check_vector("z0", z0, W), check_vector("zbar", zbar, W)
