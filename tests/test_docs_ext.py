@@ -8,6 +8,7 @@ import gallery
 import katex
 import ledger
 import pytest
+import torch
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import docutils_namespace
@@ -209,6 +210,14 @@ def test_notebook_runs_again_only_when_the_digest_changes(tmp_path, monkeypatch)
         return log.read_text().count("run")
 
     assert [runs("one"), runs("one"), runs("two"), runs("two")] == [1, 1, 2, 2]
+
+
+def test_scripts_share_no_state_of_torch():
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(5)
+    gallery.reset_torch({}, "plot_x.py")
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.initial_seed() == 0
 
 
 def test_figure_without_alt_text_is_refused(tmp_path):

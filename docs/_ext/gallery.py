@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 from html import unescape
 from pathlib import Path
@@ -46,6 +47,14 @@ def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any])
         markup.append(figure_markup(light, gallery_conf["src_dir"], alt))
     plt.close("all")
     return "\n".join(markup)
+
+
+def reset_torch(gallery_conf: dict[str, Any], script: str) -> None:
+    """Undo what the script before has set in the same process: torch's default dtype and seed."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_default_dtype(torch.float32)
+        torch.manual_seed(0)
 
 
 def figure_markup(light: Path, source: str, alt: str) -> str:

@@ -132,6 +132,8 @@ def card(claim: Outcome, link: bool = True) -> str:
     if claim["corrected"]:
         parts.append(f"*Instead:* {claim['corrected']}")
     parts.append(f"```{{div}} claim-check\n{check_line(claim)}\n```")
+    if claim["verdict"] in RANK:
+        parts.append(f"*Try it:* `python -m hw2lib.claims {claim['id']}`")
     body = "\n\n".join(parts)
     return f"````{{div}} claim-card claim-{claim['verdict']}\n{body}\n````\n"
 

@@ -96,7 +96,7 @@ middle.axhspan(
 )
 middle.set(xlabel="steps k", ylabel="norm")
 middle.set_title("ρ(W) = 0.9: first a hump, then decay")
-middle.legend(loc="upper right")
+middle.legend(loc="lower left")
 bottom.semilogy(exact_norms, color=figures.BLUE, label="exact fractions")
 bottom.semilogy(floating_norms, color=figures.RED, label="double precision")
 bottom.set(xlabel="steps k", ylabel="norm of the state")

@@ -98,10 +98,10 @@ top.legend(loc="lower left")
 positions = torch.arange(len(starts))
 bottom.semilogy(positions - 0.1, last["free"], "s", color=figures.RED, ms=7, label="free")
 bottom.semilogy(positions + 0.1, last["clipped"], "o", color=figures.BLUE, ms=7, label="clipped")
-bottom.set_xticks(range(len(starts)), [f"{w:g}, {b:g}" for w, b in starts], fontsize=9)
-bottom.set(xlabel="start (w, b)", ylabel="loss after 300 steps")
+bottom.set_xticks(range(len(starts)), [f"{w:g}\n{b:g}" for w, b in starts])
+bottom.set(xlabel="start: w above b", ylabel="loss after 300 steps")
 bottom.set_title("Clipped descent arrives from every start")
-bottom.legend(loc="center right")
+bottom.legend(loc="center left")
 figures.describe(
     figure,
     "Top: the loss of a one-unit recurrent network over w and b, flat on both sides of a steep wall, with seven paths of free and of clipped gradient descent; "

@@ -67,17 +67,16 @@ for kind, values in results.items():
 # %%
 # Verify
 # ------
-# With the forget bias the bit is kept over 30 steps by every seed; without it the LSTM guesses there, and does worse than the RNN.
+# With the forget bias every seed keeps the bit over 30 steps; without it the LSTM guesses there.
 
 assert results["LSTM, forget bias 3"][:, :3].min() > 0.95
 assert results["LSTM"][:, 2].max() < 0.7
-assert results["RNN"][:, 2].mean() > results["LSTM"][:, 2].mean()
 
 # %%
 # The figure
 # ----------
 
-figure, axes = plt.subplots(figsize=(5.2, 3.8))
+figure, axes = plt.subplots(figsize=(5.2, 4.0))
 colors = (figures.ORANGE, figures.BLUE, figures.PURPLE)
 for index, ((kind, values), color) in enumerate(zip(results.items(), colors, strict=True)):
     shift = 1 + 0.04 * (index - 1)
@@ -88,18 +87,20 @@ axes.axhline(50, color=figures.MUTED, ls="--", lw=1)
 axes.set_xscale("log")
 axes.set_xticks(lengths, [str(T) for T in lengths])
 axes.minorticks_off()
-axes.set(xlabel="steps T between bit and question", ylabel="bits remembered, %", ylim=(40, 104))
+axes.set(xlabel="steps T between bit and question", ylabel="bits remembered, %", ylim=(42, 104))
 axes.set_title("The forget bias makes the difference")
-axes.legend(loc="lower left")
+axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, fontsize=9.5, columnspacing=1)
 figures.describe(
     figure,
     "Share of remembered bits against the number of steps for an RNN, an LSTM and an LSTM with forget bias 3, three seeds each. With the forget bias all bits are remembered over 30 steps; the LSTM without it "
-    "falls to chance from 30 steps on, earlier than the RNN.",
+    "falls to chance from 30 steps on, as the RNN does at the latest for 60.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Each dot is one seed; 50 % is guessing. The same network and the same budget: only the initial forget bias differs between blue and purple. As the Jacobians at initialisation suggest, the LSTM without forget bias is not better than an RNN; over 60 steps even
-# a bias of 3 is hardly enough, for then the product of the forget gates has fallen to about 0.95⁶⁰ = 0.05.
+# Each dot is one seed; 50 % is guessing. The same network and the same budget: only the initial forget bias differs between
+# blue and purple. As the Jacobians at initialisation suggest, the LSTM without forget bias is no better than an RNN. Over 60
+# steps even a bias of 3 is not safe: the product of the forget gates starts at about 0.95⁶⁰ = 0.05, and it depends on the seed
+# (and on the last digit of the arithmetic) whether the bit is learned.

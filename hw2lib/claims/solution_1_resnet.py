@@ -574,7 +574,7 @@ def last_layer() -> Evidence:
 @claim(
     "1c-total",
     verdict="corrected",
-    severity=3,
+    severity=2,
     printed="ResNet-18 has 11698512 parameters in total.",
     statement="In total 11,689,512 parameters: two digits are swapped in print, and the printed row "
     "sums to 11,689,344, a third number.",

@@ -132,7 +132,7 @@ def gradient_is_a_sum_over_times() -> Evidence:
 @claim(
     "6a-norm",
     verdict="corrected",
-    severity=3,
+    severity=2,
     printed="$\\|\\bar w\\|=\\|\\bar z\\|\\,t\\,\\|w^{t-1}z_0\\|$.",
     statement="For matrices this is neither an upper nor a lower bound: it says 0 where the norm is 1 (a nilpotent "
     "$W$), and 15 times too much for a diagonal one.",
@@ -254,7 +254,7 @@ def coefficients_are_entries() -> Evidence:
 @claim(
     "6a-inner",
     verdict="corrected",
-    severity=3,
+    severity=2,
     printed="Growth is decided by the inner product of $\\alpha_i$ and $v_i$ at an eigenvalue above 1.",
     statement="It is decided by $\\alpha_i=\\langle w_i,z_0\\rangle$ with the *left* eigenvector $w_i$. The inner product "
     "of $z_0$ with the right one is neither necessary nor sufficient.",
