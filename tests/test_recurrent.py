@@ -65,6 +65,11 @@ def test_mode_that_is_not_met_does_not_overflow():
     assert gradient.abs().max() < 1e-300
 
 
+def test_closed_form_of_a_number():
+    assert eigenvalue_gradient([[0.0]], [1.0], [1.0], 1).item() == 1
+    assert eigenvalue_gradient([[2.0]], [3.0], [5.0], 4).item() == pytest.approx(480)
+
+
 def test_coinciding_eigenvalues_are_refused():
     with pytest.raises(ValueError, match="W must have distinct eigenvalues"):
         eigenvalue_gradient(torch.eye(2), torch.ones(2), torch.ones(2), 3)

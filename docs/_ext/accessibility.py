@@ -10,6 +10,7 @@ from sphinx.application import Sphinx
 REPAIRS = {
     "body": (
         ("<pre>", '<pre tabindex="0">'),  # wide code scrolls, by keyboard too
+        ('<pre class="literal-block">', '<pre class="literal-block" tabindex="0">'),
         ('role="doc-biblioentry"', 'role="listitem"'),
     ),
     "furo_navigation_tree": (('role="heading"', 'role="heading" aria-level="2"'),),
@@ -29,7 +30,8 @@ def repair(
 def strip_code(app: Sphinx, doctree: nodes.document) -> None:
     """Drop the empty line that ends a doctest in Markdown."""
     for block in doctree.findall(nodes.literal_block):
-        block[:] = [nodes.Text(block.astext().rstrip())]
+        block.rawsource = block.astext().rstrip()  # Sphinx highlights what equals its source
+        block[:] = [nodes.Text(block.rawsource)]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

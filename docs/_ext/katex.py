@@ -7,6 +7,7 @@ npm package that ``package-lock.json`` pins. A formula that KaTeX refuses fails 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 HERE = Path(__file__).resolve().parent
 DIST = HERE.parent / "node_modules" / "katex" / "dist"
+SHORT = 24  # characters of TeX; longer formulas may need to break
 SETTINGS = {"throwOnError": True, "strict": "error", "output": "htmlAndMathml", "trust": False}
 
 
@@ -85,8 +87,7 @@ def html(node: nodes.Element, display: bool) -> str:
 
 def visit_inline(writer: nodes.NodeVisitor, node: nodes.math) -> None:
     """Write a formula in running text."""
-    joiner = "\N{WORD JOINER}"  # keeps a comma or bracket on the formula's line
-    writer.body.append(f'<span class="math">{html(node, False)}</span>{joiner}')
+    writer.body.append(f'<span class="math">{html(node, False)}</span>')
     raise nodes.SkipNode
 
 
@@ -107,6 +108,21 @@ def visit_block(writer: nodes.NodeVisitor, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def keep_punctuation(app: Sphinx, doctree: nodes.document) -> None:
+    """Keep a comma or bracket after a short formula on the formula's line."""
+    for formula in list(doctree.findall(nodes.math)):
+        follower = formula.next_node(descend=False, siblings=True)
+        if len(formula.astext()) > SHORT or not isinstance(follower, nodes.Text):
+            continue
+        punctuation = re.match(r"[,.;:!?)\]]*", follower.astext())
+        if punctuation and punctuation[0]:
+            parent, rest = formula.parent, follower.astext()[len(punctuation[0]) :]
+            parent.replace(follower, [nodes.Text(rest)] if rest else [])
+            together = nodes.inline("", "", classes=["together"])
+            parent.replace(formula, together)
+            together += [formula, nodes.Text(punctuation[0])]
+
+
 def copy_assets(app: Sphinx, error: Exception | None) -> None:
     """Copy KaTeX's style and fonts into the site."""
     if error is None and app.builder.format == "html":
@@ -121,5 +137,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the renderer."""
     app.add_html_math_renderer("katex", (visit_inline, None), (visit_block, None))
     app.add_css_file("katex/katex.min.css")
+    app.connect("doctree-read", keep_punctuation)
     app.connect("build-finished", copy_assets)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -92,9 +92,9 @@ def number(value: float) -> str:
     """
     if value == float("inf"):
         return "∞"
-    if value == int(value):
+    if value == int(value) and value < 1e8:
         return f"{int(value):,}"
-    return f"{value:.0e}" if value < 1e-3 else f"{value:.3g}"
+    return f"{value:.3g}" if 1e-3 <= value < 1e8 else f"{value:.0e}".replace("e+", "e")
 
 
 def unbroken(text: str) -> str:

@@ -82,7 +82,7 @@ top.plot([first_order[0], step.u[0]], [first_order[1], step.u[1]], color=figures
 for text, point, offset, color in (
     ("u", u, (-14, -14), figures.BLUE),
     ("u⁺ (exact)", step.u, (-64, 2), figures.GREEN),
-    ("first order", first_order, (8, -14), figures.PURPLE),
+    ("first order", first_order, (-66, 8), figures.PURPLE),
     ("x", x, (6, -14), figures.BLUE),
     ("x⁺", step.x, (6, 2), figures.BLUE),
 ):
@@ -90,7 +90,16 @@ for text, point, offset, color in (
 top.set(aspect="equal", xlim=(-0.05, 1.55), ylim=(-0.2, 1.05))
 top.axis("off")
 top.set_title("tan θ = s; the red gap is √(1+s²) − 1")
-bottom.loglog(slopes, measured, ".", color=figures.GREEN, ms=4, label="measured, 5 seeds")
+bottom.loglog(
+    slopes[::8],
+    measured[::8],
+    "o",
+    mfc="none",
+    mec=figures.BLUE,
+    ms=5,
+    zorder=4,
+    label="measured, 5 seeds",
+)
 line = torch.logspace(-6, 3, 200)
 bottom.loglog(
     line, line**2 / (1 + (1 + line**2).sqrt()), color=figures.RED, lw=1.3, label="√(1+s²) − 1"

@@ -83,7 +83,13 @@ for decay, color in zip(decays, colors, strict=True):
         bottom.plot(range(12, 12 + len(smooth)), smooth, color=color, lw=1.1, alpha=0.9)
     if decay:
         bottom.axhline(equilibrium_angle(rate, decay), color=color, ls="--", lw=1.4)
-top.set(yscale="log", ylabel="effective learning rate η/‖w‖²")
+top.set(
+    yscale="log",
+    ylabel="rate η/‖w‖²",
+    yticks=[0.03, 0.06, 0.1, 0.2, 0.4],
+    yticklabels=["0.03", "0.06", "0.1", "0.2", "0.4"],
+)
+top.minorticks_off()
 top.set_title("The rate falls until decay stops it")
 top.legend(ncols=1, loc="upper right")
 bottom.set(yscale="log", xlabel="step", ylabel="angle a step, radians")

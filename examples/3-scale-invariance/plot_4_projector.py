@@ -94,7 +94,7 @@ axes.set_ylim(5.6, -0.6)
 axes.grid(axis="y", visible=False)
 axes.set_xlabel("relative size")
 axes.set_title("Exact for invariant functions only")
-axes.legend(loc="lower left")
+axes.legend(loc="lower left", bbox_to_anchor=(0, 0.18))
 figures.describe(
     figure,
     "For six functions and eight points each: the relative error of the chain-rule route and of leaving out the projector. "

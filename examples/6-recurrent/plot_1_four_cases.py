@@ -63,7 +63,7 @@ for axes, name in zip(grid.flat, cases, strict=True):
     axes.semilogy(times, printed[name], color=figures.ORANGE, ls="--", label="printed")
     axes.set_title(name.replace(", ", "\n"), fontsize=10.5)
     axes.set_yticks([1e-6, 1, 1e6])
-grid[0, 0].legend(loc="upper left")
+grid[0, 0].legend(loc="lower right")
 grid[1, 0].text(14, 3e-5, "printed: vanishes", color=figures.ORANGE)
 for axes in grid[1]:
     axes.set_xlabel("steps t")

@@ -100,7 +100,7 @@ middle.legend(loc="lower left")
 bottom.semilogy(exact_norms, color=figures.BLUE, label="exact fractions")
 bottom.semilogy(floating_norms, color=figures.RED, label="double precision")
 bottom.set(xlabel="steps k", ylabel="norm of the state")
-bottom.set_title("Rounding leaks into the unstable mode")
+bottom.set_title("Rounding the start excites the unstable mode")
 bottom.legend(loc="upper left")
 figures.describe(
     figure,
@@ -113,5 +113,5 @@ plt.show()
 # %%
 # What to see
 # -----------
-# Top: no eigenvalue exceeds 1, and gradients grow without bound. Middle: the spectral radius is a statement about the far end only; for the first forty
-# steps this matrix amplifies. Bottom: "if z₀ has no unstable component" is a condition that a computer cannot keep.
+# Top: no eigenvalue exceeds 1, and gradients grow without bound. Middle: the spectral radius is a statement about the far end only; for the first sixty-two
+# steps its powers exceed 1. Bottom: "if z₀ has no unstable component" is a condition that rounding usually breaks.

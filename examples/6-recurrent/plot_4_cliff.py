@@ -81,17 +81,17 @@ assert (last["free"] > 0.05).sum() >= 4
 # The figure
 # ----------
 
-figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.2, 7.0), height_ratios=[1.6, 1])
+figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.2, 7.4), height_ratios=[1.6, 1])
 picture = top.pcolormesh(
     w_axis.numpy(), b_axis.numpy(), surface.detach().T.numpy(), cmap="cividis", rasterized=True
 )
 figure.colorbar(picture, ax=top, label="loss", pad=0.02)
 top.grid(False)
-for (name, path), color in zip(paths.items(), (figures.RED, figures.BLUE), strict=True):
-    top.plot(*path.numpy().T.swapaxes(1, 2), color="white", lw=2.6)
+for (name, path), color in zip(reversed(paths.items()), (figures.BLUE, figures.RED), strict=True):
+    top.plot(*path.numpy().T.swapaxes(1, 2), color="#fffffe", lw=2.6)
     lines = top.plot(*path.numpy().T.swapaxes(1, 2), color=color, lw=1.2)
     lines[0].set_label(name)
-top.plot(*zip(*starts, strict=True), "o", color="white", mec="black", ms=6)
+top.plot(*zip(*starts, strict=True), "o", color="#fffffe", mec="black", ms=6, zorder=5)
 top.set(xlim=(3.5, 7.5), ylim=(-3.6, -1.4), xlabel="w", ylabel="b")
 top.set_title("Red paths leave the picture at the wall")
 top.legend(loc="lower left")
@@ -101,7 +101,7 @@ bottom.semilogy(positions + 0.1, last["clipped"], "o", color=figures.BLUE, ms=7,
 bottom.set_xticks(range(len(starts)), [f"{w:g}\n{b:g}" for w, b in starts])
 bottom.set(xlabel="start: w above b", ylabel="loss after 300 steps")
 bottom.set_title("Clipped descent arrives from every start")
-bottom.legend(loc="center left")
+bottom.legend(loc="upper center", bbox_to_anchor=(0.5, -0.38), ncols=2)
 figures.describe(
     figure,
     "Top: the loss of a one-unit recurrent network over w and b, flat on both sides of a steep wall, with seven paths of free and of clipped gradient descent; "
@@ -112,5 +112,6 @@ plt.show()
 # %%
 # What to see
 # -----------
-# Left and right of the wall the loss is nearly flat, so the gradient says nothing of the wall until it is met. From four of seven starts the free path then jumps out of the picture, and all that it had
-# learned of w and b is lost; from the others it was lucky. Clipping changes nothing on flat ground and limits the damage at the wall.
+# Left and right of the wall the loss is nearly flat, so the gradient says nothing of the wall until it is met. From five of
+# seven starts the free path then leaves the picture; one finds its way back, four end where all that they had learned of w and
+# b is lost. Clipping changes nothing on flat ground and limits the damage at the wall.

@@ -73,7 +73,7 @@ axes.plot(sizes, bound, color=figures.RED, lw=1.2)
 axes.set_xscale("log")
 axes.set_yscale("log")
 axes.set(xlabel="entries n", ylabel="cosine with the gradient", ylim=(0.006, 1.4))
-axes.set_title("Never below 1/√n (line), and that is attained")
+axes.set_title("Never below 1/√n (line), but as near as you like")
 axes.legend(loc="lower left")
 figures.describe(
     figure,

@@ -108,5 +108,6 @@ plt.show()
 # %%
 # What to see
 # -----------
-# Blue against blue dots: without forget bias the "other terms" are nearly everything. With a bias of 3 the direct path carries most, as the usual story has it. And an RNN with orthogonal weights (dashed) beats the LSTM that PyTorch
-# gives by default.
+# Solid against dotted, colour by colour: the "other terms" are most of the gradient, with every bias. With a bias of 3 the
+# direct path alone keeps about a fifth of the cell over 50 steps, while the whole Jacobian is several times the identity.
+# And an RNN with orthogonal weights (dashed) beats the LSTM that PyTorch gives by default.

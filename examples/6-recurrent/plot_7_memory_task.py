@@ -84,6 +84,7 @@ for index, ((kind, values), color) in enumerate(zip(results.items(), colors, str
     for run in values:
         axes.plot([T * shift for T in lengths], 100 * run, "o", color=color, ms=4.5, alpha=0.7)
 axes.axhline(50, color=figures.MUTED, ls="--", lw=1)
+axes.text(5, 51, "guessing", color=figures.MUTED)
 axes.set_xscale("log")
 axes.set_xticks(lengths, [str(T) for T in lengths])
 axes.minorticks_off()

@@ -134,9 +134,9 @@ def gradient_is_a_sum_over_times() -> Evidence:
     verdict="corrected",
     severity=2,
     printed="$\\|\\bar w\\|=\\|\\bar z\\|\\,t\\,\\|w^{t-1}z_0\\|$.",
-    statement="For matrices this is neither an upper nor a lower bound: it says 0 where the norm is 1 (a nilpotent "
-    "$W$), and 15 times too much for a diagonal one.",
-    corrected="neither an upper nor a lower bound",
+    statement="For matrices it bounds the norm from neither side: it says 0 where the norm is 1 (a nilpotent $W$), "
+    "and 15 times too much for a diagonal one.",
+    corrected="no bound, from either side",
 )
 def printed_norm_is_no_bound() -> Evidence:
     def printed(W: Tensor, z0: Tensor, zbar: Tensor, t: int) -> float:
@@ -165,9 +165,9 @@ def printed_norm_is_no_bound() -> Evidence:
     verdict="corrected",
     severity=3,
     printed="$\\bar z$ need not be considered for the argument.",
-    statement="Its direction decides as much as that of $z_0$: the gradient grows if $z_0$ *or* $\\bar z$ meets an "
-    "unstable mode, and vanishes only if neither does.",
-    corrected="growth is an OR of $z_0$ and $\\bar z$",
+    statement="Its direction decides as much as that of $z_0$: the gradient is unbounded if $z_0$ *or* $\\bar z$ meets an "
+    "unstable mode (and the other is not blind to everything), and vanishes only if neither does.",
+    corrected="it takes only one of $z_0$ and $\\bar z$ to meet an unstable mode",
 )
 def either_vector_can_meet_the_unstable_mode() -> Evidence:
     t = 20
@@ -253,11 +253,12 @@ def coefficients_are_entries() -> Evidence:
 
 @claim(
     "6a-inner",
-    verdict="corrected",
+    verdict="sharpened",
     severity=2,
     printed="Growth is decided by the inner product of $\\alpha_i$ and $v_i$ at an eigenvalue above 1.",
-    statement="It is decided by $\\alpha_i=\\langle w_i,z_0\\rangle$ with the *left* eigenvector $w_i$. The inner product "
-    "of $z_0$ with the right one is neither necessary nor sufficient.",
+    statement="Read as $\\alpha_iv_i\\ne0$, as the print has it two lines later, this is right: "
+    "$\\alpha_i=\\langle w_i,z_0\\rangle$ with the *left* eigenvector $w_i$ decides. As an inner product with $v_i$ it is not: "
+    "$\\langle v_i,z_0\\rangle$ may vanish where the state explodes, and the other way round.",
     corrected="by $\\alpha_i=\\langle w_i,z_0\\rangle$, $w_i$ the left eigenvector",
 )
 def left_eigenvector_decides() -> Evidence:
@@ -340,7 +341,7 @@ def stable_powers_may_grow_first() -> Evidence:
             "it decays from the start": peak - 1,
             "it stays below ρᵏ": max(n - 0.9**k for k, n in enumerate(norms)),
         },
-        f"{peak:.2f} at k = {at}; K ≥ {kreiss:.2f}, e p K ≥ {math.e * 2 * kreiss:.1f}",
+        f"{peak:.2f} at k = {at}, between K ≈ {kreiss:.0f} and e p K ≈ {math.e * 2 * kreiss:.0f}",
     )
 
 
@@ -348,20 +349,21 @@ def stable_powers_may_grow_first() -> Evidence:
     "6a-stable-start",
     verdict="conditional",
     printed="If $z_0$ has no component at unstable eigenvalues, $\\|A^kz_0\\|\\to0$.",
-    statement="In exact arithmetic. In floating point, rounding errors leak into the unstable mode and grow from there: "
-    "to $10^{43}$ after 200 steps, for eigenvalues 2 and ½.",
-    corrected="in exact arithmetic; round-off leaks",
+    statement="In exact arithmetic. Rounding the start $(-\\frac23,1)$ to double precision gives it an unstable component of "
+    "$10^{-17}$ that grows to $10^{43}$ after 200 steps with the eigenvalues 2 and ½; the start $(-2,3)$, which needs no "
+    "rounding, decays.",
+    corrected="in exact arithmetic; a rounded start may leak",
 )
 def rounding_leaks_into_the_unstable_mode() -> Evidence:
-    exact, floating = [Fraction(-2, 3), Fraction(1)], vector(-2 / 3, 1.0)
+    exact, rounded, whole = [Fraction(-2, 3), Fraction(1)], vector(-2 / 3, 1.0), vector(-2.0, 3.0)
     for _ in range(200):
         exact = [2 * exact[0] + exact[1], exact[1] / 2]
-        floating = SHEARED @ floating
+        rounded, whole = SHEARED @ rounded, SHEARED @ whole
     return Evidence(
-        float(max(map(abs, exact))),
+        max(float(max(map(abs, exact))), whole.norm().item()),
         1e-50,
-        {"in double precision too": floating.norm().item()},
-        f"exactly {float(abs(exact[0])):.0e}, in double precision {floating.norm():.0e}",
+        {"the rounded start too": rounded.norm().item()},
+        f"exactly {float(abs(exact[0])):.0e}, from the rounded start {rounded.norm():.0e}",
     )
 
 
@@ -377,9 +379,9 @@ def growth_exponent(W: Tensor) -> float:
     verdict="sharpened",
     severity=2,
     printed="Two cases are named: magnitudes above 1, and below 1.",
-    statement="$|\\lambda|=1$ is missing: there the gradient grows like $t$, and at a Jordan block of size $m$ like "
-    "$t^{2m-1}$.",
-    corrected="at $|\\lambda|=1$: like $t$, for a Jordan block of size $m$ like $t^{2m-1}$",
+    statement="$|\\lambda|=1$ is missing. There, for generic $z_0$ and $\\bar z$, the gradient grows like $t$, and like "
+    "$t^{2m-1}$ where a Jordan block has size $m$.",
+    corrected="and $|\\lambda|=1$, with growth like $t^{2m-1}$ for blocks of size $m$",
 )
 def boundary_grows_polynomially() -> Evidence:
     rotation = matrix([math.cos(0.3), -math.sin(0.3)], [math.sin(0.3), math.cos(0.3)])
@@ -431,7 +433,7 @@ def gradient_explodes_where_the_state_vanishes() -> Evidence:
     statement="**Closed form.** With $W=T\\Lambda T^{-1}$, $\\alpha=T^{-1}z_0$, $\\beta=T^\\top\\bar z$, the gradient is "
     "$T^{-\\top}\\bigl[(\\beta\\alpha^\\top)\\circ S\\bigr]T^\\top$ with "
     "$S_{ij}=(\\lambda_i^t-\\lambda_j^t)/(\\lambda_i-\\lambda_j)$ and $S_{ii}=t\\lambda_i^{t-1}$. A mode pair $(i,j)$ "
-    "contributes $\\beta_i\\alpha_jS_{ij}$, which grows if $|\\lambda_i|>1$ or $|\\lambda_j|>1$.",
+    "contributes $\\beta_i\\alpha_jS_{ij}$, unbounded in $t$ if $\\beta_i\\alpha_j\\ne0$ and $|\\lambda_i|>1$ or $|\\lambda_j|>1$.",
 )
 def closed_form_of_the_gradient() -> Evidence:
     W, z0, zbar = contraction()
@@ -506,18 +508,24 @@ def masked_product(W: Tensor, masks: list[Tensor]) -> float:
     "6b-relu-off",
     verdict="conditional",
     printed="With ReLU, gradients vanish if the inputs are negative.",
-    statement="They are zero only if *every* path through time meets a unit that is off. One unit that stays on is enough "
-    "to carry a gradient.",
-    corrected="only if every path is off",
+    statement="They are certainly zero if every path through time meets a unit that is off. A single unit that stays on carries "
+    "$w_{ii}^T$. With several on, paths may still cancel.",
+    corrected="surely if every path is off",
 )
 def gradient_survives_through_one_unit() -> Evidence:
-    W = matrix([1.0, 0.5], [0.5, 1.0])
-    one_on, all_off, mixed = vector(1.0, 0.0), vector(0.0, 0.0), [FIRST] * 10
+    W, off = matrix([1.0, 0.5], [0.5, 1.0]), vector(0.0, 0.0)
+    through_one = masked_product(W, [FIRST] * 10)
+    carried = (W[0, 0] ** 10 * (1 + 0.5**2) ** 0.5).item()
+    cancelling = masked_product(matrix([1.0, 1.0], [-1.0, -1.0]), [vector(1.0, 1.0)] * 2)
     return Evidence(
-        masked_product(W, [*mixed[:5], all_off, *mixed[:5]]),
-        0.0,
-        {"a unit that is off is enough": masked_product(W, [one_on] * 10)},
-        f"0 if all are off at one step, {masked_product(W, [one_on] * 10):.2f} with one of two on",
+        max(
+            masked_product(W, [FIRST] * 5 + [off] + [FIRST] * 5),
+            abs(through_one - carried),
+            cancelling,
+        ),
+        1e-14,
+        {"one unit that is off is enough": through_one},
+        f"0 if all are off at one step, {through_one:.2f} with one of two on",
     )
 
 
@@ -545,27 +553,36 @@ def relu_halves_the_mean_square() -> Evidence:
     "6b-eigen",
     verdict="corrected",
     severity=3,
-    printed="Hence the eigenvalues of the weights determine the size.",
-    statement="The products of $D_tW$ do, with $D_t$ the slopes. For $W=\\begin{bmatrix}1&1.1\\\\-1.1&-1\\end{bmatrix}$, "
-    "$\\rho(W)=0.458$, a ReLU that lets one unit through in turn makes gradients grow like $1.1^t$; and with $\\rho(W)=2$ "
-    "they can die.",
-    corrected="the products of $D_tW$ decide",
+    printed="Hence the eigenvalues of the weights determine the magnitude of the output.",
+    statement="The products of $D_tW$ do, with $D_t$ the slopes. For $W=\\begin{bmatrix}1.1&1\\\\-1.3&-1.1\\end{bmatrix}$ with "
+    "$\\rho(W)=0.3$ a ReLU network started at $e_1$ grows like $1.1^t$, state and gradient; and for $W=-2I$ with $\\rho(W)=2$ "
+    "it is dead after one step.",
+    corrected="the products of $D_tW$ do",
 )
 def products_of_masked_weights_decide() -> Evidence:
-    W, t = matrix([1.0, 1.1], [-1.1, -1.0]), 40
-    alternating = [FIRST if k % 2 else SECOND for k in range(t)]
-    grown = masked_product(W, alternating)
-    rate = (masked_product(W, [*alternating, *alternating]) / grown) ** (1 / t)
-    dead = masked_product(2 * torch.eye(2, dtype=torch.float64), [vector(0.0, 0.0)] * t)
+    def run(W: Tensor, steps: int) -> tuple[float, float]:
+        rnn = nn.RNN(1, 2, nonlinearity="relu", bias=False).double()
+        with torch.no_grad():
+            rnn.get_parameter("weight_hh_l0").copy_(W)
+        last = rnn_jacobian(rnn, torch.zeros(steps, 1), FIRST)
+        return last.state.norm().item(), torch.linalg.matrix_norm(last.jacobian, 2).item()
+
+    W, t = matrix([1.1, 1.0], [-1.3, -1.1]), 40
+    once, twice = run(W, t), run(W, 2 * t)
+    rates = [(later / earlier) ** (1 / t) for earlier, later in zip(once, twice, strict=True)]
     rho = spectral_radius(W)
     return Evidence(
-        max(abs(rate - 1.1), abs(rho - 0.21**0.5), dead),
+        max(
+            *(abs(rate - 1.1) for rate in rates),
+            abs(rho - 0.3),
+            *run(-2 * torch.eye(2).double(), 3),
+        ),
         1e-12,
         {
-            "like ρ(W)ᵗ": abs(rate - rho),
-            "like ‖W‖ᵗ": abs(rate - torch.linalg.matrix_norm(W, 2).item()),
+            "like ρ(W)ᵗ": abs(rates[1] - rho),
+            "like ‖W‖ᵗ": abs(rates[1] - torch.linalg.matrix_norm(W, 2).item()),
         },
-        f"ρ(W) = {rho:.3f}, growth {rate:.3f} a step",
+        f"ρ(W) = {rho:.1f}, growth {rates[1]:.3f} a step",
     )
 
 
@@ -605,19 +622,19 @@ def every_nonlinearity_can_fail() -> Evidence:
 def exact_gradient_diverges_too() -> Evidence:
     def descend(clip: Callable[[Tensor], Tensor]) -> float:
         w = vector(1.3)
-        for _ in range(400):
+        for _ in range(2000):
             gradient = 20 * w**19 * (w**20 - 1)
-            w = w - 0.01 * clip(gradient)
+            w = w - 1e-3 * clip(gradient)
             if w.abs() > 1e6:
                 break
         return w.abs().item()
 
     diverged, clipped = descend(lambda g: g), descend(lambda g: clip_by_norm(g, 1.0))
     return Evidence(
-        1 / diverged,
+        max(1 / diverged, abs(clipped - 1)),
         1e-6,
-        {"exact gradients converge": 1 / clipped},
-        f"|w| above 10^{math.log10(diverged):.0f} unclipped, {clipped:.2f} with clipping",
+        {"exact gradients converge": abs(diverged - 1)},
+        f"|w| = {diverged:.0e} unclipped, {clipped:.6f} with clipping",
     )
 
 
@@ -625,17 +642,21 @@ def exact_gradient_diverges_too() -> Evidence:
     "6c-frozen",
     verdict="conditional",
     printed="If the gradient is very small, the weights are frozen and training stalls.",
-    statement="For SGD. Adam divides by the gradient's own size, so its step does not shrink with it, down to its "
-    "$\\varepsilon=10^{-8}$.",
+    statement="For SGD. Adam divides by the gradient's own running size, so while that is steady its step does not depend "
+    "on it, down to $\\varepsilon=10^{-8}$. After a sudden drop the steps stay small for some 1000 steps.",
     corrected="for SGD; not for Adam",
 )
 def adam_does_not_freeze() -> Evidence:
-    def step(optimiser: type[torch.optim.Optimizer], gradient: float) -> float:
+    def step(
+        optimiser: type[torch.optim.Optimizer], gradient: float, before: float | None = None
+    ) -> float:
         w = nn.Parameter(vector(1.0))
         optimizer = optimiser([w], lr=1e-3)  # type: ignore[call-arg]
-        w.grad = vector(gradient)
-        optimizer.step()
-        return abs(w.item() - 1) / 1e-3
+        for each in [gradient] if before is None else [before] * 100 + [gradient] * 100:
+            start = w.item()
+            w.grad = vector(each)
+            optimizer.step()
+        return abs(w.item() - start) / 1e-3
 
     adam = step(torch.optim.Adam, 1e-5)
     return Evidence(
@@ -644,6 +665,7 @@ def adam_does_not_freeze() -> Evidence:
         {
             "SGD": abs(step(torch.optim.SGD, 1e-5) - 1),
             "Adam far below its ε": abs(step(torch.optim.Adam, 1e-12) - 1),
+            "Adam soon after a drop": abs(step(torch.optim.Adam, 1e-5, before=1.0) - 1),
         },
         f"step over learning rate at a gradient of 1e-5: Adam {adam:.3f}, SGD {step(torch.optim.SGD, 1e-5):.0e}",
     )
@@ -727,12 +749,25 @@ def angle_after_clipping_is_bounded() -> Evidence:
         spike = torch.cat([vector(1e9), torch.ones(m - 1).double(), torch.zeros(40 - m).double()])
         return cosine(spike, clip_by_value(spike, 1.0))
 
+    def violation(factor: float) -> float:
+        gradients = [
+            torch.cat([random(m, seed=seed).exp() ** 6, torch.zeros(40 - m).double()])
+            for m in sizes
+            for seed in range(50)
+        ]
+        return max(
+            factor * int((g != 0).sum()) ** -0.5 - cosine(g, clip_by_value(g, 0.05 * (k + 1)))
+            for g in gradients
+            for k in range(0, 50, 7)
+        )
+
     sizes = (1, 4, 9, 25)
     attained = max(abs(lowest(m) - m**-0.5) for m in sizes)
     return Evidence(
-        attained,
+        max(attained, violation(1.0)),
         1e-7,
         {
+            "at least 1.2/√m": violation(1.2),
             "1/m": max(abs(lowest(m) - 1 / m) for m in sizes),
             "1/√n whatever the zeros": max(abs(lowest(m) - 40**-0.5) for m in sizes),
         },
@@ -760,12 +795,10 @@ def lstm_with_forget_bias(seed: int, bias: float) -> nn.LSTM:
 
 
 @cache
-def lstm_run(seed: int, bias: float = 0.0) -> LSTMJacobian:
+def lstm_run(seed: int, bias: float = 0.0, length: int = LENGTH) -> LSTMJacobian:
     """Run an LSTM on random inputs."""
-    zero = torch.zeros(SIZE).double()
-    return lstm_jacobian(
-        lstm_with_forget_bias(seed, bias), random(LENGTH, 8, seed=seed), zero, zero
-    )
+    inputs, zero = random(length, 8, seed=seed), torch.zeros(SIZE).double()
+    return lstm_jacobian(lstm_with_forget_bias(seed, bias), inputs, zero, zero)
 
 
 @cache
@@ -782,9 +815,9 @@ def rnn_norm(seed: int, gain: float | None = None) -> float:
     return torch.linalg.matrix_norm(jacobian, 2).item()
 
 
-def lstm_norm(seed: int, bias: float = 0.0) -> float:
+def lstm_norm(seed: int, bias: float = 0.0, length: int = LENGTH) -> float:
     """Return the norm of the Jacobian from cell to cell."""
-    return torch.linalg.matrix_norm(lstm_run(seed, bias).jacobian[SIZE:, SIZE:], 2).item()
+    return torch.linalg.matrix_norm(lstm_run(seed, bias, length).jacobian[SIZE:, SIZE:], 2).item()
 
 
 def median(values: list[float]) -> float:
@@ -820,24 +853,27 @@ def output_gate_only_reads() -> Evidence:
     "6d-no-weights",
     verdict="conditional",
     printed="The gradient of an LSTM has no product of weights in it.",
-    statement="On the direct path from cell to cell. The whole gradient has: it is the product of the forget gates alone "
-    "only if the recurrent weights are zero.",
+    statement="Not on the direct path from cell to cell. The whole gradient is the product of the forget gates alone if the "
+    "recurrent weights of forget gate, input gate and candidate are zero, and in general not otherwise.",
     corrected="on the direct path",
 )
 def only_the_direct_path_is_free_of_weights() -> Evidence:
-    def rest(scale: float) -> float:
+    def rest(rows: slice) -> float:
         lstm = lstm_with_forget_bias(0, 3.0)
         with torch.no_grad():
-            lstm.get_parameter("weight_hh_l0").mul_(scale)
+            lstm.get_parameter("weight_hh_l0")[rows] = 0
         zero = torch.zeros(SIZE).double()
         run = lstm_jacobian(lstm, random(LENGTH, 8), zero, zero)
         return largest(run.jacobian[SIZE:, SIZE:] - torch.diag(run.forget_product))
 
     return Evidence(
-        rest(0.0),
+        max(rest(slice(None)), rest(slice(3 * SIZE))),
         1e-15,
-        {"with recurrent weights": rest(1.0)},
-        "equal to the product of forget gates for W_h = 0",
+        {
+            "with all recurrent weights": rest(slice(0)),
+            "with those of the candidate only": rest(slice(2 * SIZE)),
+        },
+        "equal to the product of forget gates where those three blocks are zero",
     )
 
 
@@ -916,23 +952,29 @@ def direct_path_is_the_product_of_forget_gates() -> Evidence:
     "6d-others",
     verdict="corrected",
     severity=3,
-    printed="The other terms are not essential to the argument.",
-    statement="At PyTorch's default initialisation they are nearly everything: over 50 steps the whole Jacobian is, in "
-    "the median, thousands of times the product of the forget gates.",
-    corrected="at default scale they dominate",
+    printed="The other terms can be ignored, being not essential to the argument.",
+    statement="They are most of the gradient. At PyTorch's default initialisation, over 50 steps, the norm of the whole "
+    "Jacobian is in the median of 20 seeds some 350 times the largest product of forget gates.",
+    corrected="some 350 times the direct path, at default initialisation",
 )
 def other_terms_dominate() -> Evidence:
     seeds = range(20)
     whole = [lstm_norm(seed) for seed in seeds]
     direct = [lstm_run(seed).forget_product.max().item() for seed in seeds]
-    ratios = [w / d for w, d in zip(whole, direct, strict=True)]
-    required = 100.0  # the median ratio from which on we say "dominate"
-    without_weights = 1.0  # for W_h = 0 the whole is the direct path: claim 6d-no-weights
+    ratio = median([w / d for w, d in zip(whole, direct, strict=True)])
+
+    def error(claimed: float) -> float:
+        return abs(math.log(ratio / claimed))
+
     return Evidence(
-        max(0.0, required - median(ratios)) + sum(ratio <= 1 for ratio in ratios),
-        0.0,
-        {"the direct path is the whole": required - without_weights},
-        f"medians of 20 seeds: {median(whole):.0e} whole, {median(direct):.0e} direct",
+        error(350),
+        0.2,
+        {
+            "the direct path is the whole": error(1),
+            "as much again": error(2),
+            "thousands": error(3000),
+        },
+        f"medians of 20 seeds: {median(whole):.0e} whole, {median(direct):.0e} direct, ratio {ratio:.0f}",
     )
 
 
@@ -1000,8 +1042,8 @@ def forget_bias_sets_the_memory() -> Evidence:
     "6d-better",
     verdict="conditional",
     printed="So an LSTM handles exploding and vanishing gradients much better than an RNN.",
-    statement="At default initialisation, and more so the larger the forget bias. But an RNN with orthogonal recurrent weights "
-    "beats an LSTM without forget bias, and an LSTM can explode.",
+    statement="At default initialisation, and more so the larger the forget bias. But without one it loses to an RNN with orthogonal "
+    "recurrent weights, and with a bias of 5 its gradients grow with the length.",
     corrected="with a forget bias; an orthogonal RNN beats an LSTM without",
 )
 def comparison_depends_on_the_initialisation() -> Evidence:
@@ -1009,17 +1051,17 @@ def comparison_depends_on_the_initialisation() -> Evidence:
     rnn = median([rnn_norm(seed) for seed in seeds])
     orthogonal = median([rnn_norm(seed, 1.0) for seed in seeds])
     lstm = {bias: median([lstm_norm(seed, bias) for seed in seeds]) for bias in (0.0, 1.0, 3.0)}
-    explodes = max(lstm_norm(seed, 3.0) for seed in seeds)
+    short, long = (median([lstm_norm(seed, 5.0, T) for seed in range(8)]) for T in (LENGTH, 400))
     ordered = [
         rnn < lstm[0.0],
         lstm[0.0] < lstm[1.0] < lstm[3.0],
         orthogonal > lstm[0.0],
-        explodes > 1,
+        long > 2 * short,
     ]
     return Evidence(
         sum(not each for each in ordered),
         0.0,
         {"an LSTM is better in any case": float(orthogonal > lstm[0.0])},
         f"medians over 20 seeds, T = 50: RNN {rnn:.0e}, orthogonal RNN {orthogonal:.0e}, LSTM {lstm[0.0]:.0e}, "
-        f"forget bias 1 {lstm[1.0]:.0e}, 3 {lstm[3.0]:.1g}",
+        f"forget bias 1 {lstm[1.0]:.0e}, 3 {lstm[3.0]:.1g}; bias 5: {short:.0f} at T = 50, {long:.0f} at T = 400",
     )
