@@ -87,10 +87,10 @@ picture = top.pcolormesh(
 )
 figure.colorbar(picture, ax=top, label="loss", pad=0.02)
 top.grid(False)
-for (name, path), color in zip(reversed(paths.items()), (figures.BLUE, figures.RED), strict=True):
-    top.plot(*path.numpy().T.swapaxes(1, 2), color="#fffffe", lw=2.6)
-    lines = top.plot(*path.numpy().T.swapaxes(1, 2), color=color, lw=1.2)
-    lines[0].set_label(name)
+for name, color, width in (("free", figures.RED, 0.7), ("clipped", figures.BLUE, 1.3)):
+    across, along = paths[name].numpy().T.swapaxes(1, 2)
+    top.plot(across, along, color="#fffffe", lw=width + 1)
+    top.plot(across, along, color=color, lw=width)[0].set_label(name)
 top.plot(*zip(*starts, strict=True), "o", color="#fffffe", mec="black", ms=6, zorder=5)
 top.set(xlim=(3.5, 7.5), ylim=(-3.6, -1.4), xlabel="w", ylabel="b")
 top.set_title("Red paths leave the picture at the wall")
