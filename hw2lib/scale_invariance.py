@@ -397,11 +397,14 @@ def angle_between(x: Tensor, y: Tensor) -> Tensor:
     return 2 * torch.atan2((u - v).norm(), (u + v).norm())
 
 
-def batchnorm_loss(inputs: Any, targets: Any, eps: float = 0.0) -> Function:
-    r"""Return the loss of a unit behind batch norm, as a function of its weight vector.
+def batchnorm_loss(
+    inputs: Any, targets: Any, eps: float = 0.0, readout: Any | None = None
+) -> Function:
+    r"""Return the loss of a network with batch norm, as a function of the weights before it.
 
-    :math:`w\mapsto\frac1N\sum_i(\tanh\mathrm{bn}(Xw)_i-y_i)^2`. Scale invariant for λ > 0 if ε = 0.
-    Serves claims 3a-scaling, 3b-projector and 3b-chain.
+    :math:`w\mapsto\frac1N\sum_i(a^\top\tanh\mathrm{bn}(XW^\top)_i-y_i)^2` with h hidden units, W
+    the rows of w and a fixed readout a; a single unit with a = 1 if the readout is left out. Scale
+    invariant in w for λ > 0 if ε = 0. Serves claims 3a-scaling, 3b-projector and 3b-chain.
 
     Parameters
     ----------
@@ -411,11 +414,13 @@ def batchnorm_loss(inputs: Any, targets: Any, eps: float = 0.0) -> Function:
         y, shape (N,).
     eps : float
         Batch norm's ε.
+    readout : Tensor or array, optional
+        a, shape (h,).
 
     Returns
     -------
     callable
-        Maps a weight vector (n,) to a scalar.
+        Maps a weight vector (h · n,) to a scalar.
 
     Raises
     ------
@@ -434,13 +439,15 @@ def batchnorm_loss(inputs: Any, targets: Any, eps: float = 0.0) -> Function:
     True
     """
     X, y = as_tensor("inputs", inputs, ndim=2), as_tensor("targets", targets, ndim=1)
-    check_same_kind(inputs=X, targets=y)
+    a = X.new_ones(1) if readout is None else as_tensor("readout", readout, ndim=1)
+    check_same_kind(inputs=X, targets=y, readout=a)
     check_matching("targets", y, X.shape[:1], "one target an input")
     eps = check_number("eps", eps, "a number of at least 0", lambda value: value >= 0)
 
     def loss(weight: Tensor) -> Tensor:
-        normalized = batch_normalize((X @ weight)[:, None], eps=eps)[:, 0]
-        return (normalized.tanh() - y).square().mean()
+        check_matching("weight", weight, (len(a) * X.shape[1],), "hidden units times inputs")
+        hidden = batch_normalize(X @ weight.reshape(len(a), -1).T, eps=eps).tanh()
+        return (hidden @ a - y).square().mean()
 
     return loss
 

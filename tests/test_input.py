@@ -96,6 +96,7 @@ VALID = {
         "inputs": torch.randn(5, 3),
         "targets": torch.randn(5),
         "eps": 0.1,
+        "readout": torch.ones(2),
     },
     "scale_invariance.chain_rule_gradient": {"function": torch.sum, "x": torch.ones(3)},
     "scale_invariance.descend": {

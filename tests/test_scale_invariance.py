@@ -40,6 +40,18 @@ def test_gradient_times_length_depends_on_the_direction_alone(seed, scale):
     assert abs(at_x @ x) < 1e-10 * at_x.norm() * x.norm() + 1e-14
 
 
+@given(seeds, scales)
+def test_network_with_hidden_units_is_invariant_too(seed, scale):
+    X, y = random(20, 3, seed=seed), random(20, seed=seed + 1)
+    f = batchnorm_loss(X, y, readout=random(4, seed=seed + 2))
+    w = random(12, seed=seed + 3)
+    torch.testing.assert_close(f(scale * w), f(w))
+    hidden = X @ w.reshape(4, 3).T
+    hidden = (hidden - hidden.mean(0)) / hidden.std(0, correction=0)
+    expected = (hidden.tanh() @ random(4, seed=seed + 2) - y).square().mean()
+    torch.testing.assert_close(f(w), expected)
+
+
 def test_epsilon_breaks_the_invariance():
     x = random(5)
     f = loss(0.1)

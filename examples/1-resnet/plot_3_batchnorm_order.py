@@ -23,14 +23,19 @@ plt.style.use("hw2lib.figures")
 # Fresh weights (γ = 1, β = 0), training mode, random images; each seed draws both anew.
 
 
+LEVELS = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95])
+
+
 def relu_statistics(seed, batchnorm_first):
-    """Return variance (mean over channels) and share of zeros for each of the 17 ReLUs."""
+    """Return, for each of the 17 ReLUs: variance (mean over channels), share off, five quantiles."""
     torch.manual_seed(seed)
     model = resnet18(batchnorm_first=batchnorm_first)
-    inputs = layer_inputs(model, torch.randn(12, 3, 64, 64))
-    variance = [z.transpose(0, 1).flatten(1).var(1, correction=0).mean() for z in inputs]
-    off = [(z <= 0).float().mean() for z in inputs]
-    return torch.stack([torch.stack(variance), torch.stack(off)])
+    rows = []
+    for z in layer_inputs(model, torch.randn(12, 3, 64, 64)):
+        variance = z.transpose(0, 1).flatten(1).var(1, correction=0).mean()
+        values = z.flatten()[:: max(1, z.numel() // 20_000)]  # enough for quantiles
+        rows.append(torch.stack([variance, (z <= 0).float().mean(), *values.quantile(LEVELS)]))
+    return torch.stack(rows, dim=1)
 
 
 seeds = range(3)
@@ -62,31 +67,37 @@ assert (before[:, 1, direct].mean() - relu_off_probability(0.0)).abs() < 0.02
 # ----------
 
 relus = torch.arange(1, 18)
-figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.2, 6.2), sharex=True)
-for data, color, marker, label in (
-    (before, figures.BLUE, "o", "batch norm, then ReLU (reference)"),
-    (after, figures.ORANGE, "s", "ReLU, then batch norm"),
+figure, (top, middle, bottom) = plt.subplots(3, 1, figsize=(5.2, 8.2), sharex=True)
+for data, color, marker, label, shift in (
+    (before, figures.BLUE, "o", "batch norm, then ReLU (reference)", -0.15),
+    (after, figures.ORANGE, "s", "ReLU, then batch norm", 0.15),
 ):
-    for axes, values in ((top, data[:, 0]), (bottom, 100 * data[:, 1])):
+    low, lower, median, upper, high = data[:, 2:].mean(0)
+    top.vlines(relus + shift, low, high, color=color, lw=1.2)
+    top.vlines(relus + shift, lower, upper, color=color, lw=4)
+    top.plot(relus + shift, median, marker, color=figures.PAPER, mec=color, ms=4.5)
+    for axes, values in ((middle, data[:, 0]), (bottom, 100 * data[:, 1])):
         axes.plot(relus, values.mean(0), color=color, marker=marker, lw=1.2, label=label)
         axes.fill_between(relus, values.amin(0), values.amax(0), color=color, alpha=0.25, lw=0)
 for number in summed:
-    for axes in (top, bottom):
+    for axes in (top, middle, bottom):
         axes.axvspan(number + 0.6, number + 1.4, color=figures.MUTED, alpha=0.13, lw=0)
-top.set_title("Variance 1 after batch norm, more after a sum")
-top.set_ylabel("variance of the input")
-top.set_yscale("log")
-top.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
-top.set_ylim(0.03, 100)
-top.minorticks_off()
+top.set_title("What enters the ReLUs (5–95 %, quartiles, median)")
+top.set_ylabel("value")
+middle.set_title("Variance 1 after batch norm, more after a sum")
+middle.set_ylabel("variance of the input")
+middle.set_yscale("log")
+middle.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
+middle.set_ylim(0.03, 100)
+middle.minorticks_off()
 bottom.set_title("Half of the units off, fewer at identity sums")
 bottom.set_ylabel("units off, %")
 bottom.set_xlabel("ReLU in order (shaded: after a residual sum)")
 bottom.set_xticks(range(1, 18, 2))
-top.legend(loc="upper right", ncols=1)
+middle.legend(loc="upper right")
 figures.describe(
     figure,
-    "Variance of the input and share of units off at the 17 ReLUs, for batch norm before and after the "
+    "Quantiles and variance of the input and share of units off at the 17 ReLUs, for batch norm before and after the "
     "ReLU, mean and range over three seeds. With batch norm first the variance is 1 at nine ReLUs and "
     "clearly larger at the eight that follow a residual sum.",
 )

@@ -3,7 +3,7 @@ Twice as far out, the gradient is half as long
 ==============================================
 
 A function with f(λx) = f(x) is constant along rays. How long is its gradient at λx, compared with x? First
-for y/x, where it can be seen, then for a unit behind batch norm, where the ε in the denominator spoils the
+for y/x, where it can be seen, then for a network with batch norm, where the ε in the denominator spoils the
 rule close to the origin. The derivation is in :doc:`/solutions/3-scale-invariance/a-gradient`; this script is
 evidence for the claims ``3a-example`` and ``3a-scaling``.
 """
@@ -34,19 +34,20 @@ for point, gradient in arrows:
     print(f"value {ratio(point):.2f}, gradient {gradient.tolist()}, length {gradient.norm():.3f}")
 
 # %%
-# A unit behind batch norm
-# ------------------------
+# A network with batch norm
+# -------------------------
+# Ten inputs, eight hidden units with batch norm and tanh, a fixed readout; the argument is all weights before batch norm.
 # The rule is a line of slope −1 in logarithmic axes. With ε > 0 the function is not scale invariant where
-# the variance of the unit's input is not large against ε.
+# the variance of a unit's input is not large against ε.
 
-inputs, targets = torch.randn(64, 10), torch.randn(64).tanh()
-weight = torch.randn(10)
+inputs, targets, readout = torch.randn(64, 10), torch.randn(64).tanh(), torch.randn(8) / 8**0.5
+weight = torch.randn(80)
 weight = weight / weight.norm()
 lengths = torch.logspace(-3.5, 1.5, 41)
 curves = {
     eps: torch.stack(
         [
-            function_gradient(batchnorm_loss(inputs, targets, eps), size * weight).norm()
+            function_gradient(batchnorm_loss(inputs, targets, eps, readout), size * weight).norm()
             for size in lengths
         ]
     )
@@ -95,7 +96,7 @@ bottom.legend()
 figures.describe(
     figure,
     "Top: level rays of y/x with the gradient, at 0.45 of its length, drawn at x, 2x and 3.5x: orthogonal to the ray, shorter further out. "
-    "Bottom: gradient length against weight length for a unit behind batch norm in logarithmic axes, a line of slope "
+    "Bottom: gradient length against weight length for a network with batch norm in logarithmic axes, a line of slope "
     "minus one for ε = 0; for ε = 1e-5 and 1e-3 the curves bend down towards small weights.",
 )
 plt.show()

@@ -17,8 +17,9 @@ plt.style.use("hw2lib.figures")
 torch.set_default_dtype(torch.float64)
 
 # %%
-# Stochastic gradient descent on a unit behind batch norm
-# -------------------------------------------------------
+# Stochastic gradient descent on a network with batch norm
+# --------------------------------------------------------
+# Ten inputs, eight hidden units with batch norm and tanh, a fixed readout; w is all weights before batch norm.
 # A fresh random batch of 32 in each step, so the gradients never vanish. Three seeds for each weight decay.
 
 rate, steps = 0.5, 800
@@ -28,14 +29,16 @@ decays = (0.0, 2e-3, 1e-2)
 def train(decay, seed):
     """Return squared norms (predicted and measured) and the angle of every step."""
     generator = torch.Generator().manual_seed(seed)
-    weight, teacher = (torch.randn(20, generator=generator) for _ in range(2))
+    weight, teacher, readout = (torch.randn(n, generator=generator) for n in (80, 10, 8))
     weight = weight / weight.norm()
     squares, predicted, angles = [weight.square().sum()], [weight.square().sum()], []
     for _ in range(steps):
-        inputs = torch.randn(32, 20, generator=generator)
+        inputs = torch.randn(32, 10, generator=generator)
         targets = (inputs @ teacher).tanh() + 0.5 * torch.randn(32, generator=generator)
         weight.requires_grad_()
-        (gradient,) = torch.autograd.grad(batchnorm_loss(inputs, targets)(weight), weight)
+        (gradient,) = torch.autograd.grad(
+            batchnorm_loss(inputs, targets, readout=readout / 8**0.5)(weight), weight
+        )
         weight = weight.detach()
         following = (1 - rate * decay) * weight - rate * gradient
         predicted.append(
@@ -54,7 +57,7 @@ runs = {decay: [train(decay, seed) for seed in range(3)] for decay in decays}
 # Verify
 # ------
 # The squared norm is predicted to rounding. Without decay it only grows. With decay the root mean square of the last 300
-# angles is within 5 per cent of arccos(1 − ηλ).
+# angles is within 10 per cent of arccos(1 − ηλ).
 
 for decay in decays:
     for squares, predicted, angles in runs[decay]:
@@ -64,7 +67,7 @@ for decay in decays:
             assert angles[-300:].mean() < 0.5 * angles[:20].mean()
         else:
             late = angles[-300:].square().mean().sqrt().item()
-            assert abs(late / equilibrium_angle(rate, decay) - 1) < 0.05
+            assert abs(late / equilibrium_angle(rate, decay) - 1) < 0.1
 
 # %%
 # The figure
