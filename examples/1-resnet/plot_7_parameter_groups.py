@@ -73,7 +73,7 @@ axes.set_xlim(0, 138)
 axes.set_xticks([0, 25, 50, 75, 100])
 axes.grid(visible=False)
 axes.spines["bottom"].set_bounds(0, 100)
-axes.legend(loc="lower center", bbox_to_anchor=(0.4, -0.5), ncols=2)
+figure.legend(loc="outside lower center", ncols=2)
 axes.set_xlabel("parameter tensors, %")
 axes.set_title("Right for ResNet-18 only by luck of naming")
 figures.describe(
