@@ -93,21 +93,22 @@ top.set(
     yticklabels=["0.03", "0.06", "0.1", "0.2", "0.4"],
 )
 top.minorticks_off()
-top.set_title("The rate falls until decay stops it")
+top.set_title("Without decay the rate only falls")
 top.legend(ncols=1, loc="upper right")
 bottom.set(yscale="log", xlabel="step", ylabel="angle a step, radians")
 bottom.set_title("The angle settles around arccos(1 − ηλ)")
 figures.describe(
     figure,
     "Top: effective learning rate over 800 steps for three weight decays, three seeds each; without decay it keeps falling, "
-    "with decay it levels off; dots from the formula lie on the measured curves. Bottom: the angle a step falls without decay "
-    "and settles at the dashed prediction with decay.",
+    "with decay it levels off, at a height that depends on the seed; dots from the formula lie on the measured curves. "
+    "Bottom: the angle a step falls without decay and settles around the dashed prediction with decay, for every seed.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Every step adds η²‖∇‖² to the squared length, so without decay (blue) the direction turns more and more slowly although η is
-# constant. With weight decay the length finds a balance, and the typical angle a step depends on ηλ alone: not on the loss, the data
-# or the gradient. Weight decay in front of a batch norm does not regularise the function; it sets the speed.
+# Every step adds η²‖∇‖² to the squared length, so without decay (blue) the direction turns more and more slowly although η
+# is constant. With weight decay the length finds a balance, from below or from above. Where the rate settles depends on the
+# size of the gradients, and so on the seed; the typical angle a step depends on ηλ alone. Weight decay in front of a batch
+# norm does not regularise the function; it sets the speed.
