@@ -34,7 +34,7 @@ def runs(tmp_path_factory):
 
 
 def test_scripts_are_found():
-    assert len(SCRIPTS) >= 11
+    assert len(SCRIPTS) >= 22
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -99,7 +99,7 @@ class GalleryFigure(SphinxDirective):
 
     required_arguments = 1
     has_content = True
-    option_spec: ClassVar = {"number": directives.positive_int, "name": directives.unchanged}
+    option_spec: ClassVar = {"number": directives.positive_int}
 
     def run(self) -> Sequence[nodes.Node]:
         """Return a figure node with both images, the caption and the link."""
@@ -123,7 +123,6 @@ class GalleryFigure(SphinxDirective):
             caption += paragraph.children
             caption += nodes.Text(" ")
         figure += caption
-        self.add_name(figure)
         return [figure]
 
 

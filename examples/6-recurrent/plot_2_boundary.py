@@ -69,6 +69,7 @@ print(
     f"hump {peak:.2f} at k = {norms.index(peak)}, Kreiss bounds {kreiss:.1f} to {2 * math.e * kreiss:.0f}"
 )
 assert norms.index(peak) == 9
+assert norms[62] > 1 > norms[63]
 assert kreiss < peak < 2 * math.e * kreiss
 assert exact_norms[-1] < 1e-30
 assert floating_norms[-1] > 1e15

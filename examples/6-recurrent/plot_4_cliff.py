@@ -72,6 +72,10 @@ for name in last:
 # ------
 # The wall is steep; clipped descent arrives from every start, free descent is thrown out from more than half of them.
 
+across, along = paths["free"].amax(0).T
+left = (across > 7.5) | (along > -1.4)
+assert left.sum() == 5
+assert (left & (last["free"] < 0.001)).sum() == 1  # found its way back
 assert slopes.max() > 1e3 * slopes.median()
 assert jumps["clipped"] <= 0.05 + 1e-12
 assert last["clipped"].max() < 0.01

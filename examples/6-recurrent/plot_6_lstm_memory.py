@@ -63,6 +63,11 @@ rnn = {
 whole, direct = (lstm[0.0][:, -1, part].median().item() for part in (0, 1))
 print(f"default LSTM over 50 steps: whole {whole:.0e}, direct path {direct:.0e}")
 assert whole > 20 * direct
+for bias in biases:
+    whole, direct = lstm[bias][:, -1].median(0).values.tolist()
+    print(f"forget bias {bias:g}: whole {whole:.1e}, direct path {direct:.1e}")
+    assert whole > 2 * direct
+assert 0.1 < direct < 0.3  # about a fifth, with a bias of 3
 last = [lstm[bias][:, -1, 0].median().item() for bias in biases]
 assert last[0] < last[1] < last[2]
 assert rnn["default"][:, -1].median() < last[0] < rnn["orthogonal"][:, -1].median()

@@ -53,8 +53,6 @@ def relative(error: Tensor, scale: Tensor) -> float:
 
 def excess(X: Tensor, A: Tensor, B: Tensor) -> float:
     """Return how far the loss lies from the minimum, over the minimum."""
-    if not (A.isfinite().all() and B.isfinite().all()):
-        return math.inf
     least = truncation_error(X, A.shape[1])
     return ((loss(X, A, B) - least).abs() / least).item()
 
@@ -289,9 +287,8 @@ def minimum_is_the_sum_of_the_other_squares() -> Evidence:
 )
 def negated_factors_are_another_minimiser() -> Evidence:
     X, (A, B) = problem()
-    same = max(0.0, 1e-3 - relative(2 * A, A))  # they must differ
     return Evidence(
-        excess(X, -A, -B) + same,
+        excess(X, -A, -B),
         1e-12,
         {"negating A alone": excess(X, -A, B)},
         "two minimisers",
@@ -309,13 +306,10 @@ def negated_factors_are_another_minimiser() -> Evidence:
 def scaling_keeps_the_loss_unless_zero() -> Evidence:
     X, (A, B) = problem()
 
-    def error(e: float) -> float:
-        return excess(X, e * A, B / e if e else B * math.inf)
-
     return Evidence(
-        max(error(e) for e in (-3.0, 0.1, 7.0)),
+        max(excess(X, e * A, B / e) for e in (-3.0, 0.1, 7.0)),
         1e-12,
-        {"e = 0": error(0.0)},
+        {"e = 0, with B as large as you like": excess(X, 0 * A, 1e12 * B)},
         "same loss for e = −3, 0.1, 7",
     )
 

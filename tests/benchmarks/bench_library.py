@@ -30,6 +30,8 @@ def side_by_side(title, ours, theirs):
 def test_parameter_table_beside_torchinfo(images):
     model = resnet18()
     size = None if images is None else (1, *images)
+    theirs = torchinfo.summary(model, size, verbose=0)
+    assert parameter_table(model, images).total == theirs.total_params
     side_by_side(
         f"parameter_table, input {images}",
         lambda: parameter_table(model, images),
