@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def as_tensor(name: str, value: Any, ndim: int | None = None) -> Tensor:
@@ -98,3 +99,31 @@ def check_image_shape(name: str, value: Any) -> tuple[int, ...]:
             f"{name} must be a shape such as (3, 224, 224), got {type(value).__name__}: {value!r}"
         )
     return tuple(check_integer(f"{name}[{axis}]", size, 1) for axis, size in enumerate(value))
+
+
+def as_images(name: str, value: Any, model: nn.Module) -> Tensor:
+    """Return `value` as a batch of finite images, of the dtype and on the device of the model."""
+    check_kind("model", model, nn.Module)
+    images = as_tensor(name, value)
+    if images.ndim < 2:
+        raise ValueError(
+            f"{name} must be a batch, the first dimension the images', got "
+            f"shape {tuple(images.shape)}"
+        )
+    for parameter in itertools.islice(model.parameters(), 1):
+        check_same_kind(**{name: images, "model": parameter})
+    return images
+
+
+def as_labels(name: str, value: Any, count: int) -> Tensor:
+    """Return `value` as `count` integers from 0, one an image."""
+    try:
+        labels = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name} must be integers, got {type(value).__name__}") from error
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise TypeError(f"{name} must be integers, got dtype {labels.dtype}")
+    check_matching(name, labels, (count,), "one an image")
+    if count and int(labels.min()) < 0:
+        raise ValueError(f"{name} must be at least 0, got {int(labels.min())}")
+    return labels.long()

@@ -1,0 +1,344 @@
+"""Small perturbations of images that raise the loss of a classifier, and what theory predicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from hw2lib._checks import (
+    as_images,
+    as_labels,
+    as_tensor,
+    check_integer,
+    check_kind,
+    check_number,
+)
+from hw2lib.training import evaluation_mode
+
+__all__ = [
+    "input_gradient",
+    "linear_prediction",
+    "random_sign_perturbation",
+    "signed_gradient_attack",
+    "steepest_direction",
+]
+
+
+def input_gradient(model: nn.Module, images: Any, labels: Any) -> Tensor:
+    """Return the gradient of each image's own loss with respect to its pixels.
+
+    In evaluation mode: otherwise dropout would make it random, and batch norm would make every
+    image's loss depend on the others. Serves claim 5-gradient-size.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps images to logits; its mode is restored, and its parameters' gradients stay untouched.
+    images : Tensor
+        Shape (N, …), of the model's dtype and device.
+    labels : Tensor
+        Shape (N,), integers from 0.
+
+    Returns
+    -------
+    Tensor
+        Shape of `images`; the loss is cross-entropy, in nats.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or shape.
+
+    References
+    ----------
+    Simonyan, Vedaldi, Zisserman, "Deep inside convolutional networks", ICLR 2014 workshop,
+    section 3 (the same of a score instead of the loss).
+
+    Examples
+    --------
+    >>> model = nn.Linear(2, 2, bias=False)
+    >>> _ = nn.init.eye_(model.weight)
+    >>> input_gradient(model, torch.zeros(1, 2), torch.tensor([0]))  # softmax − one-hot
+    tensor([[-0.5000,  0.5000]])
+    """
+    images = as_images("images", images, model)
+    labels = as_labels("labels", labels, len(images)).to(images.device)
+    with evaluation_mode(model):
+        return losses_and_gradient(model, images, labels)[1]
+
+
+def losses_and_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each image's loss, shape (N,), and its gradient; for a model in evaluation mode."""
+    with torch.enable_grad():
+        images = images.detach().requires_grad_()
+        losses = cross_entropy(model(images), labels, reduction="none")
+        (gradient,) = torch.autograd.grad(losses.sum(), images)
+    return losses.detach(), gradient
+
+
+def steepest_direction(gradient: Any, norm: float) -> Tensor:
+    r"""Return the d with ‖d‖ ≤ 1 that maximises the inner product with a gradient.
+
+    For the ℓ∞ norm it is sign(∇), for ℓ2 ∇/‖∇‖₂, for ℓ1 the largest entry's sign alone; the
+    maximum is the dual norm of the gradient: ‖∇‖₁, ‖∇‖₂, ‖∇‖∞. Serves claim 5-first-order.
+
+    Parameters
+    ----------
+    gradient : Tensor
+        Of any shape, flattened for the norms; not zero for ℓ2.
+    norm : float
+        Of d: 1, 2 or infinity.
+
+    Returns
+    -------
+    Tensor
+        Shape of `gradient`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, or ℓ2 is asked for at a zero gradient.
+
+    References
+    ----------
+    Boyd and Vandenberghe, "Convex optimization", Cambridge 2004, section 9.4 (steepest descent in a
+    norm) and appendix A.1.6 (dual norms).
+
+    Examples
+    --------
+    >>> g = torch.tensor([3.0, -4.0])
+    >>> for norm in (float("inf"), 2, 1):
+    ...     d = steepest_direction(g, norm)
+    ...     print(d.tolist(), (d @ g).item())
+    [1.0, -1.0] 7.0
+    [0.6000000238418579, -0.800000011920929] 5.0
+    [0.0, -1.0] 4.0
+    """
+    gradient = as_tensor("gradient", gradient)
+    if isinstance(norm, bool) or not isinstance(norm, int | float):
+        raise TypeError(f"norm must be 1, 2 or infinity, got {type(norm).__name__}: {norm!r}")
+    if norm == float("inf"):
+        return gradient.sign()
+    if norm == 2:
+        length = gradient.norm()
+        if length == 0:
+            raise ValueError("gradient must not be zero: it has no ℓ2 direction")
+        return gradient / length
+    if norm == 1:
+        flat = gradient.flatten()
+        largest = flat.abs().argmax()
+        direction = torch.zeros_like(flat)
+        direction[largest] = flat[largest].sign()
+        return direction.view_as(gradient)
+    raise ValueError(f"norm must be 1, 2 or infinity, got {norm!r}")
+
+
+def linear_prediction(model: nn.Module, images: Any, labels: Any, *, eps: float) -> Tensor:
+    """Return each image's loss after a signed step of size ε, to first order: ℓ + ε‖∇ℓ‖₁.
+
+    As long as no unit of a piecewise linear network switches, and no pixel meets its bounds, the
+    true loss is at least this. Serves claim 5-T5.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps images to logits; its mode is restored.
+    images : Tensor
+        Shape (N, …), of the model's dtype and device.
+    labels : Tensor
+        Shape (N,), integers from 0.
+    eps : float
+        Size of the step, in the pixels' unit.
+
+    Returns
+    -------
+    Tensor
+        Shape (N,), in nats.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or shape, or `eps` negative.
+
+    References
+    ----------
+    Goodfellow, Shlens, Szegedy, "Explaining and harnessing adversarial examples", ICLR 2015,
+    section 3.
+
+    Examples
+    --------
+    >>> model = nn.Linear(2, 2, bias=False)
+    >>> _ = nn.init.eye_(model.weight)
+    >>> linear_prediction(model, torch.zeros(1, 2), torch.tensor([0]), eps=0.1)  # log 2 + 0.1
+    tensor([0.7931])
+    """
+    images = as_images("images", images, model)
+    labels = as_labels("labels", labels, len(images)).to(images.device)
+    eps = check_eps(eps)
+    with evaluation_mode(model):
+        losses, gradient = losses_and_gradient(model, images, labels)
+    return losses + eps * gradient.abs().flatten(1).sum(1)
+
+
+def signed_gradient_attack(
+    model: nn.Module,
+    images: Any,
+    labels: Any,
+    *,
+    eps: float,
+    steps: int = 1,
+    step_size: float | None = None,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    project: bool = True,
+    targeted: bool = False,
+) -> Tensor:
+    """Raise the loss of every image by steps along the sign of its gradient, within ±ε of it.
+
+    One step is the fast gradient sign method, several with projection are projected gradient
+    ascent in the ℓ∞ ball without a random start. No pixel moves by more than ε: exactly, rounding
+    included. The model runs in evaluation mode; its modes are restored and its parameters'
+    gradients stay untouched. Serves claims 5-projection, 5-attack and 5-accuracy.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps images to logits; normalisation of pixels belongs inside.
+    images : Tensor
+        Shape (N, …), of the model's dtype and device, pixels within `bounds`.
+    labels : Tensor
+        Shape (N,), integers from 0: the true classes, or those to be taken for if `targeted`.
+    eps : float
+        Largest change of a pixel, in the pixels' unit; 0 gives the images back.
+    steps : int
+        Number of steps.
+    step_size : float, optional
+        Change of a pixel in a step; by default `eps`.
+    bounds : tuple of 2 float
+        Least and greatest value of a pixel.
+    project : bool
+        Whether to keep the sum of the steps within ±ε; without it, it can reach
+        ``steps * step_size``.
+    targeted : bool
+        Lower the loss of `labels` instead of raising it.
+
+    Returns
+    -------
+    Tensor
+        Shape and dtype of `images`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range, or a pixel out of `bounds`.
+
+    References
+    ----------
+    Goodfellow, Shlens, Szegedy, "Explaining and harnessing adversarial examples", ICLR 2015,
+    section 4; Madry et al., "Towards deep learning models resistant to adversarial attacks", ICLR
+    2018, section 2.1.
+
+    Examples
+    --------
+    >>> model = nn.Linear(2, 2, bias=False)
+    >>> _ = nn.init.eye_(model.weight)
+    >>> images = torch.tensor([[0.5, 0.5]])
+    >>> signed_gradient_attack(model, images, torch.tensor([0]), eps=0.25)
+    tensor([[0.2500, 0.7500]])
+    """
+    images = as_images("images", images, model).detach()
+    labels = as_labels("labels", labels, len(images)).to(images.device)
+    eps = check_eps(eps)
+    steps = check_integer("steps", steps, 1)
+    size = eps if step_size is None else check_eps(step_size, "step_size")
+    check_kind("project", project, bool)
+    check_kind("targeted", targeted, bool)
+    low, high = box(images, eps if project else size * steps, check_bounds(bounds, images))
+    step = -size if targeted else size
+    adversarial = images.clone()
+    with evaluation_mode(model):
+        for _ in range(steps):
+            _, gradient = losses_and_gradient(model, adversarial, labels)
+            adversarial.add_(gradient.sign_(), alpha=step).clamp_(low, high)
+    return adversarial
+
+
+def random_sign_perturbation(
+    images: Any, *, eps: float, seed: int = 0, bounds: tuple[float, float] = (0.0, 1.0)
+) -> Tensor:
+    """Change every pixel by +ε or −ε at random: as large as an attack, without its knowledge.
+
+    Parameters
+    ----------
+    images : Tensor
+        Shape (N, …), pixels within `bounds`.
+    eps : float
+        Change of a pixel, in the pixels' unit.
+    seed : int
+        Of the signs.
+    bounds : tuple of 2 float
+        Least and greatest value of a pixel.
+
+    Returns
+    -------
+    Tensor
+        Shape and dtype of `images`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range, or a pixel out of `bounds`.
+
+    References
+    ----------
+    Fawzi, Moosavi-Dezfooli, Frossard, "Robustness of classifiers: from adversarial to random
+    noise", NeurIPS 2016.
+
+    Examples
+    --------
+    >>> random_sign_perturbation(torch.full((1, 4), 0.5), eps=0.25).unique().tolist()
+    [0.25, 0.75]
+    """
+    images = as_tensor("images", images)
+    eps = check_eps(eps)
+    generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
+    low, high = box(images, eps, check_bounds(bounds, images))
+    signs = 2 * torch.randint(0, 2, images.shape, generator=generator).to(images) - 1
+    return torch.clamp(images + eps * signs, low, high)
+
+
+def check_eps(value: float, name: str = "eps") -> float:
+    """Return a size of a perturbation as a float."""
+    return check_number(name, value, "a number of at least 0", lambda v: v >= 0)
+
+
+def check_bounds(bounds: Any, images: Tensor) -> tuple[float, float]:
+    """Return the bounds of a pixel, within which all images lie."""
+    check_kind("bounds", bounds, tuple)
+    if len(bounds) != 2:
+        raise ValueError(f"bounds must hold 2 numbers, got {bounds}")
+    low, high = (check_number(f"bounds[{i}]", bound) for i, bound in enumerate(bounds))
+    least, greatest = images.min().item(), images.max().item()
+    if not low <= least <= greatest <= high:
+        raise ValueError(
+            f"images must lie within bounds {bounds}, got pixels from {least:g} to {greatest:g}"
+        )
+    return low, high
+
+
+def box(images: Tensor, eps: float, bounds: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """Return the least and greatest value of each pixel: within ±ε of it, and within the bounds.
+
+    x + ε rounds to the nearest number, which may lie further than ε from x: then the one before it
+    is taken, so that no pixel moves by more than ε, measured in double precision or in its own.
+    """
+    reach = torch.tensor(eps, dtype=images.dtype)
+    if reach.item() > eps:
+        reach = reach.nextafter(torch.zeros_like(reach))
+    exact, limit = images.double(), reach.item()
+    low, high = images - limit, images + limit
+    low = torch.where(exact - low.double() > limit, low.nextafter(images), low)
+    high = torch.where(high.double() - exact > limit, high.nextafter(images), high)
+    return low.clamp_(min=bounds[0]), high.clamp_(max=bounds[1])

@@ -1,0 +1,633 @@
+"""Training of an image classifier by SGD as the question asks, on one device or on several.
+
+As a program, ``python -m hw2lib.training --help``; under ``torchrun`` on several processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import pickle
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from hw2lib._checks import as_images, as_labels, check_integer, check_kind, check_number
+from hw2lib.allcnn import AllCNN
+from hw2lib.datasets import ImageData, cifar10_data, digits_data
+from hw2lib.parameters import parameter_groups
+
+__all__ = [
+    "Evaluation",
+    "History",
+    "digits_network",
+    "evaluate",
+    "evaluation_mode",
+    "fit",
+    "predict",
+    "step_schedule",
+]
+
+log = logging.getLogger(__name__)
+
+
+class History(NamedTuple):
+    """What happened in each epoch of :func:`fit`.
+
+    Attributes
+    ----------
+    learning_rate : Tensor
+        Shape (epochs,), as all of them, in double precision.
+    training_loss, training_error : Tensor
+        Mean cross-entropy (nats) and share of wrong answers over the epoch's batches, as the
+        network met them: dropout on, before each step.
+    validation_loss, validation_error : Tensor
+        The same of the validation images after the epoch, in evaluation mode.
+    """
+
+    learning_rate: Tensor
+    training_loss: Tensor
+    training_error: Tensor
+    validation_loss: Tensor
+    validation_error: Tensor
+
+
+class Evaluation(NamedTuple):
+    """How good a network is on some images.
+
+    Attributes
+    ----------
+    loss : float
+        Mean cross-entropy, in nats.
+    error : float
+        Share of wrong answers.
+    """
+
+    loss: float
+    error: float
+
+
+def evaluation_mode(model: nn.Module) -> contextlib.AbstractContextManager[None]:
+    """Put a model into evaluation mode, and every module back into its own mode afterwards.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any network.
+
+    Returns
+    -------
+    context manager
+        To be used in a ``with`` statement.
+
+    Raises
+    ------
+    TypeError
+        If `model` is not a module.
+
+    References
+    ----------
+    PyTorch documentation, ``torch.nn.Module.eval``.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2).eval())
+    >>> with evaluation_mode(model):
+    ...     print(model[0].training)
+    False
+    >>> model[0].training, model[1].training
+    (True, False)
+    """
+    check_kind("model", model, nn.Module)
+    return evaluating(model)
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Do what :func:`evaluation_mode` says."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def predict(model: nn.Module, images: Any, *, batch_size: int = 500) -> Tensor:
+    """Return the logits of a network in evaluation mode, computed batch by batch.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps images to logits; its mode is restored.
+    images : Tensor
+        Shape (N, …), of the model's dtype and device.
+    batch_size : int
+        Images at a time.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, classes), without gradients.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range.
+
+    References
+    ----------
+    PyTorch documentation, ``torch.nn.Module.eval``.
+
+    Examples
+    --------
+    >>> model = nn.Linear(2, 3)
+    >>> tuple(predict(model, torch.ones(4, 2)).shape)
+    (4, 3)
+    """
+    images = as_images("images", images, model)
+    batch_size = check_integer("batch_size", batch_size, 1)
+    with evaluation_mode(model), torch.no_grad():
+        return torch.cat([model(batch) for batch in images.split(batch_size)])
+
+
+def evaluate(model: nn.Module, images: Any, labels: Any, *, batch_size: int = 500) -> Evaluation:
+    """Return the mean loss and the share of wrong answers of a network in evaluation mode.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps images to logits; its mode is restored.
+    images : Tensor
+        Shape (N, …), of the model's dtype and device.
+    labels : Tensor
+        Shape (N,), integers from 0.
+    batch_size : int
+        Images at a time.
+
+    Returns
+    -------
+    Evaluation
+        Named tuple of `loss` and `error`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range.
+
+    References
+    ----------
+    Goodfellow, Bengio, Courville, "Deep learning", MIT Press 2016, section 6.2.2.3 (softmax units).
+
+    Examples
+    --------
+    >>> class Undecided(nn.Module):
+    ...     def forward(self, images):
+    ...         return torch.zeros(len(images), 4)
+    >>> evaluate(Undecided(), torch.ones(8, 1), torch.arange(8) % 4)  # loss log 4
+    Evaluation(loss=1.3862943649291992, error=0.75)
+    """
+    images = as_images("images", images, model)
+    labels = as_labels("labels", labels, len(images)).to(images.device)
+    logits = predict(model, images, batch_size=batch_size)
+    loss, wrong = (total.item() for total in totals(logits, labels))
+    return Evaluation(loss / len(images), wrong / len(images))
+
+
+def totals(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the sum of the losses and the number of wrong answers, shape (2,)."""
+    losses = cross_entropy(logits.float(), labels, reduction="sum")
+    return torch.stack([losses, (logits.argmax(1) != labels).sum()])
+
+
+def step_schedule(epochs: int, learning_rate: float = 0.1) -> Tensor:
+    """Return the learning rate of each epoch: a tenth after 40 %, a hundredth after 80 %.
+
+    The question's schedule, 40, 40 and 20 epochs of 100, scaled to any number.
+
+    Parameters
+    ----------
+    epochs : int
+        How many there are.
+    learning_rate : float
+        Of the first ones.
+
+    Returns
+    -------
+    Tensor
+        Shape (epochs,), double precision.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range.
+
+    References
+    ----------
+    Springenberg et al., "Striving for simplicity", ICLR 2015 workshop, section 3 (a rate divided by
+    10 at fixed epochs).
+
+    Examples
+    --------
+    >>> step_schedule(5).tolist()
+    [0.1, 0.1, 0.01, 0.01, 0.001]
+    """
+    epochs = check_integer("epochs", epochs, 1)
+    rate = check_number("learning_rate", learning_rate, "a number above 0", lambda v: v > 0)
+    drops = [(5 * epoch >= 2 * epochs) + (5 * epoch >= 4 * epochs) for epoch in range(epochs)]
+    return torch.tensor([rate / 10**drop for drop in drops], dtype=torch.float64)
+
+
+def fit(
+    model: nn.Module,
+    data: ImageData,
+    *,
+    epochs: int = 100,
+    batch_size: int = 128,
+    learning_rate: float = 0.1,
+    weight_decay: float = 1e-3,
+    seed: int = 0,
+    precision: str = "float32",
+    compile: bool = False,
+    checkpoint: str | Path | None = None,
+    progress: bool = True,
+) -> History:
+    """Train a network by SGD with Nesterov momentum 0.9, on the device where it lies.
+
+    Only weights decay (:func:`hw2lib.parameters.parameter_groups`); the rate follows
+    :func:`step_schedule`; each epoch visits the images in a new order and leaves an incomplete last
+    batch out. Every epoch starts from a seed of its own, so an interrupted run goes on to the
+    numbers that it would have had; torch's own generators are left as they were.
+
+    In a process group (``torchrun``) every process takes its share of each batch, gradients are
+    averaged by DistributedDataParallel, and batch norm sees the whole batch on CUDA, but only its
+    process's share on CPUs.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps images to logits. Trained in place, left in evaluation mode; on CPU and CUDA its
+        weights are put into the channels-last format, which their convolutions prefer.
+    data : ImageData
+        What to train on, and what to look at after each epoch.
+    epochs, batch_size : int
+        Passes through the images, and images a step, over all processes together.
+    learning_rate, weight_decay : float
+        Of the first epochs, and of the weights.
+    seed : int
+        Decides on the orders and on dropout; the first weights are the model's own.
+    precision : str
+        "float32", or "bfloat16" for autocast, which helps on recent GPUs.
+    compile : bool
+        Whether to compile the training step with ``torch.compile``: a minute, repaid on a GPU.
+    checkpoint : str or Path, optional
+        A file that is replaced after every epoch, and from which an interrupted run goes on.
+    progress : bool
+        Whether to show a progress bar, if there is a terminal.
+
+    Returns
+    -------
+    History
+        Losses and errors, epoch by epoch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range, or the checkpoint is damaged or from
+        other settings (it is left as it is).
+
+    References
+    ----------
+    Sutskever, Martens, Dahl, Hinton, "On the importance of initialization and momentum in deep
+    learning", ICML 2013 (Nesterov momentum); Springenberg et al., ICLR 2015 workshop, section 3.
+
+    Examples
+    --------
+    >>> data = digits_data()
+    >>> history = fit(AllCNN(1, 10, 8, widths=(4, 8)), data, epochs=2, batch_size=64)
+    >>> tuple(history.validation_loss.shape)
+    (2,)
+    """
+    check_kind("model", model, nn.Module)
+    check_kind("data", data, ImageData)
+    labels = as_labels("data.training_labels", data.training_labels, len(data.training_images))
+    world = dist.get_world_size() if dist.is_initialized() else 1
+    settings = {
+        "epochs": check_integer("epochs", epochs, 1),
+        "batch_size": check_integer(
+            "batch_size", batch_size, 1, len(labels), " (the training images)"
+        ),
+        "learning_rate": check_number(
+            "learning_rate", learning_rate, "a number above 0", lambda v: v > 0
+        ),
+        "weight_decay": check_number(
+            "weight_decay", weight_decay, "a number of at least 0", lambda v: v >= 0
+        ),
+        "seed": check_integer("seed", seed, 0),
+        "precision": precision,
+        "images": (len(labels), len(data.validation_labels)),
+        "processes": world,
+    }
+    if precision not in ("float32", "bfloat16"):
+        raise ValueError(f"precision must be 'float32' or 'bfloat16', got {precision!r}")
+    if batch_size % world:
+        raise ValueError(
+            f"batch_size must be a multiple of the {world} processes, got {batch_size}"
+        )
+    check_kind("compile", compile, bool)
+    check_kind("progress", progress, bool)
+    check_kind("checkpoint", checkpoint, (str, Path, type(None)))
+    file = None if checkpoint is None else Path(checkpoint)
+    run = Run(model, data, settings, compile)
+    if file is not None:
+        run.load(file)
+    bar = tqdm(
+        total=epochs * run.steps,
+        initial=len(run.rows) * run.steps,
+        unit="batch",
+        disable=None if progress and run.rank == 0 else True,
+    )
+    with bar, torch.random.fork_rng(run.forked):
+        for rate in step_schedule(epochs, learning_rate)[len(run.rows) :].tolist():
+            row = run.epoch(rate, bar)
+            bar.set_postfix(loss=f"{row[1]:.3f}", validation=f"{row[3]:.3f} ({row[4]:.1%} wrong)")
+            if run.rank == 0:
+                log.info(
+                    "epoch %d: loss %.4f, validation %.4f, %.2f %% wrong",
+                    *(len(run.rows), row[1], row[3], 100 * row[4]),
+                )
+                if file is not None:
+                    run.save(file)
+    model.eval()
+    return History(*torch.tensor(run.rows, dtype=torch.float64).T)
+
+
+class Run:
+    """The state of a training: what a checkpoint holds, and what a step needs."""
+
+    def __init__(
+        self, model: nn.Module, data: ImageData, settings: dict[str, Any], compile: bool
+    ) -> None:
+        self.settings = settings
+        self.world = settings["processes"]
+        self.rank = dist.get_rank() if self.world > 1 else 0
+        self.device = next(model.parameters()).device
+        self.forked = [self.device] if self.device.type == "cuda" else []
+        self.steps = settings["images"][0] // settings["batch_size"]
+        self.rows: list[list[float]] = []
+        if self.device.type in ("cpu", "cuda"):
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.world > 1 and self.device.type == "cuda":
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        self.model = model
+        self.network: Any = model
+        if self.world > 1:
+            devices = [self.device] if self.device.type == "cuda" else None
+            self.network = DistributedDataParallel(model, device_ids=devices)
+        if compile:
+            self.network = torch.compile(self.network)
+        self.optimizer = torch.optim.SGD(
+            parameter_groups(model, settings["weight_decay"]),
+            lr=settings["learning_rate"],
+            momentum=0.9,
+            nesterov=True,
+            fused=True,
+        )
+        self.images = data.training_images.to(self.device)
+        self.labels = data.training_labels.to(self.device)
+        share = slice(self.rank, None, self.world)
+        self.validation_images = data.validation_images[share].to(self.device)
+        self.validation_labels = data.validation_labels[share].to(self.device)
+
+    def epoch(self, rate: float, bar: tqdm) -> list[float]:
+        """Train for one epoch, append its row to the history and return it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        count, size = self.settings["images"][0], self.settings["batch_size"]
+        key = self.settings["seed"] * 1_000_003 + len(self.rows)
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(key))
+        torch.manual_seed(key * 1009 + self.rank)  # dropout, of each process its own
+        batches = order[: self.steps * size].view(self.steps, size)[:, self.rank :: self.world]
+        training = torch.zeros(2, device=self.device)
+        self.network.train()
+        for batch in batches.to(self.device):
+            training += self.step(self.images[batch], self.labels[batch])
+            bar.update()
+        validation = torch.zeros(2, device=self.device)
+        with evaluation_mode(self.model), torch.no_grad(), self.autocast():
+            pieces = (self.validation_images.split(500), self.validation_labels.split(500))
+            for images, labels in zip(*pieces, strict=True):
+                validation += totals(self.model(images), labels)
+        if self.world > 1:
+            dist.all_reduce(training)
+            dist.all_reduce(validation)
+        training /= self.steps * size
+        validation /= self.settings["images"][1]
+        self.rows.append([rate, *training.tolist(), *validation.tolist()])
+        return self.rows[-1]
+
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Take one step; return the sum of the losses and the number of wrong answers before it."""
+        with self.autocast():
+            logits = self.network(images)
+            loss = cross_entropy(logits.float(), labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        wrong = (logits.detach().argmax(1) != labels).sum()
+        return torch.stack([loss.detach() * len(labels), wrong])
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which convolutions run in the chosen precision."""
+        return torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.settings["precision"] == "bfloat16"
+        )
+
+    def save(self, file: Path) -> None:
+        """Write the state under a temporary name, then move it into place."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(file.name + ".part")
+        state = {
+            "settings": self.settings,
+            "rows": self.rows,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        torch.save(state, temporary)
+        os.replace(temporary, file)
+
+    def load(self, file: Path) -> None:
+        """Go on from a checkpoint if there is one; every process takes it from the first."""
+        found = [self.read(file) if self.rank == 0 and file.is_file() else None]
+        if self.world > 1:
+            dist.broadcast_object_list(found)
+        state = found[0]
+        if state is None:
+            return
+        for name, ours in self.settings.items():
+            theirs = state["settings"].get(name)
+            if theirs != ours:
+                raise ValueError(
+                    f"checkpoint {file} comes from a run with {name} = {theirs}, not {ours}; "
+                    "continue with that, or give another file"
+                )
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"checkpoint {file} is of another model: {error}") from error
+        self.rows = state["rows"]
+
+    @staticmethod
+    def read(file: Path) -> dict[str, Any]:
+        """Return what a checkpoint holds: tensors and numbers, nothing that could run."""
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            if state.keys() == {"settings", "rows", "model", "optimizer"}:
+                return state
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, AttributeError) as error:
+            raise ValueError(
+                f"checkpoint {file} is damaged ({error}); move it away to start again"
+            ) from error
+        raise ValueError(f"checkpoint {file} is no checkpoint of this function; give another file")
+
+
+def digits_network(
+    data: ImageData | None = None, *, seed: int = 0, epochs: int = 20
+) -> tuple[AllCNN, History]:
+    """Train the reduced network of Solution 5 on the handwritten digits: seconds on a laptop.
+
+    The question's network with 16 and 32 channels instead of 96 and 192, dropout 0.1 instead of 0.2
+    and 0.5 (a small network needs less), 20 epochs of batches of 64 instead of 100 of 128.
+
+    Parameters
+    ----------
+    data : ImageData, optional
+        From :func:`hw2lib.datasets.digits_data`; by default that with the random split.
+    seed : int
+        Of the first weights, the orders and dropout.
+    epochs : int
+        Passes through the images.
+
+    Returns
+    -------
+    model : AllCNN
+        In evaluation mode.
+    history : History
+        Of its training.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range.
+
+    References
+    ----------
+    Springenberg et al., "Striving for simplicity", ICLR 2015 workshop, table 1.
+
+    Examples
+    --------
+    >>> model, history = digits_network(epochs=2)
+    >>> sum(p.numel() for p in model.parameters())
+    38778
+    """
+    check_kind("data", data, (ImageData, type(None)))
+    seed = check_integer("seed", seed, 0)
+    data = digits_data() if data is None else data
+    mean, std = data.pixel_statistics()
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        model = AllCNN(
+            1, 10, 8, widths=(16, 32), dropout=(0.1, 0.1), pixel_mean=mean, pixel_std=std
+        )
+    return model, fit(model, data, epochs=epochs, batch_size=64, seed=seed)
+
+
+# ---- as a program
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's options."""
+    result = argparse.ArgumentParser(
+        prog="python -m hw2lib.training",
+        description="Train the all-convolutional network of Solution 5.",
+        epilog="On several GPUs or machines: torchrun --nproc-per-node=N -m hw2lib.training …",
+    )
+    add = result.add_argument
+    add("--data", choices=("digits", "cifar10"), default="digits")
+    add("--folder", type=Path, default=Path("data"), help="of CIFAR-10 (default: %(default)s)")
+    add("--download", action="store_true", help="fetch CIFAR-10 into the folder if it is not there")
+    add("--epochs", type=int, default=100)
+    add("--batch-size", type=int, default=128)
+    add("--seed", type=int, default=0)
+    add("--device", help="cpu, cuda or mps (default: the fastest there is)")
+    add("--precision", choices=("float32", "bfloat16"), help="default: bfloat16 on cuda")
+    add("--compile", action=argparse.BooleanOptionalAction, help="default: on cuda")
+    add("--checkpoint", type=Path, help="file to go on from, replaced after every epoch")
+    return result
+
+
+def fastest_device() -> str:
+    """Return the accelerator that torch sees, or the CPU."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return "cpu" if accelerator is None else accelerator.type
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train, report every epoch, and end with the validation error."""
+    given = parser().parse_args(arguments)
+    if not sys.stderr.isatty():
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+    device = given.device or fastest_device()
+    on_cuda = device.startswith("cuda")
+    distributed = "LOCAL_RANK" in os.environ
+    if distributed:
+        if on_cuda:
+            device = f"cuda:{os.environ['LOCAL_RANK']}"
+            torch.cuda.set_device(device)
+        dist.init_process_group("nccl" if on_cuda else "gloo")
+    try:
+        try:
+            data = (
+                digits_data()
+                if given.data == "digits"
+                else cifar10_data(given.folder, download=given.download)
+            )
+            torch.manual_seed(given.seed)
+            _, channels, size, _ = data.training_images.shape
+            mean, std = data.pixel_statistics()
+            model = AllCNN(channels, len(data.classes), size, pixel_mean=mean, pixel_std=std)
+            history = fit(
+                model.to(device),
+                data,
+                epochs=given.epochs,
+                batch_size=given.batch_size,
+                seed=given.seed,
+                precision=given.precision or ("bfloat16" if on_cuda else "float32"),
+                compile=on_cuda if given.compile is None else given.compile,
+                checkpoint=given.checkpoint,
+            )
+        except (ValueError, FileNotFoundError) as error:
+            parser().error(str(error))
+        if not distributed or dist.get_rank() == 0:
+            print(
+                f"validation error after {given.epochs} epochs: {history.validation_error[-1]:.2%}"
+            )
+    finally:
+        if distributed:
+            dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

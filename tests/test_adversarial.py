@@ -1,0 +1,220 @@
+"""The signed-gradient attack: bounds, modes, gradients, and what it does to a linear model."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from hw2lib.adversarial import (
+    input_gradient,
+    linear_prediction,
+    random_sign_perturbation,
+    signed_gradient_attack,
+    steepest_direction,
+)
+from hw2lib.allcnn import AllCNN
+
+EPS = 8 / 255
+
+
+def network(dtype=torch.float32):
+    torch.manual_seed(0)
+    return AllCNN(1, 10, 8, widths=(4, 8)).to(dtype)
+
+
+def batch(count=20, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(1)
+    images = torch.rand(count, 1, 8, 8, generator=generator, dtype=dtype)
+    images[0, 0, 0, :4] = torch.tensor([0.0, 1.0, 1e-9, 1 - 6e-8])
+    return images, torch.randint(0, 10, (count,), generator=generator)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("eps", [EPS, 0.1, 1 / 3, 1e-6, 0.7])
+@pytest.mark.parametrize("steps", [1, 5])
+def test_no_pixel_moves_by_more_than_eps(dtype, eps, steps):
+    images, labels = batch(dtype=dtype)
+    attacked = signed_gradient_attack(network(dtype), images, labels, eps=eps, steps=steps)
+    assert (attacked - images).abs().max().item() <= eps
+    assert (attacked.double() - images.double()).abs().max().item() <= eps
+    assert attacked.dtype == dtype
+    assert attacked.min() >= 0
+    assert attacked.max() <= 1
+    moved = (attacked - images).abs()[(images > eps) & (images < 1 - eps)]
+    if steps == 1:
+        assert (moved > eps * (1 - 1e-6) - 1e-7).all(), "an inner pixel moved by less than a step"
+
+
+@given(
+    st.floats(0, 1, width=32),
+    st.floats(0, 1),
+    st.booleans(),
+)
+def test_no_pixel_moves_by_more_than_eps_for_any_numbers(pixel, eps, up):
+    model = nn.Linear(1, 2)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[1.0], [-1.0]]))
+    images = torch.full((1, 1), pixel)
+    attacked = signed_gradient_attack(model, images, torch.tensor([int(up)]), eps=eps, steps=2)
+    assert (attacked - images).abs().item() <= eps
+    assert (attacked.double() - images.double()).abs().item() <= eps
+
+
+@pytest.mark.parametrize("options", [{}, {"steps": 3}, {"targeted": True}, {"project": False}])
+def test_eps_zero_is_the_identity(options):
+    images, labels = batch()
+    attacked = signed_gradient_attack(network(), images, labels, eps=0, **options)
+    assert torch.equal(attacked, images)
+    assert attacked is not images
+
+
+def test_unprojected_steps_add_up():
+    model = nn.Linear(4, 2)
+    images = torch.full((1, 4), 0.5)
+    far = signed_gradient_attack(model, images, [0], eps=0.05, steps=5, project=False)
+    near = signed_gradient_attack(model, images, [0], eps=0.05, steps=5)
+    torch.testing.assert_close((far - images).abs(), torch.full((1, 4), 0.25))
+    torch.testing.assert_close((near - images).abs(), torch.full((1, 4), 0.05))
+    clipped = signed_gradient_attack(model, images, [0], eps=0.2, steps=5, project=False)
+    assert set(clipped.unique().tolist()) == {0.0, 1.0}
+
+
+def test_step_size_and_bounds():
+    model, images = nn.Linear(4, 2, bias=False), torch.full((1, 4), 100.0)
+    with torch.no_grad():
+        model.weight.copy_(0.01 * torch.tensor([[1.0, 2.0, -1.0, -2.0], [0.0, 0.0, 0.0, 0.0]]))
+    attacked = signed_gradient_attack(
+        model, images, [1], eps=8.0, steps=2, step_size=3.0, bounds=(95.0, 255.0)
+    )
+    assert (attacked - images).tolist() == [[6.0, 6.0, -5.0, -5.0]]
+
+
+def test_loss_rises_and_falls_when_targeted():
+    model = network().eval()
+    images, labels = batch()
+    clean = cross_entropy(model(images), labels)
+    attacked = signed_gradient_attack(model, images, labels, eps=EPS, steps=3)
+    assert cross_entropy(model(attacked), labels) > clean
+    target = (labels + 1) % 10
+    aimed = signed_gradient_attack(model, images, target, eps=EPS, steps=3, targeted=True)
+    assert cross_entropy(model(aimed), target) < cross_entropy(model(images), target)
+
+
+def test_the_model_is_left_as_it_was():
+    model = network()
+    model.features[0].eval()
+    images, labels = batch()
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 7.0)
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    before, generator = images.clone(), torch.get_rng_state()
+    signed_gradient_attack(model, images, labels, eps=EPS, steps=2)
+    input_gradient(model, images, labels)
+    linear_prediction(model, images, labels, eps=EPS)
+    assert modes == [module.training for module in model.modules()]
+    assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
+    assert all((p.grad == 7).all() and p.requires_grad for p in model.parameters())
+    assert torch.equal(images, before)
+    assert torch.equal(generator, torch.get_rng_state())
+
+
+def test_attack_works_without_gradients_outside():
+    images, labels = batch()
+    with torch.no_grad():
+        attacked = signed_gradient_attack(network(), images, labels, eps=EPS)
+    assert not torch.equal(attacked, images)
+    assert not attacked.requires_grad
+
+
+def test_each_image_has_its_own_gradient():
+    model, (images, labels) = network(torch.float64), batch(dtype=torch.float64)
+    together = input_gradient(model, images, labels)
+    alone = torch.cat(
+        [input_gradient(model, images[i : i + 1], labels[i : i + 1]) for i in range(20)]
+    )
+    torch.testing.assert_close(together, alone)
+    direction = torch.randn_like(images)
+    model.eval()
+
+    def losses(t):
+        return cross_entropy(model(images + t * direction), labels, reduction="none")
+
+    slope = (losses(1e-6) - losses(-1e-6)) / 2e-6
+    torch.testing.assert_close(
+        slope, (together * direction).flatten(1).sum(1), rtol=1e-5, atol=1e-7
+    )
+
+
+def test_signed_gradient_is_exact_for_two_classes():
+    generator = torch.Generator().manual_seed(2)
+    model = nn.Linear(6, 2).double()
+    images = 0.3 + 0.4 * torch.rand(5, 6, generator=generator, dtype=torch.float64)
+    labels = torch.randint(0, 2, (5,), generator=generator)
+    attacked = signed_gradient_attack(model, images, labels, eps=0.2)
+    corners = torch.tensor(list(itertools.product((-0.2, 0.2), repeat=6)), dtype=torch.float64)
+    best = torch.stack(
+        [cross_entropy(model(images + c), labels, reduction="none") for c in corners]
+    ).amax(0)
+    torch.testing.assert_close(cross_entropy(model(attacked), labels, reduction="none"), best)
+
+
+def test_linear_prediction_is_a_lower_bound_for_a_linear_model():
+    generator = torch.Generator().manual_seed(3)
+    model = nn.Linear(6, 4).double()
+    images = 0.3 + 0.4 * torch.rand(50, 6, generator=generator, dtype=torch.float64)
+    labels = torch.randint(0, 4, (50,), generator=generator)
+    attacked = signed_gradient_attack(model, images, labels, eps=0.2)
+    true = cross_entropy(model(attacked), labels, reduction="none")
+    predicted = linear_prediction(model, images, labels, eps=0.2)
+    assert (true >= predicted).all()
+    assert (predicted > cross_entropy(model(images), labels, reduction="none")).all()
+
+
+def test_random_signs_have_the_size_of_the_attack():
+    images, _ = batch()
+    inner = (images > 0.1) & (images < 0.9)
+    changed = random_sign_perturbation(images, eps=0.1, seed=5) - images
+    torch.testing.assert_close(changed[inner].abs(), torch.full_like(changed[inner], 0.1))
+    assert abs(changed[inner].sign().mean()) < 0.1
+    assert torch.equal(
+        random_sign_perturbation(images, eps=0.1, seed=5),
+        random_sign_perturbation(images, eps=0.1, seed=5),
+    )
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=6), st.sampled_from([1, 2, float("inf")]))
+def test_steepest_direction_attains_the_dual_norm(entries, norm):
+    gradient = torch.tensor(entries, dtype=torch.float64)
+    if norm == 2 and gradient.norm() == 0:
+        return
+    direction = steepest_direction(gradient, norm)
+    dual = {1: float("inf"), 2: 2, float("inf"): 1}[norm]
+    torch.testing.assert_close(direction @ gradient, torch.linalg.vector_norm(gradient, dual))
+    assert torch.linalg.vector_norm(direction, norm) <= 1 + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"eps": -0.1}, "eps must be a number of at least 0, got -0.1"),
+        ({"eps": 0.1, "bounds": (0.0, 0.5)}, r"images must lie within bounds \(0.0, 0.5\), got"),
+        ({"eps": 0.1, "bounds": (1.0, 0.0)}, "images must lie within bounds"),
+        ({"eps": 0.1, "step_size": -1.0}, "step_size must be a number of at least 0"),
+        ({"eps": 0.1, "steps": 0}, "steps must be at least 1, got 0"),
+    ],
+)
+def test_wrong_arguments_are_named(options, message):
+    images, labels = batch()
+    with pytest.raises(ValueError, match=message):
+        signed_gradient_attack(network(), images, labels, **options)
+
+
+def test_images_of_another_dtype_than_the_model_are_refused():
+    images, labels = batch(dtype=torch.float64)
+    with pytest.raises(ValueError, match="images, model must share dtype and device"):
+        signed_gradient_attack(network(), images, labels, eps=0.1)

@@ -1,0 +1,237 @@
+"""The digits' splits, and CIFAR-10's loader on a small archive in the official format."""
+
+import hashlib
+import io
+import os
+import pickle
+import tarfile
+
+import numpy as np
+import pytest
+import torch
+
+from hw2lib import datasets
+from hw2lib.datasets import cifar10_data, digits, digits_data, digits_writers
+
+# ---- digits
+
+
+@pytest.mark.parametrize("unseen_writers", [False, True])
+def test_split_keeps_every_image_once(unseen_writers):
+    data = digits_data(unseen_writers=unseen_writers)
+    images = torch.cat([data.training_images, data.validation_images]).flatten(1)
+    expected = (digits()[0] / 16).float()
+    assert len(images) == 1797
+    assert torch.equal(images.unique(dim=0), expected.unique(dim=0))
+    assert images.min() == 0
+    assert images.max() == 1
+
+
+def test_random_split_has_a_fifth_of_each_digit():
+    data = digits_data()
+    total = torch.cat([data.training_labels, data.validation_labels]).bincount()
+    share = data.validation_labels.bincount() / total
+    assert (share - 0.2).abs().max() < 0.01
+    again = digits_data()
+    assert torch.equal(data.validation_images, again.validation_images)
+
+
+def test_unseen_writers_are_not_in_the_training_set():
+    data, writers = digits_data(unseen_writers=True), digits_writers()
+    images = (digits()[0] / 16).float().view(-1, 1, 8, 8)
+    assert torch.equal(data.training_images, images[writers < 11])
+    assert torch.equal(data.validation_images, images[writers >= 11])
+
+
+def test_every_writers_form_begins_alike():
+    labels, writers = digits()[1], digits_writers()
+    for writer in range(14):
+        assert labels[writers == writer][:10].tolist() == list(range(10))
+    starts = [0, *(writers.diff().nonzero()[:, 0] + 1).tolist()]
+    elsewhere = [i for i in range(1787) if labels[i : i + 20].tolist() == [*range(10)] * 2]
+    assert set(starts) - {1545} <= set(elsewhere)  # that form lacks its second 7 and 8
+
+
+# ---- CIFAR-10
+
+
+def batch(count, seed):
+    generator = np.random.default_rng(seed)
+    return {
+        b"data": generator.integers(0, 256, (count, 3072), dtype=np.uint8),
+        b"labels": generator.integers(0, 10, count).tolist(),
+        b"batch_label": b"small",
+    }
+
+
+def contents():
+    files = {f"data_batch_{i}": batch(4, i) for i in range(1, 6)} | {"test_batch": batch(3, 0)}
+    return files | {"batches.meta": {b"label_names": [f"class {i}".encode() for i in range(10)]}}
+
+
+def pickled(files):
+    return {
+        name: content if isinstance(content, bytes) else pickle.dumps(content, protocol=2)
+        for name, content in files.items()
+    }
+
+
+def write_archive(path, files):
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in pickled(files).items():
+            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+
+@pytest.fixture
+def trust(monkeypatch):
+    """Return a function that makes a self-made archive, or folder, the published one."""
+
+    def publish(path):
+        if path.is_file():
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            monkeypatch.setattr(datasets, "CIFAR10_SHA256", digest)
+        else:
+            digests = {f.name: hashlib.md5(f.read_bytes()).hexdigest() for f in path.iterdir()}
+            monkeypatch.setattr(
+                datasets,
+                "CIFAR10_MD5",
+                {name: digests.get(name, "") for name in datasets.CIFAR10_MD5},
+            )
+
+    return publish
+
+
+@pytest.fixture
+def archive(tmp_path, trust):
+    path = tmp_path / "cifar-10-python.tar.gz"
+    write_archive(path, contents())
+    trust(path)
+    return path
+
+
+def write_folder(path, files):
+    path.mkdir()
+    for name, content in pickled(files).items():
+        (path / name).write_bytes(content)
+    return path
+
+
+def check(data):
+    files = contents()
+    assert data.training_images.shape == (20, 3, 32, 32)
+    assert data.training_images.dtype == torch.float32
+    assert data.classes[:2] == ("class 0", "class 1")
+    expected = files["data_batch_1"][b"data"][2].reshape(3, 32, 32)
+    assert np.array_equal((data.training_images[2] * 255).round().numpy(), expected)
+    assert data.training_labels[4:8].tolist() == files["data_batch_2"][b"labels"]
+    assert data.validation_labels.tolist() == files["test_batch"][b"labels"]
+
+
+def test_archive_and_the_folder_around_it(archive):
+    check(cifar10_data(archive))
+    check(cifar10_data(str(archive.parent)))
+    assert [file.name for file in archive.parent.iterdir()] == [archive.name], "nothing unpacked"
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_unpacked_folder(tmp_path, trust, inside):
+    folder = write_folder(tmp_path / "cifar-10-batches-py", contents())
+    trust(folder)
+    check(cifar10_data(folder if inside else tmp_path))
+
+
+def test_text_keys_as_python_3_writes_them(tmp_path, trust):
+    files = {
+        name: {key.decode(): value for key, value in content.items()}
+        for name, content in contents().items()
+    }
+    folder = write_folder(tmp_path / "cifar-10-batches-py", files)
+    trust(folder)
+    check(cifar10_data(folder))
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-100], lambda b: b[:50] + b"x" + b[51:]])
+def test_truncated_or_altered_archive_is_refused_and_left(archive, damage):
+    damaged = damage(archive.read_bytes())
+    archive.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"truncated or altered: its checksum is .* left for insp"):
+        cifar10_data(archive, download=True)
+    assert archive.read_bytes() == damaged
+
+
+def test_altered_file_of_a_folder_is_refused(tmp_path, trust):
+    folder = write_folder(tmp_path / "cifar-10-batches-py", contents())
+    trust(folder)
+    (folder / "test_batch").write_bytes(b"altered")
+    with pytest.raises(ValueError, match="test_batch is truncated or altered"):
+        cifar10_data(folder)
+    (folder / "test_batch").unlink()
+    with pytest.raises(ValueError, match="test_batch is missing"):
+        cifar10_data(folder)
+
+
+class Attack:
+    """A pickle that would make a folder."""
+
+    def __reduce__(self):
+        return os.mkdir, ("attacked",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (Attack(), "it asks for (posix|nt).mkdir"),
+        ({b"data": np.array([Attack()], dtype=object), b"labels": [1]}, "it asks for"),
+        (b"no pickle", "test_batch does not hold plain data"),
+        ([1, 2], "test_batch must hold a dict with 'data'"),
+        ({b"data": np.zeros((1, 3072), np.uint8)}, "test_batch must hold a dict with 'labels'"),
+        ({b"data": np.zeros((2, 3072), np.uint8), b"labels": [1]}, r"bytes of shape \(N, 3072\)"),
+        ({b"data": np.zeros((1, 3072)), b"labels": [1]}, r"bytes of shape \(N, 3072\)"),
+        ({b"data": np.zeros((1, 3072), np.uint8), b"labels": [10]}, "N labels 0 to 9"),
+    ],
+)  # fmt: skip
+def test_only_plain_arrays_are_unpickled(tmp_path, trust, monkeypatch, content, message):
+    monkeypatch.chdir(tmp_path)
+    folder = write_folder(tmp_path / "cifar-10-batches-py", contents() | {"test_batch": content})
+    trust(folder)
+    with pytest.raises(ValueError, match=message):
+        cifar10_data(folder)
+    assert not (tmp_path / "attacked").exists()
+
+
+def test_path_traversal_writes_nothing(tmp_path, trust):
+    path = tmp_path / "folder" / "cifar-10-python.tar.gz"
+    path.parent.mkdir()
+    write_archive(path, contents() | {"../../../escaped": b"x"})
+    trust(path)
+    check(cifar10_data(path))
+    assert sorted(tmp_path.rglob("*")) == [path.parent, path]
+
+
+def test_archive_without_a_file_is_refused(tmp_path, trust):
+    path = tmp_path / "cifar-10-python.tar.gz"
+    write_archive(path, {name: c for name, c in contents().items() if name != "test_batch"})
+    trust(path)
+    with pytest.raises(ValueError, match="has no file cifar-10-batches-py/test_batch"):
+        cifar10_data(path)
+
+
+def test_download_goes_to_the_folder_and_is_checked(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "CIFAR10_URL", archive.as_uri())
+    target = tmp_path / "new" / "folder"
+    with pytest.raises(FileNotFoundError, match="give the folder of its archive, or download=True"):
+        cifar10_data(target)
+    check(cifar10_data(target, download=True))
+    archive.write_bytes(b"no longer there")
+    check(cifar10_data(target, download=True))
+
+
+def test_bad_download_is_refused_and_left(archive, tmp_path, monkeypatch):
+    archive.write_bytes(archive.read_bytes()[:-10])
+    monkeypatch.setattr(datasets, "CIFAR10_URL", archive.as_uri())
+    target = tmp_path / "new"
+    with pytest.raises(ValueError, match="truncated or altered"):
+        cifar10_data(target, download=True)
+    assert (target / "cifar-10-python.tar.gz").read_bytes() == archive.read_bytes()

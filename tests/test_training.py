@@ -1,0 +1,273 @@
+"""Training: the schedule, reproducibility, resuming, several processes, the program."""
+
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from hw2lib.allcnn import AllCNN
+from hw2lib.datasets import ImageData, digits_data
+from hw2lib.parameters import parameter_groups
+from hw2lib.training import (
+    digits_network,
+    evaluate,
+    evaluation_mode,
+    fit,
+    predict,
+    step_schedule,
+)
+
+
+def few_digits(training=200, validation=50):
+    data = digits_data()
+    return ImageData(
+        data.training_images[:training], data.training_labels[:training],
+        data.validation_images[:validation], data.validation_labels[:validation], data.classes,
+    )  # fmt: skip
+
+
+def network(seed=0, **options):
+    torch.manual_seed(seed)
+    return AllCNN(1, 10, 8, widths=(4, 8), **options)
+
+
+def same(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+# ---- small parts
+
+
+def test_schedule_of_the_question():
+    rates = step_schedule(100)
+    assert rates.unique_consecutive(return_counts=True)[1].tolist() == [40, 40, 20]
+    torch.testing.assert_close(rates[[0, 40, 80]], torch.tensor([0.1, 0.01, 0.001]).double())
+
+
+def test_evaluate_agrees_with_the_definition():
+    data, model = few_digits(), network()
+    images, labels = data.validation_images, data.validation_labels
+    model.eval()
+    logits = model(images)
+    found = evaluate(model, images, labels, batch_size=7)
+    assert math.isclose(found.loss, cross_entropy(logits, labels).item(), rel_tol=1e-5)
+    assert math.isclose(found.error, (logits.argmax(1) != labels).double().mean().item())
+
+
+def test_predict_runs_in_evaluation_mode_and_restores_every_mode():
+    model, images = network(), few_digits().validation_images
+    model.features[1].eval()
+    before = {name: module.training for name, module in model.named_modules()}
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    first = predict(model, images)
+    assert torch.equal(first, predict(model, images)), "dropout was on"
+    assert before == {name: module.training for name, module in model.named_modules()}
+    assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
+
+
+def test_modes_are_restored_after_an_error():
+    model = network()
+    with pytest.raises(RuntimeError), evaluation_mode(model):
+        raise RuntimeError
+    assert all(module.training for module in model.modules())
+
+
+# ---- fit
+
+
+def test_fit_is_the_plain_loop():
+    data, epochs, size = few_digits(), 3, 32
+    ours, plain = network(dropout=(0.0, 0.0)), network(dropout=(0.0, 0.0))
+    history = fit(ours, data, epochs=epochs, batch_size=size, weight_decay=0.01, seed=4)
+    optimizer = torch.optim.SGD(parameter_groups(plain, 0.01), lr=0.1, momentum=0.9, nesterov=True)
+    losses = []
+    for epoch in range(epochs):
+        for group in optimizer.param_groups:
+            group["lr"] = (0.1, 0.1, 0.01)[epoch]
+        generator = torch.Generator().manual_seed(4 * 1_000_003 + epoch)
+        for batch in torch.randperm(200, generator=generator).split(size):
+            if len(batch) == size:
+                loss = cross_entropy(
+                    plain(data.training_images[batch]), data.training_labels[batch]
+                )
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
+    means = torch.tensor(losses).view(epochs, -1).double().mean(1)
+    torch.testing.assert_close(history.training_loss, means, rtol=1e-3, atol=1e-4)
+    final = evaluate(plain.eval(), data.validation_images, data.validation_labels)
+    assert math.isclose(history.validation_loss[-1], final.loss, rel_tol=1e-2)
+
+
+def test_seeds_decide():
+    data = few_digits()
+    run = [fit(network(), data, epochs=2, batch_size=50, seed=seed) for seed in (0, 0, 1)]
+    assert same(run[0], run[1])
+    assert not torch.equal(run[0].training_loss, run[2].training_loss)
+
+
+def test_generators_outside_are_left_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    data, model = few_digits(), AllCNN(1, 10, 8, widths=(2, 2))
+    torch.manual_seed(3)
+    fit(model, data, epochs=1, batch_size=50)
+    digits_network(data, epochs=1)
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_reduced_run_learns_the_digits():
+    data = digits_data()
+    model, history = digits_network(data)
+    assert not model.training
+    assert history.validation_error[-1] < 0.02
+    found = evaluate(model, data.validation_images, data.validation_labels)
+    assert math.isclose(found.loss, history.validation_loss[-1], rel_tol=1e-4)
+    assert history.learning_rate.tolist() == step_schedule(20).tolist()
+
+
+def test_bfloat16_and_compile_are_accepted():
+    data = few_digits()
+    history = fit(network(), data, epochs=1, batch_size=50, precision="bfloat16")
+    assert history.training_loss.isfinite().all()
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_interrupted_run_goes_on_to_the_same_numbers(tmp_path, stop):
+    data, file = few_digits(), tmp_path / "folder" / "run.pt"
+    whole_model, model = network(), network()
+    whole = fit(whole_model, data, epochs=4, batch_size=50)
+
+    def interrupt(module, inputs):
+        if module.training:
+            interrupt.calls += 1
+            if interrupt.calls == 4 * stop + 3:  # four batches an epoch
+                raise KeyboardInterrupt
+
+    interrupt.calls = 0
+    hook = model.register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, data, epochs=4, batch_size=50, checkpoint=file)
+    hook.remove()
+    assert [path.name for path in file.parent.iterdir()] == ["run.pt"]
+    other = network(seed=9)
+    assert same(whole, fit(other, data, epochs=4, batch_size=50, checkpoint=str(file)))
+    for name, value in whole_model.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name])
+    again = fit(network(seed=8), data, epochs=4, batch_size=50, checkpoint=file)
+    assert same(whole, again), "a finished run is read, not repeated"
+
+
+def test_wrong_checkpoints_are_refused_and_left(tmp_path):
+    data, file = few_digits(), tmp_path / "run.pt"
+    fit(network(), data, epochs=1, batch_size=50, checkpoint=file)
+    good = file.read_bytes()
+
+    def refuse(match, model=None, **options):
+        content = file.read_bytes()
+        with pytest.raises(ValueError, match=match):
+            fit(
+                model or network(),
+                data,
+                **{"epochs": 1, "batch_size": 50} | options,
+                checkpoint=file,
+            )
+        assert file.read_bytes() == content
+
+    with pytest.raises(TypeError, match="checkpoint must be of type str or Path"):
+        fit(network(), data, checkpoint=3)
+    refuse("comes from a run with epochs = 1, not 2", epochs=2)
+    refuse("comes from a run with seed = 0, not 1", seed=1)
+    refuse("is of another model", model=AllCNN(1, 10, 8, widths=(2, 2)))
+    file.write_bytes(good[: len(good) // 2])
+    refuse("is damaged")
+    torch.save({"weights": torch.ones(2)}, file)
+    refuse("is no checkpoint of this function")
+    torch.save(nn.Linear(2, 2), file)
+    refuse("is damaged")
+
+
+def test_progress_bar_shows_only_on_a_terminal(capfd):
+    fit(network(), few_digits(), epochs=1, batch_size=50, progress=True)
+    assert capfd.readouterr().err == ""
+
+
+# ---- several processes
+
+PROCESS = """
+import sys
+import torch, torch.distributed as dist
+from test_training import few_digits, network
+from hw2lib.training import fit
+dist.init_process_group("gloo")
+torch.set_num_threads(1)
+model = network(seed=dist.get_rank(), batchnorm=False, dropout=(0.0, 0.0))
+history = fit(model, few_digits(), epochs=8, batch_size=20, learning_rate=0.1,
+              checkpoint=sys.argv[1])
+torch.save((*history, model.classes.weight), f"{sys.argv[1]}.{dist.get_rank()}")
+dist.destroy_process_group()
+"""
+
+
+def torchrun(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+         *map(str, arguments)],
+        capture_output=True, text=True, timeout=300, check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+    )  # fmt: skip
+
+
+def test_two_processes_give_the_curve_of_one(tmp_path):
+    script = tmp_path / "process.py"
+    script.write_text(PROCESS)
+    process = torchrun(script, tmp_path / "run", PYTHONPATH=os.path.dirname(__file__))
+    assert process.returncode == 0, process.stderr
+    model = network(batchnorm=False, dropout=(0.0, 0.0))
+    history = fit(model, few_digits(), epochs=8, batch_size=20, learning_rate=0.1)
+    *first, weights = torch.load(tmp_path / "run.0")
+    *second, others = torch.load(tmp_path / "run.1")
+    assert same(first, second)
+    assert torch.equal(weights, others)
+    for ours, theirs in zip(history, first, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.classes.weight, weights, rtol=1e-3, atol=1e-5)
+    assert history.training_loss[-1] < 0.9 * history.training_loss[0], "nothing was learned"
+
+
+def test_batch_must_divide_among_the_processes(tmp_path):
+    process = torchrun("-m", "hw2lib.training", "--batch-size=33", "--epochs=1", "--device=cpu")
+    assert process.returncode != 0
+    assert "batch_size must be a multiple of the 2 processes, got 33" in process.stderr
+
+
+# ---- the program
+
+
+def test_program_trains_and_reports(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-m", "hw2lib.training", "--epochs=1", "--device=cpu",
+         "--checkpoint", tmp_path / "run.pt"],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    assert "epoch 1: loss" in process.stderr
+    assert "validation error after 1 epochs:" in process.stdout
+    assert (tmp_path / "run.pt").is_file()
+
+
+def test_program_says_what_is_missing(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-m", "hw2lib.training", "--data=cifar10", "--folder", tmp_path],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert process.returncode == 2
+    assert "give the folder of its archive" in process.stderr
+    assert "Traceback" not in process.stderr
