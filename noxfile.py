@@ -79,9 +79,10 @@ def serve(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure speed as ratios, side by side in one run. Arguments go to pytest."""
     install(session, "docs", "tests", "bench")
+    session.install("--no-deps", "torchattacks==3.5.1")  # it asks for torchvision, and needs none
     fetch_katex(session)
     scripts = [str(path) for path in sorted(ROOT.glob("tests/benchmarks/bench_*.py"))]
-    session.run("pytest", "-o", "addopts=-q", "-s", *(session.posargs or scripts))
+    session.run("pytest", "-o", "addopts=-q", "-W", "default", "-s", *(session.posargs or scripts))
 
 
 @nox.session

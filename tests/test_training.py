@@ -130,7 +130,7 @@ def test_reduced_run_learns_the_digits():
     assert history.validation_error[-1] < 0.02
     found = evaluate(model, data.validation_images, data.validation_labels)
     assert math.isclose(found.loss, history.validation_loss[-1], rel_tol=1e-4)
-    assert history.learning_rate.tolist() == step_schedule(20).tolist()
+    assert history.learning_rate.tolist() == step_schedule(10).tolist()
 
 
 def test_bfloat16_and_compile_are_accepted():

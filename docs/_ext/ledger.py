@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 Outcome = dict[str, Any]
 
 RANK = {"corrected": 0, "sharpened": 1}
-VERDICTS = ("holds", "conditional", "sharpened", "corrected", "outside", "theorem")
+VERDICTS = ("holds", "conditional", "sharpened", "corrected", "outside", "theorem", "measured")
 SEVERITY = {
     3: "A reader who trusts it goes wrong",
     2: "Wrong or unproved as printed",
@@ -163,7 +163,7 @@ class ClaimDirective(SphinxDirective):
 
 
 class PartDirective(ClaimDirective):
-    """Show the claims whose ids begin with one of the arguments: ``{claims} 1a``.
+    """Show the claims with these ids, or else those whose ids begin with one: ``{claims} 1a``.
 
     Every claim must stand on one page this way: the ledger links there.
     """
@@ -174,7 +174,8 @@ class PartDirective(ClaimDirective):
     def run(self) -> list[nodes.Node]:
         """Return the claims' cards."""
         wanted = tuple(self.arguments[0].split())
-        found = [claim for claim in self.claims if claim["id"].startswith(wanted)]
+        exact = [claim for claim in self.claims if claim["id"] in wanted]
+        found = exact or [claim for claim in self.claims if claim["id"].startswith(wanted)]
         if not found:
             parts = ", ".join(dict.fromkeys(claim["part"] for claim in self.claims))
             raise self.error(

@@ -14,7 +14,7 @@ import hw2lib.claims as package
 
 
 class Verdict(StrEnum):
-    """What the audit says of a statement, read charitably."""
+    """What the audit says of a statement, read charitably; the last two are ours."""
 
     HOLDS = "holds"
     CONDITIONAL = "conditional"
@@ -22,6 +22,7 @@ class Verdict(StrEnum):
     CORRECTED = "corrected"
     OUTSIDE = "outside"
     THEOREM = "theorem"
+    MEASURED = "measured"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Claim:
     statement : str
         What is true, in full, as Markdown with maths.
     printed : str
-        What the original says, as Markdown with maths; empty for our own theorems.
+        What the original says, as Markdown with maths; empty for what is ours.
     verdict : Verdict
         See :class:`Verdict`.
     corrected : str

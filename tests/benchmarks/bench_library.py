@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import copy
+
+import foolbox
 import pytest
 import scipy.linalg
 import torch
+import torchattacks
 import torchinfo
 from sklearn.decomposition import PCA
 from torch import nn
+from torch.nn.functional import cross_entropy
 from torch.utils.benchmark import Timer
+from torch.utils.data import DataLoader, TensorDataset
 
-from hw2lib.datasets import digits
+from hw2lib.adversarial import signed_gradient_attack
+from hw2lib.allcnn import AllCNN
+from hw2lib.datasets import ImageData, digits, digits_data
 from hw2lib.factorization import low_rank_factors
-from hw2lib.parameters import parameter_table
+from hw2lib.parameters import parameter_groups, parameter_table
 from hw2lib.recurrent import linear_rnn_gradient, lstm_jacobian, rnn_jacobian
 from hw2lib.resnet import resnet18
+from hw2lib.training import fit
 
 
 def side_by_side(title, ours, theirs):
@@ -110,3 +119,84 @@ def test_jacobian_through_time_beside_jacrev(kind):
     theirs = torch.func.jacrev(last)(zero)
     torch.testing.assert_close(ours().jacobian[:32, :32], theirs, rtol=1e-3, atol=1e-9)
     side_by_side(title, ours, lambda: torch.func.jacrev(last)(zero))
+
+
+def attacked_network(widths):
+    """Return a network in evaluation mode and 100 CIFAR-shaped images, as the question asks."""
+    torch.manual_seed(0)
+    model = AllCNN(widths=widths)
+    images, labels = torch.rand(100, 3, 32, 32), torch.randint(0, 10, (100,))
+    model(images)  # running statistics
+    return model.eval(), images, labels
+
+
+def torchattacks_pgd(model, images, labels):
+    return torchattacks.PGD(model, eps=8 / 255, alpha=2 / 255, steps=5, random_start=False)(
+        images, labels
+    )
+
+
+def foolbox_pgd(model, images, labels):
+    attack = foolbox.attacks.LinfPGD(abs_stepsize=2 / 255, steps=5, random_start=False)
+    bounded = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
+    return attack(bounded, images, labels, epsilons=8 / 255)[1]
+
+
+@pytest.mark.parametrize("other", [torchattacks_pgd, foolbox_pgd])
+@pytest.mark.parametrize("widths", [(16, 32), (96, 192)], ids=["reduced", "full"])
+def test_attack_beside(other, widths):
+    model, images, labels = attacked_network(widths)
+
+    def ours():
+        return signed_gradient_attack(
+            model, images, labels, eps=8 / 255, steps=5, step_size=2 / 255
+        )
+
+    theirs = other(model, images, labels)
+    assert (ours() - theirs).abs().max() < 1e-6
+    side_by_side(
+        f"5-step attack on 100 images, widths {widths}, beside {other.__name__}",
+        ours,
+        lambda: other(model, images, labels),
+    )
+
+
+def plain_epoch(model, data, batch_size):
+    """Train for one epoch as everyone writes it."""
+    loader = DataLoader(
+        TensorDataset(data.training_images, data.training_labels),
+        batch_size,
+        shuffle=True,
+        drop_last=True,
+    )
+    optimizer = torch.optim.SGD(parameter_groups(model, 1e-3), lr=0.1, momentum=0.9, nesterov=True)
+    model.train()
+    for images, labels in loader:
+        loss = cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def cifar_shaped(count):
+    labels = torch.arange(count) % 10
+    images = torch.rand(count, 3, 32, 32)
+    return ImageData(images, labels, images[:1], labels[:1], tuple("0123456789"))
+
+
+@pytest.mark.parametrize("widths", [(16, 32), (96, 192)], ids=["reduced", "full"])
+def test_training_step_beside_the_plain_loop(widths):
+    if widths == (16, 32):
+        data, size, model = digits_data(), 64, AllCNN(1, 10, 8, widths=widths)
+        data = data._replace(
+            validation_images=data.validation_images[:1],
+            validation_labels=data.validation_labels[:1],
+        )
+    else:
+        data, size, model = cifar_shaped(512), 128, AllCNN()
+    plain = copy.deepcopy(model)
+    side_by_side(
+        f"an epoch of {len(data.training_labels)} images, widths {widths}, beside a plain loop",
+        lambda: fit(model, data, epochs=1, batch_size=size, progress=False),
+        lambda: plain_epoch(plain, data, size),
+    )
