@@ -40,7 +40,7 @@ exclude_patterns = [
 ]
 nitpicky = True
 nitpick_ignore_regex = [  # no inventories offline
-    ("py:.*", r"(torch|numpy|matplotlib|collections|nn|np|enum)\..*"),
+    ("py:.*", r"(torch|numpy|matplotlib|collections|contextlib|pathlib|nn|np|enum)\..*"),
     ("py:.*", r"(.*ShiftableLayer|Tensor|Figure|Any|optional|sequence|callable|\d+)"),
 ]
 math_number_all = False

@@ -363,7 +363,7 @@ def fit(
             row = run.epoch(rate, bar)
             bar.set_postfix(loss=f"{row[1]:.3f}", validation=f"{row[3]:.3f} ({row[4]:.1%} wrong)")
             if run.rank == 0:
-                log.info(
+                log.debug(
                     "epoch %d: loss %.4f, validation %.4f, %.2f %% wrong",
                     *(len(run.rows), row[1], row[3], 100 * row[4]),
                 )
@@ -587,8 +587,9 @@ def fastest_device() -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, report every epoch, and end with the validation error."""
     given = parser().parse_args(arguments)
-    if not sys.stderr.isatty():
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if not sys.stderr.isatty():  # no progress bar: a line an epoch
+        logging.basicConfig(format="%(message)s")
+        log.setLevel(logging.DEBUG)
     device = given.device or fastest_device()
     on_cuda = device.startswith("cuda")
     distributed = "LOCAL_RANK" in os.environ

@@ -86,6 +86,10 @@ VALID = {
         "model": resnet18(),
         "input_shape": (3, 64, 64),
     },
+    "figures.picture": {
+        "figure": matplotlib.figure.Figure(),
+        "description": "a long enough description",
+    },
     "recurrent.clip_by_norm": {"gradient": torch.ones(3), "max_norm": 1.0},
     "recurrent.clip_by_value": {"gradient": torch.ones(3), "bound": 1.0},
     "recurrent.eigenvalue_gradient": RECURRENCE,

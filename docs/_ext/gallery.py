@@ -31,7 +31,7 @@ def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any])
     """
     import matplotlib.pyplot as plt
 
-    from hw2lib.figures import darken_svg
+    from hw2lib.figures import picture
 
     markup = []
     for number, template in zip(plt.get_fignums(), block_vars["image_path_iterator"], strict=False):
@@ -40,10 +40,9 @@ def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any])
         if not alt:
             script = block_vars["src_file"]
             raise ExtensionError(f"{script}: a figure without alt text; call figures.describe")
-        figure.savefig(light, transparent=True, metadata={"Date": None, "Description": alt})
-        write_atomically(
-            light.with_name(light.stem + DARK + ".svg"), darken_svg(light.read_text("utf-8"))
-        )
+        drawn = picture(figure, alt)
+        write_atomically(light, drawn.light)
+        write_atomically(light.with_name(light.stem + DARK + ".svg"), drawn.dark)
         markup.append(figure_markup(light, gallery_conf["src_dir"], alt))
     plt.close("all")
     return "\n".join(markup)
