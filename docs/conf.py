@@ -10,8 +10,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # a torch operation in a forked child hangs
 warnings.filterwarnings("ignore", "A worker stopped")  # joblib, of a worker that had no more to do
 sys.path.insert(0, str(Path(__file__).resolve().parent / "_ext"))
 
-project = "ESE 546, Homework 2, solved"
-author = "The hw2lib developers"
+project, author = "ESE 546, Homework 2, solved", "The hw2lib developers"
 copyright = "2026, the hw2lib developers"
 version = release = "0.1"
 language = "en"
@@ -51,6 +50,7 @@ myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "attrs_inline"
 myst_heading_anchors = 3
 myst_dmath_double_inline = True
 nb_execution_mode = "cache"
+nb_render_markdown_format = "myst"  # with tables
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 bibtex_bibfiles = ["references.bib"]

@@ -80,18 +80,13 @@ for walks in runs:
     axes.plot(steps, walks["prediction"], color=figures.INK, ls="--", lw=1.1)
     axes.plot(steps, walks["random"], color=figures.MUTED, lw=0.7, alpha=0.7)
     axes.plot(steps, walks["down the gradient"], color=figures.BLUE, lw=1.6)
-ends = {name: torch.stack([walks[name][-1].mean() for walks in runs]).mean() for name in runs[0]}
-names = {
-    "up the gradient": ("signs of the gradient", figures.RED),
-    "prediction": ("prediction ℓ + ε‖∇ℓ‖₁", figures.INK),
-    "random": ("signs at random", figures.MUTED),
-    "down the gradient": ("against the gradient", figures.BLUE),
-}
-for name, (text, color) in names.items():
-    axes.annotate(
-        text, (32, ends[name]), xytext=(-4, 9), textcoords="offset points",
-        ha="right", color=color, fontweight="bold",
-    )  # fmt: skip
+for text, color, x, y in (
+    ("signs of the gradient", figures.RED, 20, 0.75),
+    ("prediction ℓ + ε‖∇ℓ‖₁", figures.INK, 32, 0.28),
+    ("signs at random", figures.MUTED, 32, 0.082),
+    ("against the gradient", figures.BLUE, 14, 0.002),
+):
+    axes.text(x, y, text, ha="right", color=color, fontweight="bold")
 axes.set(
     yscale="log",
     xlabel="change of every pixel ε, in 255ths",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -15,6 +16,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
+
+
+def code_cells(notebook):
+    """Write the code of a text notebook beside it as a script, and return that."""
+    script = notebook.with_suffix(".py")
+    cells = re.findall(r"```{code-cell}.*?\n(.*?)```", notebook.read_text(), re.DOTALL)
+    script.write_text("\n".join(re.sub(r"^:.*\n", "", cell) for cell in cells))
+    return script
 
 
 def timed(command, cwd):
@@ -45,13 +54,14 @@ def times(tmp_path_factory):
         "docs",
         "site",
     ]
-    commands = [[sys.executable, script] for script in scripts]
+    notebook = code_cells(copy / "docs" / "solutions" / "5-adversarial.md")
+    commands = [[sys.executable, script] for script in (notebook, *scripts)]
     found = {}
     with ThreadPoolExecutor(2) as pool:
         start = time.perf_counter()
         alone = list(pool.map(lambda command: timed(command, copy), commands))
-        found["scripts, two at a time"] = time.perf_counter() - start
-    slowest = sorted(zip(alone, (script.name for script in scripts), strict=True))[-3:]
+        found["scripts and notebook, two at a time"] = time.perf_counter() - start
+    slowest = sorted(zip(alone, (command[1].name for command in commands), strict=True))[-4:]
     print("\nslowest scripts:", ", ".join(f"{name} {seconds:.1f} s" for seconds, name in slowest))
     found["cold build"] = timed(build, copy)
     found["no change"] = statistics.median(timed(build, copy) for _ in range(3))
