@@ -74,7 +74,7 @@ def times(tmp_path_factory):
 @pytest.mark.parametrize(
     ("ours", "other"),
     [
-        ("cold build", "scripts, two at a time"),
+        ("cold build", "scripts and notebook, two at a time"),
         ("no change", "cold build"),
         ("one script edited", "cold build"),
     ],
