@@ -21,6 +21,7 @@ extensions = [
     "gallery",
     "ledger",
     "accessibility",
+    "notebook",
     "myst_nb",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
@@ -90,8 +91,7 @@ html_baseurl = os.environ.get("SITE_URL", "")  # where it is hosted, if it is
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = "_static/favicon.svg"
-html_copy_source = False
-html_domain_indices = False
+html_copy_source = html_domain_indices = False
 html_math_renderer = "katex"
 sitemap_url_scheme = "{link}"
 notfound_urls_prefix = "/"

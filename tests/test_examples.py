@@ -34,7 +34,7 @@ def runs(tmp_path_factory):
 
 
 def test_scripts_are_found():
-    assert len(SCRIPTS) >= 22
+    assert len(SCRIPTS) >= 25
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,5 +1,7 @@
 """The built site: links, alt texts, titles, descriptions, no request to another host."""
 
+import json
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -122,6 +124,25 @@ def test_figures_come_in_light_and_dark(site, pages):
         assert figure.find("a", href=lambda href: href and "auto_examples" in href)
 
 
+def test_notebook_is_executed_and_can_be_downloaded(site, pages):
+    page = pages[site / "solutions" / "5-adversarial.html"]
+    images = page.select(".cell_output img.notebook-figure")
+    assert len(images) == 10
+    for light, dark in zip(images[::2], images[1::2], strict=True):
+        assert "only-light" in light["class"]
+        assert "only-dark" in dark["class"]
+        assert len(light["alt"]) > 60
+    tables = page.select(".cell_output table")
+    assert [len(table.find_all("tr")) for table in tables] == [4, 7, 4]
+    link = page.find("a", download=True)
+    notebook = (site / "solutions" / link["href"]).read_text(encoding="utf-8")
+    cells = json.loads(notebook)["cells"]
+    assert sum(cell["cell_type"] == "code" for cell in cells) >= 12
+    text = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    assert not re.search(r"\{[\w-]+\}`|^ *```\{|\(eq-", text, re.MULTILINE), "left as MyST"
+    assert r"\tag{1}$$" in text
+
+
 def test_scripts_can_be_downloaded(pages):
     for path, page in pages.items():
         if path.name.startswith("plot_"):
@@ -132,11 +153,14 @@ def test_scripts_can_be_downloaded(pages):
 def test_errata_and_ledger_show_every_claim(site, pages):
     from hw2lib.claims import ledger
 
-    shown = pages[site / "ledger.html"].get_text()
-    errata = pages[site / "errata.html"].get_text()
+    def badges(page):
+        return {badge.get_text() for badge in pages[site / page].select("article .claim-badge")}
+
+    shown, errata = badges("ledger.html"), badges("errata.html")
     for claim in ledger():
-        assert f"{claim.id} · {claim.verdict}" in shown
-        assert (f"{claim.id} · " in errata) == (claim.verdict in ("corrected", "sharpened"))
+        badge = f"{claim.id} · {claim.verdict}"
+        assert badge in shown
+        assert (badge in errata) == (claim.verdict in ("corrected", "sharpened"))
 
 
 def test_landing_page_counts_what_the_ledger_holds(site, pages):
