@@ -571,7 +571,7 @@ def parser() -> argparse.ArgumentParser:
     add("--epochs", type=int, default=100)
     add("--batch-size", type=int, default=128)
     add("--seed", type=int, default=0)
-    add("--device", help="cpu, cuda or mps (default: the fastest there is)")
+    add("--device", type=device, default=fastest_device(), help="default: %(default)s")
     add("--precision", choices=("float32", "bfloat16"), help="default: bfloat16 on cuda")
     add("--compile", action=argparse.BooleanOptionalAction, help="default: on cuda")
     add("--checkpoint", type=Path, help="file to go on from, replaced after every epoch")
@@ -584,19 +584,26 @@ def fastest_device() -> str:
     return "cpu" if accelerator is None else accelerator.type
 
 
+def device(name: str) -> str:
+    """Return the name of a device if it is there."""
+    there = dict.fromkeys(("cpu", fastest_device()))
+    if name.partition(":")[0] not in there:
+        raise argparse.ArgumentTypeError(f"{name!r} is not there; torch sees {', '.join(there)}")
+    return name
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, report every epoch, and end with the validation error."""
     given = parser().parse_args(arguments)
     if not sys.stderr.isatty():  # no progress bar: a line an epoch
         logging.basicConfig(format="%(message)s")
         log.setLevel(logging.DEBUG)
-    device = given.device or fastest_device()
-    on_cuda = device.startswith("cuda")
+    place, on_cuda = given.device, given.device.startswith("cuda")
     distributed = "LOCAL_RANK" in os.environ
     if distributed:
         if on_cuda:
-            device = f"cuda:{os.environ['LOCAL_RANK']}"
-            torch.cuda.set_device(device)
+            place = f"cuda:{os.environ['LOCAL_RANK']}"
+            torch.cuda.set_device(place)
         dist.init_process_group("nccl" if on_cuda else "gloo")
     try:
         try:
@@ -610,7 +617,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             mean, std = data.pixel_statistics()
             model = AllCNN(channels, len(data.classes), size, pixel_mean=mean, pixel_std=std)
             history = fit(
-                model.to(device),
+                model.to(place),
                 data,
                 epochs=given.epochs,
                 batch_size=given.batch_size,

@@ -18,6 +18,7 @@ from hw2lib.training import (
     evaluate,
     evaluation_mode,
     fit,
+    main,
     predict,
     step_schedule,
 )
@@ -263,11 +264,17 @@ def test_program_trains_and_reports(tmp_path):
     assert (tmp_path / "run.pt").is_file()
 
 
-def test_program_says_what_is_missing(tmp_path):
-    process = subprocess.run(
-        [sys.executable, "-m", "hw2lib.training", "--data=cifar10", "--folder", tmp_path],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert process.returncode == 2
-    assert "give the folder of its archive" in process.stderr
-    assert "Traceback" not in process.stderr
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data=cifar10", "--folder=nowhere"], "give the folder of its archive"),
+        (["--device=abacus"], "'abacus' is not there; torch sees cpu"),
+        (["--epochs=0"], "epochs must be at least 1, got 0"),
+        (["--batch-size=2000"], "batch_size must lie in 1..1438 (the training images), got 2000"),
+    ],
+)
+def test_program_says_what_is_wrong(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
