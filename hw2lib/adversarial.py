@@ -1,7 +1,13 @@
-"""Small perturbations of images that raise the loss of a classifier, and what theory predicts."""
+"""Small perturbations of images that raise the loss of a classifier, and what theory predicts.
+
+As a program, ``python -m hw2lib.adversarial --help``: it attacks a network that was trained by
+``python -m hw2lib.training``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,13 +20,15 @@ from hw2lib._checks import (
     as_tensor,
     check_integer,
     check_kind,
+    check_matching,
     check_number,
 )
-from hw2lib.training import evaluation_mode
+from hw2lib.training import Run, data_parser, evaluate, evaluation_mode, full_network, load_data
 
 __all__ = [
     "input_gradient",
     "linear_prediction",
+    "locally_affine_loss",
     "random_sign_perturbation",
     "signed_gradient_attack",
     "steepest_direction",
@@ -140,7 +148,7 @@ def linear_prediction(model: nn.Module, images: Any, labels: Any, *, eps: float)
     """Return each image's loss after a signed step of size ε, to first order: ℓ + ε‖∇ℓ‖₁.
 
     As long as no unit of a piecewise linear network switches, and no pixel meets its bounds, the
-    true loss is at least this. Serves claim 5-T5.
+    true loss is at least this. Serves claims 5-T5 and 5-linear-range.
 
     Parameters
     ----------
@@ -181,6 +189,59 @@ def linear_prediction(model: nn.Module, images: Any, labels: Any, *, eps: float)
     with evaluation_mode(model):
         losses, gradient = losses_and_gradient(model, images, labels)
     return losses + eps * gradient.abs().flatten(1).sum(1)
+
+
+def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: Any) -> Tensor:
+    """Return each perturbed image's loss if all ReLUs stayed as they are at the image itself.
+
+    Near an image a piecewise linear network is affine, z + J(x′ − x); here that function is
+    continued as far as x′, with its true loss. What :func:`linear_prediction` lacks and this has is
+    the curvature of the loss; what this lacks are the units that switch. Serves claim
+    5-linear-range.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps images to logits; its mode is restored.
+    images, perturbed : Tensor
+        Shape (N, …), of the model's dtype and device.
+    labels : Tensor
+        Shape (N,), integers from 0.
+
+    Returns
+    -------
+    Tensor
+        Shape (N,), in nats.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or shape.
+
+    References
+    ----------
+    Montúfar, Pascanu, Cho, Bengio, "On the number of linear regions of deep neural networks",
+    NeurIPS 2014.
+
+    Examples
+    --------
+    >>> model = nn.Linear(2, 2, bias=False)  # affine everywhere: nothing is lost
+    >>> _ = nn.init.eye_(model.weight)
+    >>> locally_affine_loss(model, torch.zeros(1, 2), torch.tensor([1]), torch.ones(1, 2))
+    tensor([0.6931])
+    """
+    images = as_images("images", images, model).detach().clone()
+    perturbed = as_images("perturbed", perturbed, model).detach()
+    check_matching("perturbed", perturbed, images.shape, "that of images")
+    labels = as_labels("labels", labels, len(images)).to(images.device)
+    with evaluation_mode(model), torch.enable_grad():
+        images.requires_grad_()
+        logits = model(images)
+        # J d without J: the gradient Jᵀu is linear in u, and d its own cotangent
+        u = torch.zeros_like(logits, requires_grad=True)
+        (pulled_back,) = torch.autograd.grad(logits, images, u, create_graph=True)
+        (change,) = torch.autograd.grad(pulled_back, u, perturbed - images.detach())
+    return cross_entropy(logits.detach() + change, labels, reduction="none")
 
 
 def signed_gradient_attack(
@@ -342,3 +403,41 @@ def box(images: Tensor, eps: float, bounds: tuple[float, float]) -> tuple[Tensor
     low = torch.where(exact - low.double() > limit, low.nextafter(images), low)
     high = torch.where(high.double() - exact > limit, high.nextafter(images), high)
     return low.clamp_(min=bounds[0]), high.clamp_(max=bounds[1])
+
+
+# ---- as a program
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Answer the question's last parts for a network in full width, from its checkpoint."""
+    parser = data_parser("adversarial", "Attack the trained network of Solution 5.")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="of hw2lib.training")
+    given, eps = parser.parse_args(arguments), 8 / 255
+    try:
+        data = load_data(given)
+        model = full_network(data)
+        model.load_state_dict(Run.read(given.checkpoint)["model"])
+    except (ValueError, OSError, RuntimeError) as error:
+        parser.error(str(error))
+    model.to(given.device).eval()
+    images = data.validation_images.to(given.device)
+    labels = data.validation_labels.to(given.device)
+    batch = images[:100], labels[:100]
+    print("mean loss of 100 images by the step, steps of 8/255")
+    for title, project in (("projected to 8/255", True), ("not projected", False)):
+        losses = [evaluate(model, *batch).loss]
+        for steps in range(1, 6):
+            attacked = signed_gradient_attack(model, *batch, eps=eps, steps=steps, project=project)
+            losses.append(evaluate(model, attacked, batch[1]).loss)
+        print(f"  {title:20}", *(f"{loss:8.4f}" for loss in losses))
+    pieces = zip(images.split(500), labels.split(500), strict=True)
+    attacked = torch.cat(
+        [signed_gradient_attack(model, some, its_labels, eps=eps) for some, its_labels in pieces]
+    )
+    at_random = random_sign_perturbation(images, eps=eps)
+    for title, seen in (("clean", images), ("one step", attacked), ("random signs", at_random)):
+        print(f"{title:13} {1 - evaluate(model, seen, labels).error:.2%} of {len(labels)} right")
+
+
+if __name__ == "__main__":
+    main()

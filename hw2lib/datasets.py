@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hw2lib._checks import check_kind
 
-__all__ = ["ImageData", "cifar10_data", "digits", "digits_data", "digits_writers"]
+__all__ = ["ImageData", "cifar10_data", "digits", "digits_data", "digits_forms"]
 
 
 class ImageData(NamedTuple):
@@ -59,8 +59,8 @@ class ImageData(NamedTuple):
 
 # ---- handwritten digits
 
-# Each writer filled in one form, which begins with 0…9; scikit-learn keeps their order.
-FIRST_OF_EACH_WRITER = (
+# Each form begins with 0…9; scikit-learn keeps the order in which they were filled in.
+FIRST_OF_EACH_FORM = (
     *(0, 130, 256, 386, 516, 646, 776),
     *(915, 1029, 1157, 1287, 1415, 1545, 1667),
 )
@@ -105,11 +105,12 @@ def digits() -> tuple[Tensor, Tensor]:
     return torch.as_tensor(images, dtype=torch.float64), torch.as_tensor(labels)
 
 
-def digits_writers() -> Tensor:
-    """Return who wrote each of the digits: 14 writers, one after the other.
+def digits_forms() -> Tensor:
+    """Return from which form each of the digits comes: 14 forms, one after the other.
 
     The data do not say so; their order does. Every form begins with the digits 0 to 9, and goes on
-    with the same digits as the others, but for a few that are left out.
+    with the same digits as the others, but for a few that are left out. The documentation names 13
+    writers; so that a form is a writer is a guess, and one may have filled in two.
 
     Returns
     -------
@@ -122,11 +123,11 @@ def digits_writers() -> Tensor:
 
     Examples
     --------
-    >>> digits_writers().bincount().tolist()
+    >>> digits_forms().bincount().tolist()
     [130, 126, 130, 130, 130, 130, 139, 114, 128, 130, 128, 130, 122, 130]
     """
     starts = torch.zeros(1797, dtype=torch.long)
-    starts[list(FIRST_OF_EACH_WRITER)] = 1
+    starts[list(FIRST_OF_EACH_FORM)] = 1
     return starts.cumsum(0) - 1
 
 
@@ -134,14 +135,14 @@ def digits_data(*, unseen_writers: bool = False) -> ImageData:
     """Return the handwritten digits, split once and for all into 80 % training, 20 % validation.
 
     By default a fifth of every digit, drawn at random with a fixed seed, is kept for validation; so
-    the same 14 writers stand on both sides. With ``unseen_writers`` the last three writers
-    (21 % of the images) are kept, and no image of theirs is trained on: the harder test.
+    the same writers stand on both sides. With ``unseen_writers`` the last three of the 14 forms
+    (21 % of the images) are kept: other hands, as far as the data tell. The harder test.
     Serves claim 5-writers.
 
     Parameters
     ----------
     unseen_writers : bool
-        Split by writer instead of at random.
+        Split by form (see :func:`digits_forms`) instead of at random.
 
     Returns
     -------
@@ -171,7 +172,7 @@ def digits_data(*, unseen_writers: bool = False) -> ImageData:
     check_kind("unseen_writers", unseen_writers, bool)
     flat, labels = digits()
     images = (flat / 16).float().view(-1, 1, 8, 8)
-    held_out = digits_writers() >= 11 if unseen_writers else a_fifth_of_each_class(labels)
+    held_out = digits_forms() >= 11 if unseen_writers else a_fifth_of_each_class(labels)
     return ImageData(
         images[~held_out],
         labels[~held_out],

@@ -557,21 +557,42 @@ def digits_network(
 # ---- as a program
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line's options."""
-    result = argparse.ArgumentParser(
-        prog="python -m hw2lib.training",
-        description="Train the all-convolutional network of Solution 5.",
-        epilog="On several GPUs or machines: torchrun --nproc-per-node=N -m hw2lib.training …",
-    )
+def data_parser(program: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
+    """Return a command line's options that say which data and which device."""
+    result = argparse.ArgumentParser(f"python -m hw2lib.{program}", None, description, epilog)
     add = result.add_argument
     add("--data", choices=("digits", "cifar10"), default="digits")
     add("--folder", type=Path, default=Path("data"), help="of CIFAR-10 (default: %(default)s)")
     add("--download", action="store_true", help="fetch CIFAR-10 into the folder if it is not there")
+    add("--device", type=device, default=fastest_device(), help="default: %(default)s")
+    return result
+
+
+def load_data(given: argparse.Namespace) -> ImageData:
+    """Return the data that a command line asks for."""
+    if given.data == "digits":
+        return digits_data()
+    return cifar10_data(given.folder, download=given.download)
+
+
+def full_network(data: ImageData) -> AllCNN:
+    """Return the question's network, in full width, for these images."""
+    _, channels, size, _ = data.training_images.shape
+    mean, std = data.pixel_statistics()
+    return AllCNN(channels, len(data.classes), size, pixel_mean=mean, pixel_std=std)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's options."""
+    result = data_parser(
+        "training",
+        "Train the all-convolutional network of Solution 5.",
+        "On several GPUs or machines: torchrun --nproc-per-node=N -m hw2lib.training …",
+    )
+    add = result.add_argument
     add("--epochs", type=int, default=100)
     add("--batch-size", type=int, default=128)
     add("--seed", type=int, default=0)
-    add("--device", type=device, default=fastest_device(), help="default: %(default)s")
     add("--precision", choices=("float32", "bfloat16"), help="default: bfloat16 on cuda")
     add("--compile", action=argparse.BooleanOptionalAction, help="default: on cuda")
     add("--checkpoint", type=Path, help="file to go on from, replaced after every epoch")
@@ -607,15 +628,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         dist.init_process_group("nccl" if on_cuda else "gloo")
     try:
         try:
-            data = (
-                digits_data()
-                if given.data == "digits"
-                else cifar10_data(given.folder, download=given.download)
-            )
+            data = load_data(given)
             torch.manual_seed(given.seed)
-            _, channels, size, _ = data.training_images.shape
-            mean, std = data.pixel_statistics()
-            model = AllCNN(channels, len(data.classes), size, pixel_mean=mean, pixel_std=std)
+            model = full_network(data)
             history = fit(
                 model.to(place),
                 data,

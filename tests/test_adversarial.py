@@ -1,6 +1,8 @@
 """The signed-gradient attack: bounds, modes, gradients, and what it does to a linear model."""
 
+import functools
 import itertools
+import re
 
 import pytest
 import torch
@@ -12,11 +14,15 @@ from torch.nn.functional import cross_entropy
 from hw2lib.adversarial import (
     input_gradient,
     linear_prediction,
+    locally_affine_loss,
     random_sign_perturbation,
     signed_gradient_attack,
     steepest_direction,
 )
+from hw2lib.adversarial import main as attack
 from hw2lib.allcnn import AllCNN
+from hw2lib.datasets import ImageData, digits_data
+from hw2lib.training import main as train
 
 EPS = 8 / 255
 
@@ -173,6 +179,47 @@ def test_linear_prediction_is_a_lower_bound_for_a_linear_model():
     predicted = linear_prediction(model, images, labels, eps=0.2)
     assert (true >= predicted).all()
     assert (predicted > cross_entropy(model(images), labels, reduction="none")).all()
+
+
+def test_affine_loss_keeps_the_relus():
+    model, (images, labels) = network(torch.float64), batch(dtype=torch.float64)
+    model.eval()
+    near = images + 1e-9 * torch.randn_like(images)
+    far = images + 0.5 * torch.randn_like(images)
+    true = cross_entropy(model(near), labels, reduction="none")
+    torch.testing.assert_close(locally_affine_loss(model, images, labels, near), true)
+    masks = []
+    hooks = [
+        module.register_forward_hook(lambda module, inputs, output: masks.append(output > 0))
+        for module in model.modules()
+        if isinstance(module, nn.ReLU)
+    ]
+    model(images)
+    for hook in hooks:
+        hook.remove()
+    relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
+    for relu, mask in zip(relus, masks, strict=True):
+        relu.forward = functools.partial(torch.mul, mask)
+    expected = cross_entropy(model(far), labels, reduction="none")
+    found = locally_affine_loss(network(torch.float64), images, labels, far)
+    torch.testing.assert_close(found, expected)
+    true = cross_entropy(network(torch.float64).eval()(far), labels, reduction="none")
+    assert (found - true).abs().max() > 1e-3
+
+
+def test_program_attacks_a_checkpoint(tmp_path, capsys, monkeypatch):
+    data = digits_data()
+    few = ImageData(*(part[:128] for part in data[:4]), data.classes)
+    monkeypatch.setattr("hw2lib.training.digits_data", lambda: few)
+    file = tmp_path / "run.pt"
+    train(["--epochs=1", "--device=cpu", f"--checkpoint={file}"])
+    attack(["--device=cpu", f"--checkpoint={file}"])
+    printed = capsys.readouterr().out
+    assert "projected to 8/255" in printed
+    assert re.search(r"one step +\d+\.\d\d% of 128 right", printed)
+    with pytest.raises(SystemExit):
+        attack(["--device=cpu", f"--checkpoint={tmp_path / 'none'}"])
+    assert "none is damaged" in capsys.readouterr().err
 
 
 def test_random_signs_have_the_size_of_the_attack():

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hw2lib import datasets
-from hw2lib.datasets import cifar10_data, digits, digits_data, digits_writers
+from hw2lib.datasets import cifar10_data, digits, digits_data, digits_forms
 
 # ---- digits
 
@@ -37,17 +37,17 @@ def test_random_split_has_a_fifth_of_each_digit():
 
 
 def test_unseen_writers_are_not_in_the_training_set():
-    data, writers = digits_data(unseen_writers=True), digits_writers()
+    data, forms = digits_data(unseen_writers=True), digits_forms()
     images = (digits()[0] / 16).float().view(-1, 1, 8, 8)
-    assert torch.equal(data.training_images, images[writers < 11])
-    assert torch.equal(data.validation_images, images[writers >= 11])
+    assert torch.equal(data.training_images, images[forms < 11])
+    assert torch.equal(data.validation_images, images[forms >= 11])
 
 
-def test_every_writers_form_begins_alike():
-    labels, writers = digits()[1], digits_writers()
-    for writer in range(14):
-        assert labels[writers == writer][:10].tolist() == list(range(10))
-    starts = [0, *(writers.diff().nonzero()[:, 0] + 1).tolist()]
+def test_every_form_begins_alike():
+    labels, forms = digits()[1], digits_forms()
+    for form in range(14):
+        assert labels[forms == form][:10].tolist() == list(range(10))
+    starts = [0, *(forms.diff().nonzero()[:, 0] + 1).tolist()]
     elsewhere = [i for i in range(1787) if labels[i : i + 20].tolist() == [*range(10)] * 2]
     assert set(starts) - {1545} <= set(elsewhere)  # that form lacks its second 7 and 8
 

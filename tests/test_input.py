@@ -46,6 +46,7 @@ FEW = ImageData(*(part[:80] for part in digits_data()[:4]), digits_data().classe
 VALID = {
     "adversarial.input_gradient": CLASSIFIER,
     "adversarial.linear_prediction": CLASSIFIER | {"eps": 0.1},
+    "adversarial.locally_affine_loss": CLASSIFIER | {"perturbed": torch.full((2, 1, 8, 8), 0.4)},
     "adversarial.random_sign_perturbation": {"images": CLASSIFIER["images"], "seed": 1} | ATTACK,
     "adversarial.signed_gradient_attack": CLASSIFIER
     | ATTACK
@@ -56,7 +57,7 @@ VALID = {
     "datasets.cifar10_data": {"path": "nowhere", "download": False},
     "datasets.digits": {},
     "datasets.digits_data": {"unseen_writers": True},
-    "datasets.digits_writers": {},
+    "datasets.digits_forms": {},
     "dropout.dropout_outputs": {
         "function": torch.relu,
         "x": torch.ones(3),
@@ -240,6 +241,7 @@ ANY_SHAPE = {  # arguments that broadcast, or that only a model can judge
     "normalization.layer_inputs": ("images",),
     "adversarial.input_gradient": ("images",),
     "adversarial.linear_prediction": ("images",),
+    "adversarial.locally_affine_loss": ("images",),
     "adversarial.random_sign_perturbation": ("images",),
     "adversarial.signed_gradient_attack": ("images",),
     "adversarial.steepest_direction": ("gradient",),
