@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 
 import torch
 from scipy.stats import binomtest
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from hw2lib.adversarial import (
     input_gradient,
     linear_prediction,
+    locally_affine_loss,
     random_sign_perturbation,
     signed_gradient_attack,
     steepest_direction,
@@ -122,20 +123,22 @@ def parameter_count_of_allcnn() -> Evidence:
 @claim(
     "5-writers",
     verdict="measured",
-    statement="Split at random, training and validation share their 14 writers; on three writers "
-    "whom the network has never met, the error is more than twice as large. Their images are not "
-    "harder in themselves: the network of the random split, which has seen most of them, errs on "
-    "fewer.",
+    statement="Split at random, training and validation share their writers. On three forms of which no "
+    "image was trained on, taken for unknown writers, the error is more than twice as large.",
 )
 def unseen_writers_are_harder() -> Evidence:
     at_random = evaluate(network(), *validation()).error
     unseen = evaluate(network(unseen_writers=True), *validation(True)).error
-    seen = evaluate(network(), *validation(True)).error
+    trained_on = evaluate(network(), *validation(True)).error
+
+    def error(forms: float) -> float:  # a network without a mistake counts as one with one
+        return max(at_random, 1 / 359) / max(forms, 1 / 382)
+
     return Evidence(
-        at_random / unseen,
+        error(unseen),
         0.5,
-        {"the same writers' images, mostly seen": at_random / max(seen, 1 / 382)},
-        f"{at_random:.1%} of the random split wrong, {unseen:.1%} of the unseen writers'",
+        {"the same forms, most of them trained on": error(trained_on)},
+        f"{at_random:.1%} of the random split wrong, {unseen:.1%} of the unseen forms",
     )
 
 
@@ -149,28 +152,34 @@ def unseen_writers_are_harder() -> Evidence:
     "it depend on the other images of the batch, and dropout makes it random.",
 )
 def gradient_is_taken_in_evaluation_mode() -> Evidence:
-    torch_state = torch.get_rng_state()
+    images, labels = validation()
+    images, labels = images[:8].double(), labels[:8]
+    state = torch.get_rng_state()
     torch.manual_seed(0)
-    model, (images, labels) = AllCNN(1, 10, 8, widths=(8, 8)).double(), validation()
-    images = images[:8].double()
-    gradient = partial(input_gradient, model)
+    only_batchnorm = AllCNN(1, 10, 8, widths=(8, 8), dropout=(0.0, 0.0)).double()
+    only_dropout = AllCNN(1, 10, 8, widths=(8, 8), batchnorm=False).double()
 
-    def in_training_mode(count: int) -> Tensor:
-        model.train()
+    def in_training_mode(model: nn.Module, count: int) -> Tensor:
         x = images[:count].clone().requires_grad_()
-        return torch.autograd.grad(cross_entropy(model(x), labels[:count], reduction="sum"), x)[0]
+        losses = cross_entropy(model.train()(x), labels[:count], reduction="sum")
+        return torch.autograd.grad(losses, x)[0][:1]
 
-    first, batch, again = in_training_mode(1), in_training_mode(8), in_training_mode(8)
-    alone, together = gradient(images[:1], labels[:1]), gradient(images, labels[:8])
-    torch.set_rng_state(torch_state)
-    scale = largest(together[:1])
+    def gap(one: Tensor, other: Tensor) -> float:
+        return largest(one - other) / largest(other)
+
+    batchnorm = gap(in_training_mode(only_batchnorm, 1), in_training_mode(only_batchnorm, 8))
+    dropout = gap(in_training_mode(only_dropout, 1), in_training_mode(only_dropout, 1))
+    torch.set_rng_state(state)
+    errors = [
+        gap(
+            input_gradient(model, images[:1], labels[:1]), input_gradient(model, images, labels)[:1]
+        )
+        for model in (only_batchnorm, only_dropout)
+    ]
     return Evidence(
-        largest(alone - together[:1]) / scale,
+        max(errors),
         1e-12,
-        {
-            "training mode, alone and in a batch": largest(first - batch[:1]) / scale,
-            "training mode, twice": largest(again - batch) / scale,
-        },
+        {"batch norm in training mode": batchnorm, "dropout in training mode": dropout},
         "the gradient of an image is the same alone and among seven others",
     )
 
@@ -219,7 +228,7 @@ def gradient_is_a_sum_over_wrong_classes() -> Evidence:
     verdict="measured",
     statement="The gradient with respect to a misclassified image is far larger: the median of "
     "$\\|\\nabla_x\\ell\\|_1$ by more than a hundred times. Divided by $1-p_y$ the medians are within "
-    "a factor of 10: the difference is the network's confidence, not the image.",
+    "a factor of 10: most of the difference is the network's confidence.",
 )
 def misclassified_images_have_large_gradients() -> Evidence:
     images, labels = validation()
@@ -231,15 +240,19 @@ def misclassified_images_have_large_gradients() -> Evidence:
         mistakes.append(logits.argmax(1) != labels)
     norm, doubt, mistake = map(torch.cat, (norms, doubts, mistakes))
 
-    def ratio(size: Tensor) -> float:
-        return (size[~mistake].median() / size[mistake].median()).item()
+    def times(size: Tensor) -> float:
+        return (size[mistake].median() / size[~mistake].median()).item()
 
-    scaled = ratio(norm / doubt)
+    def error(plain: float, divided: float) -> float:
+        return max(100 / plain, divided / 10, 0.1 / divided)
+
+    plain, divided = times(norm), times(norm / doubt)
     return Evidence(
-        ratio(norm),
-        0.01,
-        {"divided by 1 − p": scaled},
-        f"a median {1 / ratio(norm):,.0f} times as large, {1 / scaled:.1f} times after division",
+        error(plain, divided),
+        1,
+        {"divided taken for plain": error(divided, divided), "not divided": error(plain, plain)},
+        f"a median {plain:,.0f} times as large, {divided:.1f} times after division by 1 − p "
+        f"({int(mistake.sum())} mistakes of two networks)",
     )
 
 
@@ -253,23 +266,30 @@ def misclassified_images_have_large_gradients() -> Evidence:
     "$\\|\\nabla\\ell\\|_1$, at $d=\\operatorname{sign}(\\nabla\\ell)$.",
     statement="$d^\\top g\\le\\sum_i|d_i||g_i|\\le\\|g\\|_1$, with equality at "
     "$d=\\operatorname{sign}(g)$, and only there if no entry of $g$ is zero. For the $\\ell_2$ ball the "
-    "maximiser is $g/\\|g\\|_2$, for the $\\ell_1$ ball a single pixel.",
+    "maximiser is $g/\\|g\\|_2$, for the $\\ell_1$ ball the pixel with the largest $|g_i|$ alone, with "
+    "its sign.",
 )
 def signed_gradient_is_the_maximiser() -> Evidence:
     g = random(12, seed=3)
     corners = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=12)), dtype=g.dtype)
-    best = (corners @ g).max().item()
+    second, best = (corners @ g).sort().values[-2:].tolist()
 
-    def error(direction: Tensor) -> float:
-        return abs((direction @ g).item() - best)
+    def error(direction: Tensor, most: float) -> float:
+        return abs((direction @ g).item() - most)
 
     return Evidence(
-        max(error(steepest_direction(g, math.inf)), abs(g.abs().sum().item() - best)),
+        max(
+            error(steepest_direction(g, math.inf), best),
+            error(steepest_direction(g, 2), g.norm().item()),
+            error(steepest_direction(g, 1), largest(g)),
+            abs(g.abs().sum().item() - best),
+            abs(best - second - 2 * g.abs().min().item()),  # the next corner is worse by this much
+        ),
         1e-12,
         {
-            "the normalised gradient": error(g / g.norm()),
-            "scaled to reach the boundary": error(g / g.abs().max()),
-            "flipped sign": error(-g.sign()),
+            "the normalised gradient": error(g / g.norm(), best),
+            "scaled to reach the boundary": error(g / g.abs().max(), best),
+            "flipped sign": error(-g.sign(), best),
         },
         f"{best:.4f}, the largest of all {len(corners)} corners, and the ℓ1 norm",
     )
@@ -278,40 +298,48 @@ def signed_gradient_is_the_maximiser() -> Evidence:
 @claim(
     "5-T5",
     verdict="theorem",
-    statement="A signed step of size $\\varepsilon$ takes the loss to $\\ell+\\varepsilon\\|\\nabla\\ell\\|_1"
-    "+O(\\varepsilon^2)$; where no unit of a ReLU network switches, the loss is convex in $x$, and "
-    "$\\ell+\\varepsilon\\|\\nabla\\ell\\|_1$ is a lower bound. For a linear classifier of two classes with "
-    "margin $m=\\pm w^\\top x$ no other perturbation does better, for any $\\varepsilon$, and the loss "
-    "becomes exactly $\\log(1+e^{-m+\\varepsilon\\|w\\|_1})$.",
+    statement="For a ReLU network no unit of which is at its kink, and $\\varepsilon$ so small that none "
+    "switches, the loss $\\ell_\\varepsilon$ after a signed step has $0\\le\\ell_\\varepsilon-\\ell-"
+    "\\varepsilon\\|\\nabla\\ell\\|_1\\le\\frac{\\varepsilon^2}8\\max_{k,j}(s^\\top\\nabla(z_k-"
+    "z_j))^2$, $s=\\operatorname{sign}\\nabla\\ell$. For a linear classifier of two classes with "
+    "margin $m=yw^\\top x$ the loss becomes exactly $\\log(1+e^{-m+\\varepsilon\\|w\\|_1})$, and no other "
+    "perturbation of that size does more, for any $\\varepsilon$.",
 )
 def linear_prediction_has_a_quadratic_remainder() -> Evidence:
     model, (images, labels) = AllCNN(1, 10, 8, widths=(16, 32)).double(), validation()
     model.load_state_dict(network().state_dict())
-    inside = images[:100].double().clamp(0.1, 0.9)  # no pixel meets its bounds
-    losses = partial(image_losses, model, labels=labels[:100])
-    gradient = input_gradient(model, inside, labels[:100])
+    model.eval()
+    inside, labels = images[:100].double().clamp(0.1, 0.9), labels[:100]  # no pixel at its bounds
+    signs = input_gradient(model, inside, labels).sign()
+    lengths = input_gradient(model, inside, labels).flatten(1).norm(dim=1)
+    clean = image_losses(model, inside, labels)
+    # along the affine function itself: what the statement asks for
+    eps = 1e-3
+    after = locally_affine_loss(model, inside, labels, inside + eps * signs)
+    remainder = after - linear_prediction(model, inside, labels, eps=eps)
+    slopes = logit_change(model, inside, labels, signs)
+    bound = eps**2 / 8 * (slopes.amax(1) - slopes.amin(1)) ** 2
+    scale = bound.max().item()
+    # and the network is that function, for small steps
+    tiny = inside + 1e-8 * signs
+    gap = largest(
+        image_losses(model, tiny, labels) - locally_affine_loss(model, inside, labels, tiny)
+    )
 
-    def order(predict_loss: Callable[[float], Tensor]) -> float:
-        remainders = []
-        for eps in (1e-5, 1e-6):
-            after = losses(inside + eps * gradient.sign())
-            remainders.append((after - predict_loss(eps)).abs().median().item())
-        return math.log10(remainders[0] / remainders[1])
+    def outside_bounds(rest: Tensor) -> float:
+        return max((-rest).max().item(), (rest - bound).max().item()) / scale
 
-    clean = losses(inside)
-    lengths = gradient.flatten(1).norm(dim=1)
-    predicted = partial(linear_prediction, model, inside, labels[:100])
-    found = order(lambda eps: predicted(eps=eps))
-    after = losses(inside + 1e-5 * gradient.sign())
-    above = (predicted(eps=1e-5) > after + 1e-15).double().mean().item()  # where a unit switched
     return Evidence(
-        max(abs(found - 2), above, binary_error()),
-        0.05,
+        max(outside_bounds(remainder), gap, *(abs(e) for e in binary_errors(1))),
+        1e-9,
         {
-            "ε‖∇ℓ‖₂": abs(order(lambda eps: clean + eps * lengths) - 2),
-            "the loss as it was": abs(order(lambda eps: clean) - 2),
+            "ε‖∇ℓ‖₂": outside_bounds(after - clean - eps * lengths),
+            "the loss as it was": outside_bounds(after - clean),
+            "an upper bound": outside_bounds(-remainder),
+            "‖w‖₂ in the closed form": min(abs(e) for e in binary_errors(2)),
         },
-        f"remainder of order {found:.2f} at a hundred images",
+        f"at a hundred digits the remainder is {(remainder / bound).median():.0%} of its bound in the "
+        "median",
     )
 
 
@@ -320,42 +348,62 @@ def image_losses(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     return cross_entropy(predict(model, images), labels, reduction="none")
 
 
-def binary_error() -> float:
-    """Return the error of the closed form for a linear classifier, against all corners of the box."""
+def logit_change(model: nn.Module, images: Tensor, labels: Tensor, direction: Tensor) -> Tensor:
+    """Return the derivative of every logit along a direction, shape (N, classes)."""
+    x = images.clone().requires_grad_()
+    logits = model(x)
+    slopes = [torch.autograd.grad(logits[:, k].sum(), x, retain_graph=True)[0] for k in range(10)]
+    return torch.stack([(slope * direction).flatten(1).sum(1) for slope in slopes], 1)
+
+
+def binary_errors(norm: int) -> list[float]:
+    """Return the errors of the closed form for a linear classifier, against all corners of the box."""
     w, x, eps = random(8, seed=4), random(8, seed=5), 0.3
     corners = eps * torch.tensor(list(itertools.product((-1.0, 1.0), repeat=8)), dtype=w.dtype)
-    largest_loss = torch.nn.functional.softplus(-(x + corners) @ w).max()
-    formula = torch.nn.functional.softplus(-x @ w + eps * w.abs().sum())
-    return abs((largest_loss - formula).item())
+    size = torch.linalg.vector_norm(w, norm)
+    softplus = torch.nn.functional.softplus
+    return [
+        (softplus(-y * ((x + corners) @ w)).max() - softplus(-y * (x @ w) + eps * size)).item()
+        for y in (1, -1)
+    ]
 
 
 @claim(
     "5-linear-range",
     verdict="measured",
-    statement="On the digits, at $\\varepsilon=8/255$ the linear prediction explains more than half of "
-    "the rise of the mean loss; at $32/255$ less than a third: the units that switch make it worse.",
+    statement="On the digits the linear prediction explains more than two fifths of the rise of the mean "
+    "loss at $\\varepsilon=8/255$, and less than a third at $32/255$. What it lacks is mostly the "
+    "curvature of the loss: with all ReLUs held as they are at the image the rise at $8/255$ comes out "
+    "to within 30 %, and more than half of that at $32/255$.",
 )
 def linear_prediction_explains_small_steps() -> Evidence:
-    clean = mean_loss(validation()[0])
-    lengths = input_gradient(network(), *validation()).flatten(1).norm(dim=1).mean().item()
+    images, labels = validation()
+    clean = mean_loss(images)
+    lengths = input_gradient(network(), images, labels).flatten(1).norm(dim=1).mean().item()
+    true = {eps: mean_loss(attacked(eps)) - clean for eps in (SMALL, LARGE)}
 
-    def share(eps: float, rise: float | None = None) -> float:
-        predicted = linear_prediction(network(), *validation(), eps=eps).mean().item()
-        explained = predicted - clean if rise is None else rise
-        return explained / (mean_loss(attacked(eps)) - clean)
+    def predicted(eps: float) -> float:
+        rise = linear_prediction(network(), images, labels, eps=eps).mean().item() - clean
+        return rise / true[eps]
 
-    def error(small: float, large: float) -> float:
-        return max(0.5 / small, 3 * large)
+    def held(eps: float) -> float:
+        losses = locally_affine_loss(network(), images, labels, attacked(eps))
+        return (losses.mean().item() - clean) / true[eps]
 
-    small, large = share(SMALL), share(LARGE)
+    def error(linear: list[float], affine: list[float]) -> float:
+        return max(0.4 / linear[0], 3 * linear[1], abs(affine[0] - 1) / 0.3, 0.5 / affine[1])
+
+    linear, affine = ([f(eps) for eps in (SMALL, LARGE)] for f in (predicted, held))
     return Evidence(
-        error(small, large),
+        error(linear, affine),
         1,
         {
-            "the two exchanged": error(large, small),
-            "ε‖∇ℓ‖₂": error(share(SMALL, SMALL * lengths), share(LARGE, LARGE * lengths)),
+            "small and large exchanged": error(linear[::-1], affine),
+            "ε‖∇ℓ‖₂": error([eps * lengths / true[eps] for eps in (SMALL, LARGE)], affine),
+            "no curvature": error(linear, linear),
         },
-        f"{small:.0%} of the rise at 8/255, {large:.0%} at 32/255",
+        f"{linear[0]:.0%} of the rise at 8/255 and {linear[1]:.0%} at 32/255; with the ReLUs held, "
+        f"{affine[0]:.0%} and {affine[1]:.0%}",
     )
 
 
@@ -387,7 +435,7 @@ def one_step_doubles_the_loss() -> Evidence:
     "5-projection",
     verdict="theorem",
     statement="Five steps of $\\varepsilon$ with projection stay within $\\varepsilon$ of the image, rounding "
-    "included; without it they move pixels by up to $5\\varepsilon$, and are another, stronger attack. "
+    "included; without it they move pixels by up to $5\\varepsilon$: another attack. "
     "Adding a clipped perturbation to the image can overshoot by a rounding error.",
 )
 def projection_keeps_the_ball() -> Evidence:
@@ -402,7 +450,7 @@ def projection_keeps_the_ball() -> Evidence:
         excess(attacked(SMALL, steps=5)),
         0,
         {"without projection": excess(far), "clipped, then added": excess(clipped)},
-        f"0 with projection, {255 * excess(far):.0f}/255 beyond without",
+        f"8/255 with projection, {255 * (excess(far) + SMALL):.0f}/255 without",
     )
 
 
@@ -432,25 +480,58 @@ def one_step_lowers_the_accuracy() -> Evidence:
 
 
 @claim(
+    "5-linear-classifier",
+    verdict="measured",
+    statement="It takes no depth: logistic regression on the same digits can be attacked just as well. At "
+    "$\\varepsilon=32/255$ one signed step makes it err on more than a quarter of them, random signs on "
+    "fewer than a tenth.",
+)
+def linear_classifiers_are_vulnerable() -> Evidence:
+    data = digits_data()
+    fitted = LogisticRegression(max_iter=2000).fit(
+        data.training_images.flatten(1).numpy(), data.training_labels.numpy()
+    )
+    layer = nn.Linear(64, 10)
+    with torch.no_grad():
+        layer.weight.copy_(torch.as_tensor(fitted.coef_))
+        layer.bias.copy_(torch.as_tensor(fitted.intercept_))
+    model = nn.Sequential(nn.Flatten(), layer)
+    images = data.validation_images
+    seen = (images, random_sign_perturbation(images, eps=LARGE), attacked(LARGE, model))
+    clean, at_random, after = (wrong(each, model) / len(images) for each in seen)
+
+    def error(noise: float, attack: float) -> float:
+        return max(0.25 / attack, 10 * noise)
+
+    return Evidence(
+        error(at_random, after),
+        1,
+        {"signs at random": error(at_random, at_random), "noise taken for it": error(after, after)},
+        f"{clean:.1%} wrong, {at_random:.1%} with random signs, {after:.1%} after a signed step",
+    )
+
+
+@claim(
     "5-transfer",
     verdict="measured",
     statement="Images made against one network fool another, trained from another seed: at "
-    "$\\varepsilon=32/255$ they raise its error well above that of random signs, though less than "
-    "its own attack does.",
+    "$\\varepsilon=32/255$ they raise its error to more than twice that under random signs, though to "
+    "less than its own attack does.",
 )
 def attacks_transfer() -> Evidence:
     images, ours, theirs = validation()[0], network(0), network(1)
     own, other = wrong(attacked(LARGE, theirs), theirs), wrong(attacked(LARGE, ours), theirs)
     at_random = wrong(random_sign_perturbation(images, eps=LARGE), theirs)
+    downhill = wrong(attacked(LARGE, ours, targeted=True), theirs)
 
     def error(transferred: int) -> float:
-        return max(at_random / transferred, transferred / own)
+        return max(2 * at_random / max(transferred, 1), transferred / (0.9 * own))
 
     count = len(images)
     return Evidence(
         error(other),
-        0.9,
-        {"signs at random": error(at_random), "its own attack": error(own)},
+        1,
+        {"signs at random": error(at_random), "downhill": error(downhill), "its own": error(own)},
         f"error {other / count:.0%}; its own attack {own / count:.0%}, random signs "
         f"{at_random / count:.0%}",
     )
@@ -464,26 +545,27 @@ def attacks_transfer() -> Evidence:
     verdict="theorem",
     statement="For random signs the first-order change $\\varepsilon\\,s^\\top g$ has mean 0 and standard "
     "deviation $\\varepsilon\\|g\\|_2$; the signed gradient's is $\\varepsilon\\|g\\|_1$. Their ratio "
-    "$\\|g\\|_1/\\|g\\|_2$ lies between 1 (one pixel counts) and $\\sqrt n$ (all count alike).",
+    "$\\|g\\|_1/\\|g\\|_2$ lies between 1 (one pixel counts) and $\\sqrt n$ (all count alike), both attained.",
 )
 def random_signs_change_by_the_two_norm() -> Evidence:
     g = random(10, seed=6)
     corners = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=10)), dtype=g.dtype)
     changes = corners @ g
     spread = changes.square().mean().sqrt().item()
-    ends = [torch.eye(9)[0], torch.ones(9)]
-    ratios = [(end.abs().sum() / end.norm()).item() for end in ends]
+
+    def outside_bounds(power: float) -> float:  # of n, in the upper bound
+        vectors = [*random(200, 9, seed=9), torch.eye(9, dtype=g.dtype)[0], torch.ones_like(g)[:9]]
+        ratios = torch.stack([v.abs().sum() / v.norm() for v in vectors])
+        low, high = ratios.min().item(), ratios.max().item()
+        return max(abs(low - 1), abs(high - 9**power))
+
     return Evidence(
-        max(
-            abs(changes.mean().item()),
-            abs(spread - g.norm().item()),
-            abs(ratios[0] - 1),
-            abs(ratios[1] - 3),
-        ),
-        1e-6,
+        max(abs(changes.mean().item()), abs(spread - g.norm().item()), outside_bounds(0.5)),
+        1e-12,
         {
             "the ℓ1 norm": abs(spread - g.abs().sum().item()),
             "the ℓ∞ norm": abs(spread - largest(g)),
+            "n instead of √n": outside_bounds(1),
         },
         f"standard deviation {spread:.4f} over all {len(corners)} sign patterns",
     )
