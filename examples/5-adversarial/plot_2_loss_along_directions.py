@@ -90,7 +90,7 @@ for walks in runs:
     axes.plot(steps, walks["down the gradient"], color=figures.BLUE, lw=1.6)
 for text, color, x, y in (
     ("signs of the gradient", figures.RED, 20, 0.85),
-    ("the same, ReLUs held", figures.PURPLE, 12.5, 0.33),
+    ("ReLUs held", figures.PURPLE, 11, 0.33),
     ("prediction ℓ + ε‖∇ℓ‖₁", figures.INK, 32, 0.086),
     ("signs at random", figures.MUTED, 32, 0.023),
     ("against the gradient", figures.BLUE, 14, 0.0018),
