@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import math
 import pkgutil
-from collections.abc import Callable, Mapping
+import re
+import statistics
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
 
 import hw2lib.claims as package
+from hw2lib.claims.typeset import typeset
+
+CASES = 100
+MOSTLY = 0.9  # of the cases: a wrong conclusion refused on fewer is shown with its share
+LEAST = 0.5  # of the cases: one refused on fewer is no evidence
+
+Family = Callable[[np.random.Generator], Iterable[tuple[str, Any]]]
 
 
 class Verdict(StrEnum):
@@ -25,6 +38,92 @@ class Verdict(StrEnum):
     MEASURED = "measured"
 
 
+class Kind(StrEnum):
+    """What sort of statement a claim makes, and so what its check has to try."""
+
+    IDENTITY = "identity"
+    UNIVERSAL = "universal"
+    EXISTENCE = "existence"
+    LIMIT = "limit"
+    MEASURED = "measured"
+    OUTSIDE = "outside"
+
+    @property
+    def cases(self) -> int:
+        """The fewest cases that a check of this kind may try."""
+        return {"identity": CASES, "universal": CASES, "limit": 3, "measured": 8}.get(self, 1)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a check found in one case, or in one whole experiment.
+
+    Attributes
+    ----------
+    error : float
+        Error of the right form; for an inequality, by how much it is violated.
+    mutants : mapping of str to float
+        Wrong conclusion → its error under the same measure.
+    values : mapping of str to float
+        Named numbers that statements and pages quote.
+    cases : int
+        How many runs a whole experiment compared; 1 for a case of a family.
+    worst : str
+        The worst of these runs, in words.
+    """
+
+    error: float
+    mutants: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
+    cases: int = 1
+    worst: str = ""
+
+
+Check = Callable[[Any], Trial]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A variant that a check must refuse: a wrong conclusion, or a dropped condition.
+
+    Attributes
+    ----------
+    name : str
+        In words.
+    errors : tuple of float
+        Its error in every case, under the measure of the right form.
+    tolerance : float
+        The largest error that is accepted.
+    condition : bool
+        Whether this is the claim's own conclusion, tried where a condition is dropped.
+
+    Examples
+    --------
+    >>> Mutant("flipped sign", (2.0, 0.0, 3.0, 2.0), tolerance=1e-12).share
+    0.75
+    """
+
+    name: str
+    errors: tuple[float, ...]
+    tolerance: float
+    condition: bool = False
+
+    @property
+    def share(self) -> float:
+        """The share of the cases in which it is refused; an error that is NaN refuses nothing."""
+        return sum(error > self.tolerance for error in self.errors) / len(self.errors)
+
+    @property
+    def refused(self) -> bool:
+        """Whether it is refused often enough: always, for a dropped condition."""
+        return self.share >= (1.0 if self.condition else LEAST)
+
+    @property
+    def error(self) -> float:
+        """The median of its errors."""
+        return float(statistics.median(self.errors))
+
+
 @dataclass(frozen=True)
 class Evidence:
     """The outcome of a check: the right form within the tolerance, every wrong form outside it.
@@ -32,37 +131,49 @@ class Evidence:
     Attributes
     ----------
     error : float
-        Error of the right form.
+        The largest error of the right form over all cases.
     tolerance : float
         The largest error that is accepted.
-    mutants : mapping of str to float
-        Wrong variant → its error under the same measure.
-    computed : str
-        The value that the check computed, for display.
+    mutants : tuple of Mutant
+        Wrong conclusions, then dropped conditions.
+    cases : int
+        How many cases were tried.
+    worst : str
+        The case with the largest error, in words; empty if no case had one.
+    values : mapping of str to float
+        Named numbers. A value that differs from case to case has its median under its name, the
+        least under name_least, and the largest under name_most.
+    exact : bool
+        Whether no rounding was involved, or the object is finite and was counted.
 
     Examples
     --------
-    >>> Evidence(error=1e-16, tolerance=1e-12, mutants={"flipped sign": 2.0}).accepted
+    >>> sign = Mutant("flipped sign", (2.0,), tolerance=1e-12)
+    >>> Evidence(error=1e-16, tolerance=1e-12, mutants=(sign,)).accepted
     True
-    >>> Evidence(error=1e-16, tolerance=1e-12, mutants={"same thing": 1e-15}).accepted
+    >>> same = Mutant("same thing", (1e-15,), tolerance=1e-12)
+    >>> Evidence(error=1e-16, tolerance=1e-12, mutants=(sign, same)).accepted
     False
-    >>> Evidence(error=0.0, tolerance=1.0, mutants={}).accepted
+    >>> Evidence(error=0.0, tolerance=1.0, mutants=()).accepted
     False
     """
 
     error: float
     tolerance: float
-    mutants: Mapping[str, float]
-    computed: str = ""
+    mutants: tuple[Mutant, ...]
+    cases: int = 1
+    worst: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
+    exact: bool = False
 
     @property
     def accepted(self) -> bool:
-        """Whether the right form passes and at least one mutant exists and all are refused."""
+        """Whether the right form passes, and at least one mutant exists and all are refused."""
         return (
             math.isfinite(self.error)
             and self.error <= self.tolerance
             and len(self.mutants) > 0
-            and all(error > self.tolerance for error in self.mutants.values())
+            and all(mutant.refused for mutant in self.mutants)
         )
 
 
@@ -76,10 +187,13 @@ class Claim:
         Stable, for example "1c-total".
     part : str
         Part of the homework, for example "1c".
+    kind : Kind
+        What sort of statement it is.
     statement : str
-        What is true, in full, as Markdown with maths.
+        What is true, in full, as Markdown with maths. A number that the check computes is quoted
+        as ``{value}`name``` or, with a format, ``{value}`name:.1%```.
     printed : str
-        What the original says, as Markdown with maths; empty for what is ours.
+        What the original says, verbatim, as Markdown with maths; empty for what is ours.
     verdict : Verdict
         See :class:`Verdict`.
     corrected : str
@@ -88,29 +202,139 @@ class Claim:
         How far a reader who trusts the print goes wrong: 3 a wrong headline or method, 2 a wrong
         number or a missing proof, 1 a vague form or a detail; 0 where the print stands.
     check : callable or None
-        Returns the evidence; None only for statements that are outside.
+        Takes one case of the family, or the seed if there is no family, and returns a
+        :class:`Trial`; None only for statements that are outside.
+    family : callable or None
+        Takes a random generator and yields cases, each with its description: degenerate members
+        first, then random ones without end. A finite family is tried whole.
+    tolerance : float
+        The largest error that is accepted.
+    exact : bool
+        Whether the check involves no rounding, or counts a finite object.
     """
 
     id: str
     part: str
+    kind: Kind
     statement: str
     printed: str
     verdict: Verdict
     corrected: str = ""
     severity: int = 0
-    check: Callable[[], Evidence] | None = field(default=None, repr=False)
+    check: Check | None = field(default=None, repr=False)
+    family: Family | None = field(default=None, repr=False)
+    tolerance: float = 0.0
+    exact: bool = False
+    counterexamples: dict[str, Callable[[], float]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def evidence(self) -> Evidence | None:
-        """The outcome of the check, computed once; None if there is nothing to check."""
-        return None if self.check is None else self.check()
+        """The outcome of the check at seed 0, computed once; None if there is nothing to check."""
+        return self.run()
+
+    def run(self, seed: int = 0, cases: int = CASES) -> Evidence | None:
+        """Run the check on the first cases that its family draws from a seed."""
+        if self.check is None:
+            return None
+        if self.family is None:
+            descriptions, trials = [""], [self.try_case("the experiment", seed)]
+        else:
+            family = self.family(np.random.default_rng(seed))
+            drawn = list(itertools.islice(family, cases))
+            if not drawn:
+                raise ValueError(f"claim {self.id!r}: its family yields no case")
+            descriptions = [description for description, _ in drawn]
+            trials = [self.try_case(description, case) for description, case in drawn]
+        return self.gather(descriptions, trials)
+
+    def try_case(self, description: str, case: Any) -> Trial:
+        """Run the check on one case; an error names the claim and the case."""
+        assert self.check is not None
+        try:
+            return self.check(case)
+        except Exception as error:
+            error.add_note(f"in the check of claim {self.id!r}, case: {description}")
+            raise
+
+    def gather(self, descriptions: list[str], trials: list[Trial]) -> Evidence:
+        """Put the outcomes of all cases together."""
+        names = dict.fromkeys(name for trial in trials for name in trial.mutants)
+        wrong = [
+            Mutant(
+                name,
+                tuple(trial.mutants[name] for trial in trials if name in trial.mutants),
+                self.tolerance,
+            )
+            for name in names
+        ]
+        dropped = [
+            Mutant(name, (measure(),), self.tolerance, condition=True)
+            for name, measure in self.counterexamples.items()
+        ]
+        errors = [math.inf if math.isnan(trial.error) else float(trial.error) for trial in trials]
+        worst = max(range(len(trials)), key=errors.__getitem__)
+        return Evidence(
+            errors[worst],
+            self.tolerance,
+            (*wrong, *dropped),
+            sum(trial.cases for trial in trials),
+            (trials[worst].worst or descriptions[worst]) if errors[worst] > 0 else "",
+            spread_of(trials),
+            self.exact,
+        )
 
     @property
     def accepted(self) -> bool:
-        """Whether the check passes; statements without a check must be outside."""
-        if self.evidence is None:
-            return self.verdict is Verdict.OUTSIDE
-        return self.evidence.accepted
+        """Whether the check at seed 0 passes."""
+        return self.accepts(self.evidence)
+
+    def accepts(self, evidence: Evidence | None) -> bool:
+        """Say whether evidence supports the claim, from as many cases as its kind needs.
+
+        A statement without a check must be outside. A finite object that is counted exactly has
+        as many cases as it has.
+        """
+        if evidence is None:
+            return self.kind is Kind.OUTSIDE
+        return evidence.accepted and (self.exact or evidence.cases >= self.kind.cases)
+
+    def fill(self, text: str) -> str:
+        """Return a text in which the values that it quotes are typeset."""
+        return re.sub(r"\{value\}`([^`]*)`", lambda found: self.quote(found[1]), text)
+
+    def quote(self, wanted: str) -> str:
+        """Return a value of the evidence, typeset: "ratio", or with a format "ratio:.1%"."""
+        name, _, form = wanted.partition(":")
+        evidence = self.evidence
+        if evidence is None:
+            raise ValueError(
+                f"claim {self.id!r} has no check that computes a value, got {wanted!r}"
+            )
+        values = {
+            **evidence.values,
+            "error": evidence.error,
+            "tolerance": evidence.tolerance,
+            "cases": evidence.cases,
+        }
+        if name not in values:
+            raise ValueError(
+                f"claim {self.id!r} computes no value {name!r}; there are {', '.join(values)}"
+            )
+        try:
+            return typeset(values[name], form)
+        except ValueError as error:
+            raise ValueError(f"claim {self.id!r}, value {name!r}: {error}") from error
+
+
+def spread_of(trials: list[Trial]) -> dict[str, float]:
+    """Return every value's median over the trials, and its extremes if it varies."""
+    values: dict[str, float] = {}
+    for name in dict.fromkeys(name for trial in trials for name in trial.values):
+        found = [trial.values[name] for trial in trials if name in trial.values]
+        values[name] = found[0] if len(set(found)) == 1 else statistics.median(found)
+        if len(found) > 1:
+            values |= {f"{name}_least": min(found), f"{name}_most": max(found)}
+    return values
 
 
 _registry: dict[str, Claim] = {}
@@ -119,19 +343,38 @@ _registry: dict[str, Claim] = {}
 def claim(
     id: str,
     *,
+    kind: str,
     verdict: str,
     statement: str,
     printed: str = "",
     corrected: str = "",
     severity: int = 0,
-) -> Callable[[Callable[[], Evidence]], Callable[[], Evidence]]:
+    family: Family | None = None,
+    tolerance: float = 0.0,
+    exact: bool = False,
+) -> Callable[[Check], Check]:
     """Register the decorated check as the evidence of a claim; the part is the id's beginning."""
     if verdict not in set(Verdict):
         raise ValueError(f"verdict of {id!r} must be one of {', '.join(Verdict)}, got {verdict!r}")
+    if kind not in set(Kind):
+        raise ValueError(f"kind of {id!r} must be one of {', '.join(Kind)}, got {kind!r}")
 
-    def register(check: Callable[[], Evidence]) -> Callable[[], Evidence]:
+    def register(check: Check) -> Check:
         add(
-            Claim(id, part_of(id), statement, printed, Verdict(verdict), corrected, severity, check)
+            Claim(
+                id,
+                part_of(id),
+                Kind(kind),
+                statement,
+                printed,
+                Verdict(verdict),
+                corrected,
+                severity,
+                check,
+                family,
+                tolerance,
+                exact,
+            )
         )
         return check
 
@@ -140,7 +383,22 @@ def claim(
 
 def outside(id: str, *, statement: str, printed: str) -> None:
     """Register a statement that cannot be checked; `statement` says why."""
-    add(Claim(id, part_of(id), statement, printed, Verdict.OUTSIDE))
+    add(Claim(id, part_of(id), Kind.OUTSIDE, statement, printed, Verdict.OUTSIDE))
+
+
+def counterexample(id: str, condition: str) -> Callable[[Callable[[], float]], Callable[[], float]]:
+    """Register the error of a claim's conclusion where `condition` is dropped: it is needed.
+
+    The decorated function takes nothing and measures the error as the claim's check does.
+    """
+    if id not in _registry:
+        raise ValueError(f"no claim {id!r} is registered yet: put the counterexample after it")
+
+    def register(measure: Callable[[], float]) -> Callable[[], float]:
+        _registry[id].counterexamples[f"without “{condition}”"] = measure
+        return measure
+
+    return register
 
 
 def add(entry: Claim) -> None:
@@ -157,7 +415,7 @@ def part_of(id: str) -> str:
 
 @cache
 def ledger() -> tuple[Claim, ...]:
-    """Return all claims, in the order of the original.
+    """Return all claims, part by part.
 
     Returns
     -------
@@ -169,10 +427,11 @@ def ledger() -> tuple[Claim, ...]:
     >>> [claim.id for claim in ledger()][:2]
     ['1a-order', '1a-normalised']
     """
-    for module in sorted(info.name for info in pkgutil.iter_modules(package.__path__)):
-        if module.startswith("solution_"):
-            importlib.import_module(f"{package.__name__}.{module}")
-    return tuple(_registry.values())
+    modules = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    for name in sorted(info.name for info in modules):
+        if ".solution_" in name:
+            importlib.import_module(name)
+    return tuple(sorted(_registry.values(), key=lambda entry: entry.part))
 
 
 def find(id: str) -> Claim:

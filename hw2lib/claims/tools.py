@@ -1,21 +1,84 @@
-"""What the checks of several solutions share."""
+"""What the checks of several solutions share: measures of error, fits, spreads."""
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
+def tensor(values: Any) -> Tensor:
+    """Return numbers as a tensor in double precision."""
+    return torch.as_tensor(values, dtype=torch.float64)
+
+
+def normal(rng: np.random.Generator, *shape: int) -> Tensor:
     """Return standard normal numbers in double precision."""
-    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+    return tensor(rng.standard_normal(shape))
 
 
-def generator(seed: int = 0) -> torch.Generator:
-    """Return a seeded generator."""
-    return torch.Generator().manual_seed(seed)
+def whole(rng: np.random.Generator, *shape: int, largest: int = 3) -> Tensor:
+    """Return whole numbers from -largest to largest in double precision.
+
+    Sums and products of them are exact as long as they stay below 2⁵³.
+    """
+    return tensor(rng.integers(-largest, largest, shape, endpoint=True))
+
+
+def size(rng: np.random.Generator, low: int, high: int) -> int:
+    """Return a random whole number from low to high."""
+    return int(rng.integers(low, high, endpoint=True))
+
+
+def torch_generator(rng: np.random.Generator) -> torch.Generator:
+    """Return a generator of torch's that a generator of numpy's has seeded."""
+    return torch.Generator().manual_seed(int(rng.integers(2**31)))
 
 
 def largest(x: Tensor) -> float:
-    """Return the largest absolute value."""
-    return x.abs().max().item()
+    """Return the largest absolute value; 0 if there is no entry."""
+    return x.abs().max().item() if x.numel() else 0.0
+
+
+def relative(error: Tensor, scale: Tensor) -> float:
+    """Return the largest entry of an error over that of what it is measured against.
+
+    Against zeros, the error itself.
+    """
+    return largest(error) / (largest(scale) or 1.0)
+
+
+def shortfall(value: float, bound: float) -> float:
+    """Return by how much a value lies below its lower bound, 0 if it does not."""
+    return max(0.0, bound - value)
+
+
+def slope(x: Sequence[float], y: Sequence[float]) -> float:
+    """Return the exponent of a power law y ∝ xᵃ, fitted to logarithms by least squares.
+
+    Examples
+    --------
+    >>> round(slope([1, 10, 100], [2, 200, 20000]), 12)
+    2.0
+    """
+    return statistics.linear_regression([*map(math.log, x)], [*map(math.log, y)]).slope
+
+
+def spread(name: str, values: Sequence[float]) -> dict[str, float]:
+    """Return the median of values under a name, and their least and largest beside it.
+
+    Examples
+    --------
+    >>> spread("ratio", [4.0, 1.0, 2.0])
+    {'ratio': 2.0, 'ratio_least': 1.0, 'ratio_most': 4.0}
+    """
+    return {
+        name: statistics.median(values),
+        f"{name}_least": min(values),
+        f"{name}_most": max(values),
+    }

@@ -1,0 +1,1 @@
+"""Claims of Solution 2: minimising ‖X − AB‖²."""
