@@ -1,10 +1,23 @@
 """The ledger: every claim is accepted, and none could be accepted for nothing."""
 
+import itertools
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from hw2lib.claims import Claim, Evidence, Verdict, find, ledger
+import hw2lib.claims
+from hw2lib.claims import Claim, Evidence, Kind, Mutant, Trial, Verdict, find, ledger
 from hw2lib.claims.__main__ import main
-from hw2lib.claims.registry import add
+from hw2lib.claims.registry import CASES, MOSTLY, add, counterexample, outside
+from hw2lib.claims.registry import claim as register
+from hw2lib.claims.typeset import typeset
+
+ROOT = Path(__file__).resolve().parents[1]
 
 AUDIT = [
     "1a-order",
@@ -86,6 +99,7 @@ AUDIT = [
     "6b-relu-off",
     "6b-relu-scale",
     "6b-eigen",
+    "6b-more-common",
     "6b-all",
     "6c-sgd",
     "6c-frozen",
@@ -98,56 +112,228 @@ AUDIT = [
     "6d-others",
     "6d-decay-rnn",
     "6d-decay-lstm",
+    "6d-control",
     "6d-better",
 ]
 
 OURS = (Verdict.THEOREM, Verdict.MEASURED)
+every_claim = pytest.mark.parametrize("claim", ledger(), ids=lambda claim: claim.id)
 
 
 def test_every_row_of_the_audit_is_in_the_ledger():
-    ours = [claim.id for claim in ledger() if claim.verdict not in OURS]
-    assert ours == AUDIT
+    ours = {claim.id for claim in ledger() if claim.verdict not in OURS}
+    assert ours == set(AUDIT)
+    assert len(AUDIT) == len(set(AUDIT))
 
 
-@pytest.mark.parametrize("claim", ledger(), ids=lambda claim: claim.id)
+@every_claim
 def test_claim_is_accepted(claim):
     assert claim.accepted, claim.evidence
 
 
-@pytest.mark.parametrize("claim", ledger(), ids=lambda claim: claim.id)
+@every_claim
 def test_claim_says_what_its_verdict_needs(claim):
     assert claim.statement
     assert bool(claim.printed) == (claim.verdict not in OURS)
     weak = claim.verdict in (Verdict.CORRECTED, Verdict.SHARPENED)
     assert bool(claim.severity) == weak
     assert bool(claim.corrected) == (weak or claim.verdict is Verdict.CONDITIONAL)
+
+
+@every_claim
+def test_values_that_a_claim_quotes_are_there(claim):
+    for text in (claim.statement, claim.corrected):
+        assert "{value}" not in claim.fill(text)
+
+
+@every_claim
+def test_check_is_as_wide_as_its_sentence(claim):
+    if claim.kind in (Kind.IDENTITY, Kind.UNIVERSAL):
+        assert claim.family is not None
+        assert claim.exact or claim.evidence.cases >= CASES
     if claim.evidence is not None:
-        assert claim.evidence.computed
+        assert claim.evidence.cases >= (1 if claim.exact else claim.kind.cases)
+        assert not claim.evidence.exact or claim.evidence.error == 0
+
+
+@every_claim
+def test_mutants_fail_under_the_claims_own_check(claim):
+    """The ledger turned against itself: what a mutant says, said by the claim, is not accepted."""
+    if claim.check is None:
+        return
+    for mutant in claim.evidence.mutants:
+        said = Evidence(max(mutant.errors), claim.tolerance, claim.evidence.mutants)
+        assert not said.accepted, mutant.name
+        assert mutant.share == 1.0 or not mutant.condition
+
+
+def test_most_mutants_are_refused_nearly_always():
+    shares = [m.share for c in ledger() if c.evidence for m in c.evidence.mutants]
+    assert sum(share >= MOSTLY for share in shares) >= 0.9 * len(shares)
+
+
+def test_import_runs_no_check_and_loads_nothing_heavy():
+    script = (
+        "import sys, hw2lib.claims as claims; claims.ledger();"
+        "print([c.id for c in claims.ledger() if 'evidence' in vars(c)],"
+        "[name for name in ('sympy', 'scipy', 'sklearn') if name in sys.modules])"
+    )
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert process.stdout.decode().split("\n")[0] == "[] []"
+
+
+def test_modules_are_named_like_the_pages():
+    pages = {
+        path.relative_to(ROOT / "docs" / "solutions").with_suffix("").as_posix().replace("-", "_")
+        for path in (ROOT / "docs" / "solutions").glob("*/*.md")
+        if path.stem != "index"
+    }
+    folder = Path(hw2lib.claims.__file__).parent
+    for page in pages:
+        assert (folder / f"solution_{page}.py").is_file(), page
+
+
+# ---- evidence
+
+
+def evidence(error, tolerance, *mutants, condition=False):
+    """Return evidence whose mutants have these errors."""
+    wrong = tuple(Mutant(f"m{i}", e, tolerance, condition) for i, e in enumerate(mutants))
+    return Evidence(error, tolerance, wrong)
 
 
 @pytest.mark.parametrize(
-    "evidence",
+    "bad",
     [
-        Evidence(2.0, 1.0, {"mutant": 3.0}),
-        Evidence(0.0, 1.0, {"mutant": 0.5}),
-        Evidence(0.0, 1.0, {"mutant": float("nan")}),
-        Evidence(float("nan"), 1.0, {"mutant": 3.0}),
-        Evidence(0.0, 1.0, {}),
+        evidence(2.0, 1.0, (3.0,)),
+        evidence(0.0, 1.0, (0.5,)),
+        evidence(0.0, 1.0, (1.0,)),
+        evidence(0.0, 1.0, (math.nan,)),
+        evidence(math.nan, 1.0, (3.0,)),
+        evidence(math.inf, math.inf, (3.0,)),
+        evidence(0.0, 1.0, (3.0,), (0.5,)),
+        evidence(0.0, 1.0, (3.0, 0.0, 0.0)),
+        evidence(0.0, 1.0, (3.0, 0.0), condition=True),
+        evidence(0.0, 1.0),
     ],
 )
-def test_bad_evidence_is_not_accepted(evidence):
-    assert not evidence.accepted
-    assert not Claim("x", "x", "s", "p", Verdict.HOLDS, check=lambda: evidence).accepted
+def test_bad_evidence_is_not_accepted(bad):
+    assert not bad.accepted
+
+
+def test_right_evidence_is_accepted_at_the_tolerance():
+    assert evidence(1.0, 1.0, (1.5,)).accepted
+    assert evidence(1.0, 1.0, (1.5, 0.0)).accepted  # refused on half of the cases
+
+
+def numbers(rng):
+    """Yield zero, then random numbers without end."""
+    yield "zero", 0.0
+    for index in itertools.count():
+        yield f"number {index}", rng.normal()
+
+
+def make(check, family=numbers, kind=Kind.IDENTITY, **rest):
+    """Return a claim that is not in the ledger."""
+    return Claim("1z-x", "1z", kind, "s", "p", Verdict.HOLDS, check=check, family=family, **rest)
+
+
+def test_family_is_tried_on_as_many_cases_as_asked_for():
+    seen = []
+
+    def check(x):
+        seen.append(x)
+        return Trial(abs(x) if len(seen) == 4 else 0.0, {"two": 3.0 + x}, {"x": x})
+
+    found = make(check, tolerance=10.0).run(seed=5, cases=7)
+    assert found.cases == len(seen) == 7
+    assert found.worst == "number 2"
+    assert found.error == abs(seen[3])
+    assert found.mutants[0].errors == tuple(3.0 + x for x in seen)
+    assert found.values["x_least"] == min(seen)
+    assert found.values["x_most"] == max(seen)
+    assert found.values["x"] == sorted(seen)[3]
+    assert seen[1:] != [x for _, x in itertools.islice(numbers(np.random.default_rng(6)), 7)][1:]
+
+
+def test_nan_in_one_case_of_many_is_not_accepted():
+    right = make(lambda x: Trial(0.0, {"m": 1.0}))
+    assert right.accepted
+    assert not make(lambda x: Trial(math.nan if x > 1 else 0.0, {"m": 1.0})).accepted
+
+
+def test_too_few_cases_are_not_enough():
+    def few(rng):
+        yield from itertools.islice(numbers(rng), 99)
+
+    assert not make(lambda x: Trial(0.0, {"m": 1.0}), few).accepted
+    assert make(lambda x: Trial(0.0, {"m": 1.0}), few, exact=True).accepted
+    for kind, cases in ((Kind.MEASURED, 7), (Kind.LIMIT, 2)):
+        check = lambda seed, cases=cases: Trial(0.0, {"m": 1.0}, cases=cases)  # noqa: E731
+        assert not make(check, None, kind).accepted
 
 
 def test_claim_without_check_is_accepted_only_outside():
-    assert not Claim("x", "x", "s", "p", Verdict.HOLDS).accepted
-    assert Claim("x", "x", "s", "p", Verdict.OUTSIDE).accepted
+    assert not make(None, None, Kind.EXISTENCE).accepted
+    assert make(None, None, Kind.OUTSIDE).accepted
+
+
+# ---- bad input
+
+
+def test_family_without_a_case_is_refused():
+    with pytest.raises(ValueError, match="claim '1z-x': its family yields no case"):
+        make(lambda x: Trial(0.0), lambda rng: []).run()
+
+
+def test_error_in_a_check_names_claim_and_case():
+    with pytest.raises(ZeroDivisionError) as caught:
+        make(lambda x: Trial(1 / x)).run()
+    assert caught.value.__notes__ == ["in the check of claim '1z-x', case: zero"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("shape", "claim '1z-x' computes no value 'shape'; there are x, x_least"),
+        ("x:d", "claim '1z-x', value 'x': the format 'd' does not fit"),
+        ("x:.0g", "the format '.0g' does not fit"),
+        ("x:word", "the format 'word' does not fit"),
+    ],
+)
+def test_value_that_cannot_be_quoted(wanted, message):
+    claim = make(lambda x: Trial(0.0, {"m": 1.0}, {"x": x + 0.5}))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        claim.fill(f"It is {{value}}`{wanted}`.")
+
+
+def test_claim_without_check_has_no_values():
+    with pytest.raises(ValueError, match="claim '4' computes no value 'x'; it has no check"):
+        find("4").quote("x")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"verdict": "fine", "kind": "identity"}, "verdict of '1z' must be one of holds"),
+        ({"verdict": "holds", "kind": "guess"}, "kind of '1z' must be one of identity"),
+    ],
+)
+def test_unknown_verdict_or_kind(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        register("1z", statement="s", **wrong)
 
 
 def test_ids_are_unique():
     with pytest.raises(ValueError, match="'1c-total' is registered twice"):
         add(find("1c-total"))
+    with pytest.raises(ValueError, match="'4' is registered twice"):
+        outside("4", statement="s", printed="p")
+
+
+def test_counterexample_needs_its_claim():
+    with pytest.raises(ValueError, match="no claim '1z-x' is registered yet"):
+        counterexample("1z-x", "x > 0")
 
 
 def test_unknown_id_names_those_that_start_alike():
@@ -155,25 +341,68 @@ def test_unknown_id_names_those_that_start_alike():
         find("2c-x")
 
 
+# ---- numbers
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "text"),
+    [
+        (0, "", "0"),
+        (0.0, "", "0"),
+        (40, "", "40"),
+        (1234, "", "1234"),
+        (12345, "", "12 345"),
+        (-0.00123, ".2g", "−0.0012"),
+        (0.000999, ".1g", "0.001"),
+        (0.00099, "", "9.9·10⁻⁴"),
+        (999999.0, ".2g", "1.0·10⁶"),
+        (1e-17, ".1g", "10⁻¹⁷"),
+        (-2e43, ".1g", "−2·10⁴³"),
+        (0.5, ".0%", "50 %"),
+        (float("inf"), "", "∞"),
+        (float("-inf"), "", "−∞"),
+    ],
+)
+def test_numbers_are_typeset(value, form, text):
+    assert typeset(value, form).replace("\u202f", " ") == text
+
+
+# ---- the command line
+
+
 def test_command_line_prints_a_part(capsys):
     assert main(["1e"]) == 0
     output = capsys.readouterr().out
-    assert "3 of 3 claims accepted" in output
+    assert "claims accepted" in output
     assert "1e-heuristic" in output
     assert "1a-order" not in output
 
 
-def test_command_line_refuses_an_unknown_part(capsys):
+def test_command_line_takes_kind_seed_and_cases(capsys):
+    assert main(["2b", "--kind", "universal", "--seed", "3", "--cases", "12"]) == 0
+    output = capsys.readouterr().out
+    assert re.search(r"2b-optimum +sharpened +universal +12 ", output)
+    assert "2b-row" not in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["9z"], "no claim's id begins with '9z'; the parts are 1a"),
+        (["--kind", "guess"], "invalid choice: 'guess'"),
+        (["--cases", "0"], "--cases must be at least 1, got 0"),
+        (["--seed", "-1"], "--seed must be at least 0, got -1"),
+    ],
+)
+def test_command_line_refuses(arguments, message, capsys):
     with pytest.raises(SystemExit) as stopped:
-        main(["9z"])
+        main(arguments)
     assert stopped.value.code == 2
-    assert "no claim's id begins with '9z'; the parts are 1a" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_command_line_fails_with_a_failing_claim(capsys, monkeypatch):
-    failing = Claim(
-        "1z-x", "1z", "s", "p", Verdict.HOLDS, check=lambda: Evidence(1.0, 0.0, {"m": 2.0})
-    )
+    failing = make(lambda x: Trial(1.0, {"m": 2.0}))
     monkeypatch.setattr("hw2lib.claims.__main__.ledger", lambda: (failing,))
     assert main([]) == 1
     captured = capsys.readouterr()

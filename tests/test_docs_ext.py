@@ -1,6 +1,7 @@
 """The site's own extensions: each failure they promise really fails a build."""
 
 import io
+import re
 from pathlib import Path
 
 import freshness
@@ -14,18 +15,32 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import docutils_namespace
 from sphinx_gallery.utils import get_md5sum
 
+from hw2lib.claims import Claim, Kind, Trial, Verdict
+
 ROOT = Path(__file__).resolve().parents[1]
 
 CLAIM = {
     "id": "1x-one",
     "part": "1x",
+    "kind": "identity",
     "statement": "One is $1$.",
     "printed": "One is 2.",
     "verdict": "corrected",
     "corrected": "1",
     "severity": 2,
     "accepted": True,
-    "evidence": {"error": 0.0, "tolerance": 0.0, "mutants": {"two": 1.0}, "computed": "1"},
+    "evidence": {
+        "error": 3.2e-16,
+        "tolerance": 1e-12,
+        "cases": 12000,
+        "worst": "a zero",
+        "exact": False,
+        "values": {"ratio": 287.3},
+        "mutants": [
+            {"name": "two", "share": 0.97, "error": 1.0, "condition": False},
+            {"name": "without “one”", "share": 1.0, "error": 1.0, "condition": True},
+        ],
+    },
 }
 
 
@@ -109,17 +124,42 @@ def test_interrupted_build_reads_every_page_again(tmp_path):
     assert not pickle.exists()
 
 
-def test_claim_is_shown_with_its_value(build):
+def test_claim_is_shown_with_its_values(build):
     html, warnings = build(
-        "```{claims} 1x\n```\n\n{computed}`1x-one` {claim-count}`corrected`\n\n```{ledger}\n```"
+        "```{claims} 1x\n```\n\n{value}`1x-one:ratio` {value}`1x-one:ratio:.1f` "
+        "{claim-count}`corrected` {claim-count}`cases`\n\n```{ledger}\n```"
     )
     assert not warnings
-    assert "1x-one · corrected" in html
-    assert "Refused: two (error 1)" in html
+    text = html.replace("\u202f", " ")
+    assert "1x-one · corrected" in text
+    assert "Checked on 12 000 cases; the largest error is 3.2·10⁻¹⁶ (a zero)" in text
+    assert "Refused: two (in 97 % of the cases). Fails: without “one”." in text
+    for value in ("290", "287.3", "12 000"):
+        assert f'<span class="value">{value}</span>' in text
+    assert text.index("One is 2.") < text.index("One is <span")
+
+
+def test_punctuation_stays_with_its_own_formula(build):
+    html, warnings = build("Let $a$, $b$, and $c$, as well as $d$. A dot after $e$.")
+    assert not warnings
+    words = re.sub(r"<annotation.*?</annotation>|<[^>]*>", "", html)
+    assert "as well as" in words
+    assert ",," not in words
+    assert ".." not in words
+    assert html.count('class="together"') == 5
 
 
 @pytest.mark.parametrize(
-    "text", ["{claim}`1x-two`", "{computed}`1x-two`", "{claim-count}`wrong`", "```{claims} 9\n```"]
+    "text",
+    [
+        "{claim}`1x-two`",
+        "{value}`1x-two:ratio`",
+        "{value}`1x-one`",
+        "{value}`1x-one:shape`",
+        "{value}`1x-one:ratio:d`",
+        "{claim-count}`wrong`",
+        "```{claims} 9\n```",
+    ],
 )
 def test_unknown_claim_is_an_error(build, text):
     _, warnings = build(text)
@@ -127,15 +167,18 @@ def test_unknown_claim_is_an_error(build, text):
 
 
 def test_failing_claim_stops_the_build(tmp_path, monkeypatch):
-    from hw2lib.claims import Claim, Evidence, Verdict
-
-    failing = Claim(
-        "1z-x", "1z", "s", "p", Verdict.HOLDS, check=lambda: Evidence(1.0, 0.0, {"m": 2.0})
-    )
-    monkeypatch.setattr("hw2lib.claims.ledger", lambda: (failing,))
+    monkeypatch.setattr("hw2lib.claims.ledger", lambda: (failing(),))
     with pytest.raises(ExtensionError, match="claims fail: 1z-x"):
         ledger.outcomes(tmp_path / "claims.json")
     assert not list(tmp_path.iterdir())
+
+
+def failing():
+    """Return a claim whose right form is off by 1."""
+    return Claim(
+        "1z-x", "1z", Kind.MEASURED, "s", "p", Verdict.HOLDS,
+        check=lambda seed: Trial(1.0, {"m": 2.0}, cases=8),
+    )  # fmt: skip
 
 
 def test_errata_are_ordered_by_severity_then_verdict():

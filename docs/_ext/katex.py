@@ -7,7 +7,6 @@ npm package that ``package-lock.json`` pins. A formula that KaTeX refuses fails 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -114,13 +113,15 @@ def keep_punctuation(app: Sphinx, doctree: nodes.document) -> None:
         follower = formula.next_node(descend=False, siblings=True)
         if len(formula.astext()) > SHORT or not isinstance(follower, nodes.Text):
             continue
-        punctuation = re.match(r"[,.;:!?)\]]*", follower.astext())
-        if punctuation and punctuation[0]:
-            parent, rest = formula.parent, follower.astext()[len(punctuation[0]) :]
-            parent.replace(follower, [nodes.Text(rest)] if rest else [])
-            together = nodes.inline("", "", classes=["together"])
-            parent.replace(formula, together)
-            together += [formula, nodes.Text(punctuation[0])]
+        text = follower.astext()
+        kept = len(text) - len(text.lstrip(",.;:!?)]"))
+        if kept:
+            # by identity: an equal text may stand earlier in the same paragraph
+            parent = formula.parent
+            position = [child is formula for child in parent].index(True)
+            together = nodes.inline("", "", formula, nodes.Text(text[:kept]), classes=["together"])
+            rest = [nodes.Text(text[kept:])] if text[kept:] else []
+            parent[position : position + 2] = [together, *rest]
 
 
 def copy_assets(app: Sphinx, error: Exception | None) -> None:

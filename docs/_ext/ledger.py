@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,13 @@ from sphinx.util import logging
 from sphinx.util.display import progress_message
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
+from hw2lib.claims.registry import Kind, Verdict, quote
+from hw2lib.claims.typeset import typeset
+
 logger = logging.getLogger(__name__)
 Outcome = dict[str, Any]
 
 RANK = {"corrected": 0, "sharpened": 1}
-VERDICTS = ("holds", "conditional", "sharpened", "corrected", "outside", "theorem", "measured")
 SEVERITY = {
     3: "A reader who trusts it goes wrong",
     2: "Wrong or unproved as printed",
@@ -53,20 +54,23 @@ def outcomes(cache: Path) -> list[Outcome]:
 
 
 def outcome(claim: Any) -> Outcome:
-    """Return a claim and its evidence as plain data."""
+    """Return a claim and its evidence as plain data, with the values it quotes filled in."""
+    names = ("id", "part", "kind", "printed", "verdict", "severity", "accepted")
+    texts = {name: claim.fill(getattr(claim, name)) for name in ("statement", "corrected")}
     evidence = claim.evidence
-    names = ("id", "part", "statement", "printed", "verdict", "corrected", "severity", "accepted")
-    checked = (
-        None
-        if evidence is None
-        else {
-            "error": evidence.error,
-            "tolerance": evidence.tolerance,
-            "mutants": dict(evidence.mutants),
-            "computed": evidence.computed,
-        }
-    )
-    return {name: getattr(claim, name) for name in names} | {"evidence": checked}
+    checked = None if evidence is None else {
+        "error": evidence.error,
+        "tolerance": evidence.tolerance,
+        "cases": evidence.cases,
+        "worst": evidence.worst,
+        "exact": evidence.exact,
+        "values": dict(evidence.values),
+        "mutants": [
+            {"name": m.name, "share": m.share, "error": m.error, "condition": m.condition}
+            for m in evidence.mutants
+        ],
+    }  # fmt: skip
+    return {name: getattr(claim, name) for name in names} | texts | {"evidence": checked}
 
 
 def load(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
@@ -82,55 +86,52 @@ def errata(claims: Sequence[Outcome]) -> list[Outcome]:
     return sorted(wrong, key=lambda claim: (-claim["severity"], RANK[claim["verdict"]]))
 
 
-def number(value: float) -> str:
-    """Return an error as text.
-
-    Examples
-    --------
-    >>> number(0.0), number(40.0), number(3.2e-16), number(float("inf")), number(0.4554)
-    ('0', '40', '3e-16', '∞', '0.455')
-    """
-    if value == float("inf"):
-        return "∞"
-    if value == int(value) and value < 1e8:
-        return f"{int(value):,}"
-    return f"{value:.3g}" if 1e-3 <= value < 1e8 else f"{value:.0e}".replace("e+", "e")
-
-
-def unbroken(text: str) -> str:
-    """Return text in which no line breaks inside a number such as 2e-16.
-
-    Examples
-    --------
-    >>> len(unbroken("2e-16")), "-" in unbroken("2e-16")
-    (5, False)
-    """
-    return re.sub(r"(\d)e-(\d)", "\\1e\N{NON-BREAKING HYPHEN}\\2", text)
-
-
 def check_line(claim: Outcome) -> str:
-    """Return Markdown for what the check measured."""
+    """Return Markdown for what was checked, what was refused, and which conditions are needed."""
     evidence = claim["evidence"]
     if evidence is None:
         return "Not checked: no computation here could refute it."
-    mutants = "; ".join(
-        f"{name} (error {number(error)})" for name, error in evidence["mutants"].items()
+    return " ".join(
+        [
+            tried(claim),
+            *listed("Refused", [m for m in evidence["mutants"] if not m["condition"]]),
+            *listed("Fails", [m for m in evidence["mutants"] if m["condition"]]),
+        ]
     )
-    return unbroken(
-        f"Computed: {evidence['computed']}. "
-        f"Error {number(evidence['error'])}, tolerance {number(evidence['tolerance'])}. "
-        f"Refused: {mutants}."
+
+
+def tried(claim: Outcome) -> str:
+    """Return a sentence on the cases that were tried and the worst of them."""
+    evidence = claim["evidence"]
+    count, exactly = evidence["cases"], " exactly" if evidence["exact"] else ""
+    cases = f"{typeset(count)} {'case' if count == 1 else 'cases'}"
+    worst = f" ({evidence['worst']})" if evidence["worst"] else ""
+    if evidence["tolerance"] == 0:
+        return f"Checked{exactly} on {cases}{worst}."
+    return (
+        f"Checked{exactly} on {cases}; the largest error is {typeset(evidence['error'])}{worst}, "
+        f"{typeset(evidence['tolerance'])} is allowed."
     )
+
+
+def listed(heading: str, mutants: Sequence[Outcome]) -> list[str]:
+    """Return a sentence on some mutants: in how many cases, unless all, each was refused."""
+    names = [
+        m["name"] + (f" (in {typeset(m['share'], '.0%')} of the cases)" if m["share"] < 1 else "")
+        for m in mutants
+    ]
+    return [f"{heading}: {'; '.join(names)}."] if names else []
 
 
 def card(claim: Outcome, link: bool = True) -> str:
-    """Return Markdown for one claim: badge, statement, print, correction and check."""
+    """Return Markdown for one claim: badge, print, correction, statement and check."""
     derivation = f" {{ref}}`derivation <derivation-{claim['id']}>`" if link else ""
-    parts = [f"{{claim}}`{claim['id']}`{derivation}", claim["statement"]]
+    parts = [f"{{claim}}`{claim['id']}`{derivation}"]
     if claim["printed"]:
         parts.append(f"*In print:* {claim['printed']}")
     if claim["corrected"]:
         parts.append(f"*Instead:* {claim['corrected']}")
+    parts.append(claim["statement"])
     parts.append(f"```{{div}} claim-check\n{check_line(claim)}\n```")
     if claim["verdict"] in RANK:
         parts.append(f"*Try it:* `python -m hw2lib.claims {claim['id']}`")
@@ -240,11 +241,11 @@ class LedgerRole(SphinxRole):
         """Report an error at the role's line."""
         return [], [self.inliner.reporter.error(message, line=self.lineno)]
 
-    def unknown(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+    def unknown(self, id: str) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Report an id that no claim has, with those that look alike."""
-        alike = difflib.get_close_matches(self.text, self.env.hw2lib_claims, cutoff=0.5)
+        alike = difflib.get_close_matches(id, self.env.hw2lib_claims, cutoff=0.5)
         hint = f"; did you mean {' or '.join(alike)}?" if alike else ""
-        return self.problem(f"no claim has the id {self.text!r}{hint}")
+        return self.problem(f"no claim has the id {id!r}{hint}")
 
 
 class ClaimRole(LedgerRole):
@@ -254,7 +255,7 @@ class ClaimRole(LedgerRole):
         """Return the badge."""
         claim = self.env.hw2lib_claims.get(self.text)
         if claim is None:
-            return self.unknown()
+            return self.unknown(self.text)
         verdict = claim["verdict"]
         link = addnodes.pending_xref(
             "",
@@ -269,43 +270,57 @@ class ClaimRole(LedgerRole):
         return [nodes.inline("", "", link, classes=["claim-badge", f"is-{verdict}"])], []
 
 
-class ComputedRole(LedgerRole):
-    """The value that a claim's check computed."""
+class ValueRole(LedgerRole):
+    """A value that a claim's check computed: ``6d-others:ratio``, with a format ``…:ratio:.1%``."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        """Return the value as text."""
-        claim = self.env.hw2lib_claims.get(self.text)
+        """Return the value, typeset."""
+        id, _, wanted = self.text.partition(":")
+        claim = self.env.hw2lib_claims.get(id)
         if claim is None:
-            return self.unknown()
-        if claim["evidence"] is None:
-            return self.problem(f"the claim {self.text!r} has no check that computes a value")
-        text = unbroken(claim["evidence"]["computed"])
-        return [nodes.inline("", text, classes=["computed"])], []
+            return self.unknown(id)
+        try:
+            text = quote(id, claim["evidence"]["values"] if claim["evidence"] else {}, wanted)
+        except ValueError as error:
+            return self.problem(str(error))
+        return [nodes.inline("", text, classes=["value"])], []
 
 
 class CountRole(LedgerRole):
-    """How many claims there are: ``all``, of a verdict, or ``mutants`` for the wrong variants."""
+    """How many there are: ``all`` claims, those of a verdict, of a kind (``kind-identity``), …"""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Return the count as text."""
-        claims = list(self.env.hw2lib_claims.values())
-        counts = dict.fromkeys(VERDICTS, 0)
-        counts |= {
-            "all": len(claims),
-            "mutants": sum(len(c["evidence"]["mutants"]) for c in claims if c["evidence"]),
-        }
-        for claim in claims:
-            counts[claim["verdict"]] += 1
+        counts = count(list(self.env.hw2lib_claims.values()))
         if self.text not in counts:
             return self.problem(f"claim-count takes {', '.join(counts)}, got {self.text!r}")
-        return [nodes.inline("", str(counts[self.text]), classes=["computed"])], []
+        return [nodes.inline("", typeset(counts[self.text]), classes=["value"])], []
+
+
+def count(claims: Sequence[Outcome]) -> dict[str, int]:
+    """Return how many claims, cases, wrong conclusions and needed conditions there are."""
+    checked = [claim["evidence"] for claim in claims if claim["evidence"]]
+    conditions = [mutant["condition"] for evidence in checked for mutant in evidence["mutants"]]
+    counts = {
+        **dict.fromkeys(map(str, Verdict), 0),
+        **dict.fromkeys((f"kind-{kind}" for kind in Kind), 0),
+        "all": len(claims),
+        "cases": sum(evidence["cases"] for evidence in checked),
+        "exact": sum(evidence["exact"] for evidence in checked),
+        "mutants": conditions.count(False),
+        "conditions": conditions.count(True),
+    }
+    for claim in claims:
+        counts[claim["verdict"]] += 1
+        counts[f"kind-{claim['kind']}"] += 1
+    return counts
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register roles and directives."""
     app.connect("env-before-read-docs", load)
     app.add_role("claim", ClaimRole())
-    app.add_role("computed", ComputedRole())
+    app.add_role("value", ValueRole())
     app.add_role("claim-count", CountRole())
     app.add_directive("claims", PartDirective)
     app.add_directive("ledger", LedgerDirective)

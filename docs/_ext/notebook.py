@@ -12,9 +12,10 @@ from typing import Any
 
 import nbformat
 from gallery import write_atomically
-from ledger import unbroken
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 from sphinx.application import Sphinx
+
+from hw2lib.claims.registry import quote
 
 
 def fenced(name: str) -> str:
@@ -33,8 +34,9 @@ def plain(markdown: str, claims: Mapping[str, Any], numbers: Mapping[str, int]) 
     '$$ x \\tag{3}$$'
     """
 
-    def computed(match: re.Match[str]) -> str:
-        return unbroken(claims[match[1]]["evidence"]["computed"])
+    def value(match: re.Match[str]) -> str:
+        id, _, wanted = match[1].partition(":")
+        return quote(id, claims[id]["evidence"]["values"], wanted)
 
     rules: tuple[tuple[str, Any], ...] = (
         (fenced("gallery-figure"), r"\1*Figure of the script `\3.py`:* \4"),
@@ -42,7 +44,7 @@ def plain(markdown: str, claims: Mapping[str, Any], numbers: Mapping[str, int]) 
         (fenced("claims"), r"\1`python -m hw2lib.claims 5` checks them.\n"),
         (r"^<a .* download>.*\n", ""),
         (r"^\([\w-]+\)=\n", ""),
-        (r"\{computed\}`([^`]+)`", computed),
+        (r"\{value\}`([^`]+)`", value),
         (r"\{claim\}`([^`]+)`", r"[\1]"),
         (r"\{cite\}`([^`]+)`", lambda match: f"[{match[1].replace(',', ', ')}]"),
         (r"\{eq\}`([^`]+)`", lambda match: f"({numbers[match[1]]})"),

@@ -61,7 +61,7 @@ def problems(rng: np.random.Generator) -> Iterator[tuple[str, Problem]]:
 
 
 def squares(rng: np.random.Generator) -> Iterator[tuple[str, Tensor]]:
-    """Yield square matrices: zero, nilpotent, defective, far from normal, orthogonal, then random."""
+    """Yield square matrices: nilpotent, defective, far from normal, orthogonal, then random."""
     yield "1×1", tensor([[0.9]])
     yield "zeros, 3×3", tensor(np.zeros((3, 3)))
     yield "nilpotent, 3×3", tensor(np.diag([1.0, 1.0], 1))

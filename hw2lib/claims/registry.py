@@ -141,8 +141,8 @@ class Evidence:
     worst : str
         The case with the largest error, in words; empty if no case had one.
     values : mapping of str to float
-        Named numbers. A value that differs from case to case has its median under its name, the
-        least under name_least, and the largest under name_most.
+        Named numbers, and "error", "tolerance", "cases". A value that the cases of a family give
+        has its median under its name, the least under name_least, the largest under name_most.
     exact : bool
         Whether no rounding was involved, or the object is finite and was counted.
 
@@ -273,13 +273,15 @@ class Claim:
         ]
         errors = [math.inf if math.isnan(trial.error) else float(trial.error) for trial in trials]
         worst = max(range(len(trials)), key=errors.__getitem__)
+        cases = sum(trial.cases for trial in trials)
         return Evidence(
             errors[worst],
             self.tolerance,
             (*wrong, *dropped),
-            sum(trial.cases for trial in trials),
+            cases,
             (trials[worst].worst or descriptions[worst]) if errors[worst] > 0 else "",
-            spread_of(trials),
+            spread_of(trials)
+            | {"error": errors[worst], "tolerance": self.tolerance, "cases": cases},
             self.exact,
         )
 
@@ -303,27 +305,26 @@ class Claim:
         return re.sub(r"\{value\}`([^`]*)`", lambda found: self.quote(found[1]), text)
 
     def quote(self, wanted: str) -> str:
-        """Return a value of the evidence, typeset: "ratio", or with a format "ratio:.1%"."""
-        name, _, form = wanted.partition(":")
-        evidence = self.evidence
-        if evidence is None:
-            raise ValueError(
-                f"claim {self.id!r} has no check that computes a value, got {wanted!r}"
-            )
-        values = {
-            **evidence.values,
-            "error": evidence.error,
-            "tolerance": evidence.tolerance,
-            "cases": evidence.cases,
-        }
-        if name not in values:
-            raise ValueError(
-                f"claim {self.id!r} computes no value {name!r}; there are {', '.join(values)}"
-            )
-        try:
-            return typeset(values[name], form)
-        except ValueError as error:
-            raise ValueError(f"claim {self.id!r}, value {name!r}: {error}") from error
+        """Return a value of the evidence, typeset: see :func:`quote`."""
+        return quote(self.id, self.evidence.values if self.evidence else {}, wanted)
+
+
+def quote(id: str, values: Mapping[str, float], wanted: str) -> str:
+    """Return a value of a claim, typeset: "ratio", or with a format "ratio:.1%".
+
+    Examples
+    --------
+    >>> quote("6d-others", {"ratio": 287.3}, "ratio"), quote("x", {"share": 0.5}, "share:.0%")
+    ('290', '50\u202f%')
+    """
+    name, _, form = wanted.partition(":")
+    if name not in values:
+        there = f"there are {', '.join(values)}" if values else "it has no check"
+        raise ValueError(f"claim {id!r} computes no value {name!r}; {there}")
+    try:
+        return typeset(values[name], form)
+    except ValueError as error:
+        raise ValueError(f"claim {id!r}, value {name!r}: {error}") from error
 
 
 def spread_of(trials: list[Trial]) -> dict[str, float]:
