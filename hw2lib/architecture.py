@@ -9,13 +9,15 @@ from functools import cache
 
 import torch
 from torch import fx, nn
+from torch.nn import functional
 
 from hw2lib._checks import check_image_shape, check_kind
 from hw2lib.parameters import parameter_table
 
 __all__ = ["ResidualBlock", "batchnorm_destinations", "residual_blocks"]
 
-ADDITIONS = (operator.add, operator.iadd, torch.add)
+ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
+RELUS = (torch.relu, torch.relu_, functional.relu, functional.relu_, "relu", "relu_")
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,10 @@ class ResidualBlock:
     name : str
         Name of the module in which the block lies.
     branch : tuple of str
-        Names of the convolutions on the long branch, first to last.
+        Names of the convolutions on the long branch, first to last; at least one. Of two branches
+        of equal length, the first summand.
     shortcut : tuple of str
-        Names of the convolutions on the short branch; empty for an identity shortcut.
+        Names of the convolutions on the other branch; empty for an identity shortcut.
     output : tuple of int
         Shape after the addition, without the batch dimension: channels, height, width.
     parameters : int
@@ -57,8 +60,8 @@ def batchnorm_destinations(model: nn.Module) -> dict[str, str]:
     -------
     dict
         Name of the batch norm → "relu" (straight into a ReLU), "add" (last of a long branch, then
-        the residual sum), "shortcut" (on a shortcut, then the residual sum), or "other" (several
-        users, say).
+        the residual sum and a ReLU), "shortcut" (on a shortcut, then the residual sum and a
+        ReLU), or "other" (several users, or a sum that no ReLU follows, say).
 
     Raises
     ------
@@ -128,16 +131,17 @@ def residual_blocks(model: nn.Module, input_shape: Sequence[int]) -> list[Residu
     rows = {row.name: row for row in table.rows}
     blocks = []
     for node in graph.nodes:
-        if node.op == "call_function" and node.target in ADDITIONS:
-            short, long = sorted(map(graph.convolutions, node.all_input_nodes), key=len)
-            branch, shortcut = long[shared(long, short) :], short[shared(long, short) :]
-            last = rows[branch[-1]]
+        if not graph.is_sum(node):
+            continue
+        long, short = map(graph.convolutions, graph.branches(node))
+        branch, shortcut = long[shared(long, short) :], short[shared(long, short) :]
+        if branch:  # else a sum in which no convolution lies between the two
             blocks.append(
                 ResidualBlock(
                     name=branch[-1].rpartition(".")[0],
                     branch=branch,
                     shortcut=shortcut,
-                    output=last.output or (),
+                    output=rows[branch[-1]].output or (),
                     parameters=sum(rows[name].parameters for name in branch + shortcut),
                 )
             )
@@ -168,14 +172,29 @@ class Graph:
         is_convolution = isinstance(self.module(node), nn.modules.conv._ConvNd)
         return (*above, str(node.target)) if is_convolution else above
 
+    def is_sum(self, node: fx.Node) -> bool:
+        """Say whether a node adds two other nodes."""
+        calls = node.op in ("call_function", "call_method")
+        return calls and node.target in ADDITIONS and len(node.all_input_nodes) == 2
+
+    def is_relu(self, node: fx.Node) -> bool:
+        """Say whether a node is a ReLU: a module, a function or a method."""
+        calls = node.op in ("call_function", "call_method")
+        return isinstance(self.module(node), nn.ReLU) or (calls and node.target in RELUS)
+
+    def branches(self, node: fx.Node) -> tuple[fx.Node, fx.Node]:
+        """Return the summands of a sum, the one with more convolutions above it first."""
+        one, other = node.all_input_nodes
+        longer = len(self.convolutions(other)) > len(self.convolutions(one))
+        return (other, one) if longer else (one, other)
+
     def destination(self, batchnorm: fx.Node) -> str:
         """Say where the output of a batch norm goes."""
         if len(batchnorm.users) != 1:
             return "other"
         (user,) = batchnorm.users
-        if isinstance(self.module(user), nn.ReLU):
+        if self.is_relu(user):
             return "relu"
-        if user.target not in ADDITIONS:
+        if not self.is_sum(user) or not all(map(self.is_relu, user.users)):
             return "other"
-        longest = max(user.all_input_nodes, key=lambda node: len(self.convolutions(node)))
-        return "add" if batchnorm is longest else "shortcut"
+        return "add" if batchnorm is self.branches(user)[0] else "shortcut"

@@ -30,9 +30,10 @@ def dropout_outputs(
 
     A mask M keeps every unit with probability 1 − p, independently. The *original* convention
     computes f(M∘x) in training and f((1 − p)x) in eval mode; the *inverted* one, PyTorch's,
-    f(M∘x/(1 − p)) and f(x). Either way both modes agree in expectation if f is affine. A
-    nonlinearity that mixes the dropped units, such as a ReLU of a linear unit, breaks this in
-    general; a ReLU of each unit alone does not. Serves claim 1b-dropout.
+    f(M∘x/(1 − p)) and f(x). Either way both modes agree in expectation if f is affine. Applied to
+    each unit alone, f does no harm at every p exactly if f − f(0) is positively homogeneous: a ReLU
+    or leaky ReLU, but not tanh. A ReLU of a linear unit does harm in general. Serves claims
+    1b-dropout and 1b-harmless.
 
     Parameters
     ----------

@@ -359,12 +359,13 @@ def check_batches(batches: Any) -> list[Tensor]:
 def relu_off_probability(shift: float, scale: float = 1.0) -> float:
     r"""Return the share of a normal unit's inputs that ReLU sets to zero.
 
-    :math:`\Phi(-\beta/\gamma)`, for batch norm's shift β and scale γ. Serves claim 1a-relu-off.
+    :math:`\Phi(-\beta/|\gamma|)`, for batch norm's shift β and scale γ. Serves claim 1a-relu-off.
 
     Parameters
     ----------
     shift, scale : float
         β and γ of the batch norm before the ReLU; the input is β plus γ times a standard normal.
+        γ may be negative, but not 0: the unit is then constant.
 
     Returns
     -------
@@ -374,7 +375,7 @@ def relu_off_probability(shift: float, scale: float = 1.0) -> float:
     Raises
     ------
     TypeError, ValueError
-        If `scale` is not positive, or a value is not finite.
+        If `scale` is 0, or a value is not finite.
 
     References
     ----------
@@ -386,19 +387,20 @@ def relu_off_probability(shift: float, scale: float = 1.0) -> float:
     (0.8413, 0.5)
     """
     shift = check_number("shift", shift)
-    scale = check_number("scale", scale, "positive", lambda value: value > 0)
+    scale = abs(check_number("scale", scale, "a number other than 0", lambda value: value != 0))
     return normal_cdf(-shift / scale)
 
 
 def saturation_probability(scale: float, shift: float = 0.0, threshold: float = 2.0) -> float:
     r"""Return the share of a normal unit's inputs beyond ±threshold, where tanh is flat.
 
-    :math:`P(|\gamma z+\beta|>c)` for a standard normal z. Serves claim 1a-saturation.
+    :math:`P(|\gamma z+\beta|>c)=\Phi((-c-\beta)/|\gamma|)+\Phi((\beta-c)/|\gamma|)` for a standard
+    normal z. Serves claim 1a-saturation.
 
     Parameters
     ----------
     scale, shift : float
-        γ (positive) and β of the batch norm.
+        γ (not 0) and β of the batch norm.
     threshold : float
         c, positive; at 2, tanh′ is 0.07.
 
@@ -410,7 +412,7 @@ def saturation_probability(scale: float, shift: float = 0.0, threshold: float = 
     Raises
     ------
     TypeError, ValueError
-        If `scale` or `threshold` is not positive, or a value is not finite.
+        If `scale` is 0, `threshold` is not positive, or a value is not finite.
 
     References
     ----------
@@ -421,8 +423,10 @@ def saturation_probability(scale: float, shift: float = 0.0, threshold: float = 
     --------
     >>> round(saturation_probability(1.0), 4), round(saturation_probability(10.0), 4)
     (0.0455, 0.8415)
+    >>> round(saturation_probability(1.0, shift=3.0), 4)
+    0.8413
     """
-    scale = check_number("scale", scale, "positive", lambda value: value > 0)
+    scale = abs(check_number("scale", scale, "a number other than 0", lambda value: value != 0))
     shift = check_number("shift", shift)
     threshold = check_number("threshold", threshold, "positive", lambda value: value > 0)
     return normal_cdf((-threshold - shift) / scale) + normal_cdf((shift - threshold) / scale)

@@ -508,7 +508,7 @@ def with_average_shortcuts(model: ResNet) -> ResNet:
     for stage in (model.layer2, model.layer3, model.layer4):
         channels, in_channels = stage.get_parameter("0.downsample.0.weight").shape[:2]
         stage[0].downsample = nn.Sequential(
-            nn.AvgPool2d(2),
+            nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False),  # odd sizes: like the stride
             nn.Conv2d(in_channels, channels, 1, bias=False),
             nn.BatchNorm2d(channels),
         )
