@@ -391,8 +391,9 @@ def lyapunov_exponent(
 def clip_by_norm(gradient: Any, max_norm: float) -> Tensor:
     r"""Shorten a gradient to at most `max_norm`; shorter ones stay as they are.
 
-    :math:`g\min(1,c/\|g\|)`. It keeps the direction. ``torch.nn.utils.clip_grad_norm_`` divides
-    by :math:`\|g\|+10^{-6}` instead. Serves claim 6c-norm.
+    :math:`g\min(1,c/\|g\|)`. It keeps the direction, also where squares of entries overflow.
+    ``torch.nn.utils.clip_grad_norm_`` divides by :math:`\|g\|+10^{-6}` instead, and returns zeros
+    where they overflow. Serves claims 6c-norm, 6c-step and 6c-rotation.
 
     Parameters
     ----------
@@ -423,8 +424,8 @@ def clip_by_norm(gradient: Any, max_norm: float) -> Tensor:
     """
     gradient = as_tensor("gradient", gradient)
     limit = check_number("max_norm", max_norm, "positive", lambda value: value > 0)
-    norm = gradient.norm().item()
-    return gradient * (limit / norm) if norm > limit else gradient.clone()
+    norm, direction = polar(gradient)
+    return limit * direction if norm > limit else gradient.clone()
 
 
 def rescale_to_norm(gradient: Any, norm: float) -> Tensor:
@@ -460,17 +461,27 @@ def rescale_to_norm(gradient: Any, norm: float) -> Tensor:
     """
     gradient = as_tensor("gradient", gradient)
     target = check_number("norm", norm, "positive", lambda value: value > 0)
-    length = gradient.norm().item()
-    if length == 0:
+    norm, direction = polar(gradient)
+    if norm == 0:
         raise ValueError("gradient must not be zero: it has no direction to keep")
-    return gradient * (target / length)
+    return target * direction
+
+
+def polar(gradient: Tensor) -> tuple[float, Tensor]:
+    """Return norm and direction, also where the squares of entries over- or underflow."""
+    scale = gradient.abs().max()
+    if scale == 0:
+        return 0.0, gradient
+    scaled = gradient / scale
+    length = scaled.norm()
+    return scale.item() * length.item(), scaled / length
 
 
 def clip_by_value(gradient: Any, bound: float) -> Tensor:
     r"""Clip every entry of a gradient to [−bound, bound].
 
-    It changes the direction, by at most :math:`\arccos(1/\sqrt n)` for n entries, and this bound
-    is tight. Serves claim 6c-clip and theorem T6.
+    It can change the direction, for n entries by at most :math:`\arccos(1/\sqrt n)`. No smaller
+    bound holds; for n ≥ 2 it is approached and not attained. Serves claim 6c-clip and theorem T6.
 
     Parameters
     ----------
