@@ -86,6 +86,16 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Change the mathematics at random places; count what claims and tests notice (an hour).
+
+    Arguments: modules, and --sample N mutants of each.
+    """
+    install(session, "docs", "tests", "mutants")
+    session.run("python", "tests/mutation.py", *session.posargs)
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Resolve requirements.lock anew, for all systems."""
     session.install("uv")

@@ -266,6 +266,117 @@ CASES = [
 ]
 
 
+# Where a range ends: values that are still right, and the first that are not.
+AT_LEAST_0, POSITIVE, WHOLE = ([0.0], [-1e-9]), ([1e-9], [0.0, -1e-9]), ([1], [0])
+RANK = ([1, 3], [0, 4])
+FRACTION = ([0.0, 0.999], [1.0, -1e-9])
+EDGES = {
+    "adversarial.linear_prediction": {"eps": AT_LEAST_0},
+    "adversarial.random_sign_perturbation": {
+        "eps": AT_LEAST_0,
+        "seed": ([0], [-1]),
+        "bounds": ([(0.5, 0.5)], [(0.6, 1.0), (0.0, 0.4), (1.0, 0.0), (0.0, 0.5, 1.0)]),
+    },
+    "adversarial.signed_gradient_attack": {
+        "eps": AT_LEAST_0,
+        "steps": WHOLE,
+        "step_size": AT_LEAST_0,
+        "bounds": ([(0.5, 0.5)], [(0.6, 1.0), (0.0, 0.4), (1.0, 0.0), (0.0, 0.5, 1.0)]),
+    },
+    "adversarial.steepest_direction": {"norm": ([1, 2, float("inf")], [0, 3, 1.5])},
+    "dropout.dropout_outputs": {"drop_probability": FRACTION},
+    "factorization.alternating_least_squares": {"rank": RANK, "steps": WHOLE},
+    "factorization.critical_point": {"rank": RANK, "indices": ([[], [2], [0, 2]], [[3], [0, 0]])},
+    "factorization.critical_hessian_eigenvalues": {
+        "rank": RANK,
+        "indices": ([[], [2], [0, 2]], [[3], [0, 0], [0, 1, 2]]),
+    },
+    "factorization.gradient_descent": {"rank": RANK, "steps": WHOLE},
+    "factorization.low_rank_factors": {"rank": RANK},
+    "factorization.truncation_error": {"rank": ([0, 3], [-1, 4])},
+    "normalization.batch_normalize": {"eps": AT_LEAST_0},
+    "normalization.bias_offset_in_eval": {
+        "steps": ([0], [-1]),
+        "momentum": ([0.0, 1.0], [-1e-9, 1.001]),
+        "eps": AT_LEAST_0,
+    },
+    "normalization.pad_channels": {"padding": ([[0, 0]], [[-1, 0], [0]])},
+    "normalization.padding_mask": {"size": ([[1, 1]], [[0, 1], [1]])},
+    "normalization.ridge": {"weight_decay": POSITIVE},
+    "normalization.running_statistics": {"momentum": ([0.0, 1.0, None], [-1e-9, 1.001])},
+    "normalization.relu_off_probability": {"scale": ([1e-9, -1e-9], [0.0])},
+    "normalization.saturation_probability": {
+        "scale": ([1e-9, -1e-9], [0.0]),
+        "threshold": POSITIVE,
+    },
+    "parameters.parameter_groups": {"weight_decay": AT_LEAST_0},
+    "recurrent.clip_by_norm": {"max_norm": POSITIVE},
+    "recurrent.clip_by_value": {"bound": POSITIVE},
+    "recurrent.eigenvalue_gradient": {"steps": WHOLE},
+    "recurrent.kreiss_constant": {"points": ([2], [1])},
+    "recurrent.linear_rnn_gradient": {"steps": WHOLE},
+    "recurrent.lyapunov_exponent": {"steps": WHOLE, "warm_up": ([0], [-1])},
+    "recurrent.rescale_to_norm": {"norm": POSITIVE},
+    "resnet.resnet18": {"num_classes": WHOLE},
+    "resnet.resnet34": {"num_classes": WHOLE},
+    "scale_invariance.batchnorm_loss": {"eps": AT_LEAST_0},
+    "scale_invariance.descend": {
+        "learning_rate": POSITIVE,
+        "steps": WHOLE,
+        "weight_decay": ([0.0, 9.99], [-1e-9, 10.0]),
+    },
+    "scale_invariance.equilibrium_angle": {
+        "learning_rate": POSITIVE,
+        "weight_decay": ([1e-9, 9.99], [0.0, 10.0]),
+    },
+    "scale_invariance.norms_after": {
+        "norm": POSITIVE,
+        "gradient_norm": POSITIVE,
+        "learning_rate": POSITIVE,
+        "steps": ([0], [-1]),
+        "weight_decay": ([0.0, 9.99], [-1e-9, 10.0]),
+    },
+    "scale_invariance.sphere_step": {"learning_rate": POSITIVE},
+}
+RIGHT, WRONG = (
+    [
+        pytest.param(name, argument, value, id=f"{name}-{argument}-{value}")
+        for name, arguments in EDGES.items()
+        for argument, edges in arguments.items()
+        for value in edges[side]
+    ]
+    for side in (0, 1)
+)
+PAIRS = [  # functions whose tensors must share a dtype
+    (name, argument)
+    for name, arguments in VALID.items()
+    if name.startswith(("factorization", "recurrent.l", "recurrent.e", "scale_invariance.sphere"))
+    and sum(isinstance(value, torch.Tensor) for value in arguments.values()) > 1
+    and "lstm" not in arguments
+    for argument, value in arguments.items()
+    if isinstance(value, torch.Tensor)
+]
+
+
+@pytest.mark.parametrize(("name", "argument", "value"), RIGHT)
+def test_last_right_value_is_taken(name, argument, value):
+    FUNCTIONS[name](**VALID[name] | {argument: value})
+
+
+@pytest.mark.parametrize(("name", "argument", "value"), WRONG)
+def test_first_wrong_value_is_refused(name, argument, value):
+    with pytest.raises((TypeError, ValueError), match=re.escape(argument)):
+        FUNCTIONS[name](**VALID[name] | {argument: value})
+
+
+@pytest.mark.parametrize(("name", "argument"), PAIRS)
+def test_mixed_precision_is_refused(name, argument):
+    value = VALID[name][argument]
+    other = torch.float32 if value.dtype == torch.float64 else torch.float64
+    with pytest.raises(ValueError, match=f"{argument}.* must share dtype and device"):
+        FUNCTIONS[name](**VALID[name] | {argument: value.to(other)})
+
+
 def test_every_public_function_is_covered():
     assert VALID.keys() == FUNCTIONS.keys()
 
