@@ -14,6 +14,7 @@ from hw2lib._checks import (
     check_integer,
     check_kind,
     check_matching,
+    check_number,
     check_same_kind,
 )
 
@@ -559,23 +560,34 @@ def alternating_least_squares(
 
 
 def gradient_descent(
-    X: Any, rank: int, steps: int, *, generator: torch.Generator | None = None
+    X: Any,
+    rank: int,
+    steps: int,
+    *,
+    learning_rate: float | None = None,
+    start: tuple[Any, Any] | None = None,
+    generator: torch.Generator | None = None,
 ) -> Fit:
-    r"""Descend :math:`\|X-AB\|_F^2` from a small random start with a fixed learning rate.
+    r"""Descend :math:`\|X-AB\|_F^2` with a fixed learning rate, from a small random start or another.
 
-    The learning rate is 1/(4σ₁), half the largest stable one at the balanced minimum,
-    where the Hessian's largest eigenvalue is 4σ₁. Serves claim 2b-optimum.
+    The learning rate is 1/(4σ₁) unless one is given, half the largest stable one at a balanced
+    minimiser, where the Hessian's largest eigenvalue is 4σ₁. From starts that are not small beside
+    X smaller ones may be needed. Serves claims 2c-landing, 2d-convergence and 2d-descent.
 
     Parameters
     ----------
     X : Tensor or array
-        Shape (m, n), not zero.
+        Shape (m, n), not zero unless a learning rate is given.
     rank : int
         r, in 1..min(m, n).
     steps : int
         Number of steps.
+    learning_rate : float, optional
+        Positive. If it is too large, the losses grow and may end as inf or NaN.
+    start : pair of Tensor or array, optional
+        A and B of shapes (m, r) and (r, n); small random factors if there is none.
     generator : torch.Generator, optional
-        Draws the start.
+        Draws the start, if none is given.
 
     Returns
     -------
@@ -585,7 +597,7 @@ def gradient_descent(
     Raises
     ------
     TypeError, ValueError
-        If `X` is not a finite matrix or is zero, or `rank` or `steps` out of range.
+        If `X` or `start` is not finite, `X` is zero, shapes differ, or a number is out of range.
 
     References
     ----------
@@ -598,19 +610,35 @@ def gradient_descent(
     >>> fit = gradient_descent(X, 1, 200, generator=torch.Generator().manual_seed(0))
     >>> round(fit.losses[-1].item(), 4)
     1.0
+    >>> gradient_descent([[1.0]], 1, 1, learning_rate=0.5, start=([[1.0]], [[0.0]]))
+    Fit(A=tensor([[1.]]), B=tensor([[1.]]), losses=tensor([1., 0.]))
     """
     X = as_tensor("X", X, ndim=2)
     rank, steps = check_rank(X, rank), check_integer("steps", steps, 1)
-    A, B = random_factors(X, rank, generator)
-    largest = torch.linalg.matrix_norm(X, 2)
-    if largest == 0:
-        raise ValueError("X must not be zero: the learning rate is 1/(4 times its largest σ)")
+    if learning_rate is None:
+        largest = torch.linalg.matrix_norm(X, 2).item()
+        if largest == 0:
+            raise ValueError("X must not be zero: the learning rate is 1/(4 times its largest σ)")
+        learning_rate = 1 / (4 * largest)
+    rate = check_number("learning_rate", learning_rate, "a positive number", lambda x: x > 0)
+    if start is None:
+        return descend(X, *random_factors(X, rank, generator), rate, steps)
+    _, A, B = check_factors(X, *check_pair(start))
+    check_matching("A", A, (X.shape[0], rank), "m and the rank")
+    return descend(X, A, B, rate, steps)
+
+
+def descend(X: Tensor, A: Tensor, B: Tensor, learning_rate: float | Tensor, steps: int) -> Fit:
+    """Take steps of gradient descent; leading dimensions hold runs side by side."""
     losses = []
     for _ in range(steps):
         residual = X - A @ B
-        losses.append(residual.square().sum())
-        A, B = A + residual @ B.T / (2 * largest), B + A.T @ residual / (2 * largest)
-    return Fit(A, B, torch.stack([*losses, loss(X, A, B)]))
+        losses.append(residual.square().sum((-2, -1)))
+        A, B = (
+            A + 2 * learning_rate * residual @ B.mT,
+            B + 2 * learning_rate * A.mT @ residual,
+        )
+    return Fit(A, B, torch.stack([*losses, (X - A @ B).square().sum((-2, -1))]))
 
 
 def random_factors(X: Tensor, rank: int, generator: torch.Generator | None) -> Factors:
@@ -631,6 +659,13 @@ def check_product(A: Any, B: Any) -> Factors:
     check_same_kind(A=A, B=B)
     check_matching("B", B, (A.shape[1], B.shape[1]), "its rows are the columns of A")
     return Factors(A, B)
+
+
+def check_pair(start: Any) -> tuple[Any, Any]:
+    """Return a start as two matrices."""
+    if not isinstance(start, tuple | list) or len(start) != 2:
+        raise TypeError(f"start must be a pair (A, B), got {type(start).__name__}")
+    return start[0], start[1]
 
 
 def check_factors(X: Any, A: Any, B: Any) -> tuple[Tensor, Tensor, Tensor]:

@@ -191,3 +191,46 @@ def minimum_is_the_sum_of_the_other_squares(problem: Problem) -> Trial:
         error(tail.square().sum()),
         {"the sum of the squares that are kept": error(kept.square().sum())},
     )
+
+
+def ky_fan(C: Tensor) -> Tensor:
+    """Return all Ky Fan norms: the sums of the 1, 2, … largest singular values."""
+    return torch.linalg.svdvals(C).cumsum(0)
+
+
+def ky_fan_of_the_tail(X: Tensor, rank: int) -> Tensor:
+    """Return the Ky Fan norms that the truncated SVD leaves: sums from σ_{r+1} on."""
+    values = torch.linalg.svdvals(X)
+    return torch.cat([values[rank:], values.new_zeros(min(rank, len(values)))]).cumsum(0)
+
+
+@claim(
+    "2b-norms",
+    kind="universal",
+    verdict="theorem",
+    statement=r"No factors of inner size $r$ beat the truncated SVD in any unitarily invariant norm, such as the operator, "
+    r"nuclear and Schatten norms (Mirsky). By Fan's dominance theorem it is enough to check the Ky Fan norms: "
+    r"$\sum_{i\le k}\sigma_i(X-AB)\ge\sum_{i\le k}\sigma_{r+i}(X)$ for every $k$, with equality for $A^*B^*$.",
+    family=rivals,
+    tolerance=1e-12,
+)
+def no_factors_beat_it_in_any_unitarily_invariant_norm(case: tuple[Problem, Factors]) -> Trial:
+    (X, rank), factors = case
+    left, best = ky_fan(X - factors.A @ factors.B), low_rank_factors(X, rank)
+    scale = largest(X) or 1.0
+
+    def error(bound: Tensor) -> float:
+        attained = largest(ky_fan(X - best.A @ best.B) - bound)
+        return max(shortfall((left - bound).min().item(), 0.0), attained) / scale
+
+    wrong = {}
+    if largest(X):
+        wrong["one singular value fewer is removed"] = error(ky_fan_of_the_tail(X, rank - 1))
+    return Trial(error(ky_fan_of_the_tail(X, rank)), wrong)
+
+
+@counterexample("2b-norms", "unitarily invariant: the sum of the absolute entries")
+def truncated_svd_is_not_best_entry_by_entry() -> float:
+    X, ones = tensor([[1.0, 1.0], [1.0, 0.0]]), tensor([[1.0], [1.0]])
+    A, B = low_rank_factors(X, 1)
+    return shortfall((X - ones @ ones.T).abs().sum().item(), (X - A @ B).abs().sum().item())

@@ -1,0 +1,239 @@
+"""Claims of Solution 2(a): why ‖X − AB‖² is not convex, and what bilinearity does give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hw2lib.claims.registry import Trial, claim, counterexample
+from hw2lib.claims.solution_2_factorization.shared import (
+    GapProblem,
+    gap_problems,
+    whole_point,
+)
+from hw2lib.claims.tools import largest, shortfall, size, tensor, whole
+from hw2lib.factorization import (
+    Factors,
+    Fit,
+    alternating_least_squares,
+    loss,
+    truncation_error,
+)
+
+TIMES = range(-3, 4)  # more than a polynomial of degree 4 can pass through by chance
+
+
+class Line(NamedTuple):
+    """A point and a direction, of whole numbers."""
+
+    X: Tensor
+    point: Factors
+    direction: Factors
+
+
+def lines(rng: np.random.Generator) -> Iterator[tuple[str, Line]]:
+    """Yield lines through the factors, where arithmetic is exact: zeros, then random ones."""
+    for m, n, r in ((1, 1, 1), (3, 2, 1), (2, 3, 3)):
+        _, direction = whole_point(rng, m, n, r)
+        zero = Factors(tensor(np.zeros((m, r))), tensor(np.zeros((r, n))))
+        X = whole(rng, m, n)
+        yield f"{m}×{n}, rank {r}, from the origin", Line(X, zero, direction)
+        yield f"{m}×{n}, rank {r}, X = 0", Line(0 * X, direction, direction)
+        yield f"{m}×{n}, rank {r}, standing still", Line(X, direction, zero)
+    while True:
+        m, n, r = size(rng, 1, 5), size(rng, 1, 5), size(rng, 1, 4)
+        X, point = whole_point(rng, m, n, r)
+        _, direction = whole_point(rng, m, n, r)
+        yield f"{m}×{n} of whole numbers, rank {r}", Line(X, point, direction)
+
+
+def along(line: Line, moving: tuple[bool, bool] = (True, True)) -> Tensor:
+    """Return the loss at several times on a line, on which A, B or both move."""
+    X, (A, B), (dA, dB) = line
+    return torch.stack([loss(X, A + moving[0] * t * dA, B + moving[1] * t * dB) for t in TIMES])
+
+
+def concavity(values: Tensor) -> float:
+    """Return by how much the second differences fall below zero."""
+    return shortfall(values.diff(2).min().item(), 0.0)
+
+
+@claim(
+    "2a-bilinear",
+    kind="identity",
+    verdict="holds",
+    printed=r"The multiplication of $A$ and $B$ produces terms that are of the form "
+    r"$\sum(a_{ij}b_{jk})$ which is a bilinear optimization problem",
+    statement=r"The entries of $AB$ are bilinear. So along every line, with $R=X-AB$, "
+    r"$L=dA\,B+A\,dB$ and $Q=dA\,dB$, $\lVert X-(A+t\,dA)(B+t\,dB)\rVert_F^2=\lVert R\rVert_F^2"
+    r"-2t\langle R,L\rangle+t^2(\lVert L\rVert_F^2-2\langle R,Q\rangle)+2t^3\langle L,Q\rangle"
+    r"+t^4\lVert Q\rVert_F^2$, a polynomial of degree at most 4; and in $A$ alone or in $B$ alone, where "
+    r"$Q=0$, the objective is convex.",
+    family=lines,
+    exact=True,
+)
+def objective_is_quartic_and_convex_in_each_factor(line: Line) -> Trial:
+    X, (A, B), (dA, dB) = line
+    R, L, Q = X - A @ B, dA @ B + A @ dB, dA @ dB
+    coefficients = [
+        (R * R).sum(),
+        -2 * (R * L).sum(),
+        (L * L).sum() - 2 * (R * Q).sum(),
+        2 * (L * Q).sum(),
+        (Q * Q).sum(),
+    ]
+
+    powers, values = tensor([[t**k for k in range(5)] for t in TIMES]), along(line)
+
+    def error(degree: int) -> float:
+        return largest(values - powers[:, : degree + 1] @ torch.stack(coefficients[: degree + 1]))
+
+    in_one = max(concavity(along(line, moving)) for moving in ((True, False), (False, True)))
+    moves = {"quadratic": error(2), "cubic": error(3)} if largest(Q) else {}
+    return Trial(max(error(4), in_one), moves)
+
+
+@counterexample("2a-bilinear", "alone: both factors move")
+def both_factors_move_from_the_origin() -> float:
+    X, zero, one = tensor([[1.0]]), tensor([[0.0]]), tensor([[1.0]])
+    return concavity(along(Line(X, Factors(zero, zero), Factors(one, one))))
+
+
+class Convexity(NamedTuple):
+    """An X, and factors for the case X = 0."""
+
+    X: Tensor
+    factors: Factors
+    numbers: list[int]
+
+
+def convexities(rng: np.random.Generator) -> Iterator[tuple[str, Convexity]]:
+    """Yield whole matrices, zeros among them, and whole factors whose product is not zero."""
+    for index in range(10**9):
+        m, n, r = size(rng, 1, 5), size(rng, 1, 5), size(rng, 1, 3)
+        m, n, r = (1, 1, 1) if index < 2 else (m, n, r)
+        X = whole(rng, m, n) * (index % 4 > 0)
+        A, B = whole(rng, m, r), whole(rng, r, n)
+        A[0, 0], B[0] = A[0, 0] or 1.0, B[0] * 0
+        B[0, 0] = 1.0
+        A[:, 1:] = 0
+        kind = "random" if largest(X) else "X = 0"
+        yield f"{m}×{n}, rank {r}, {kind}", Convexity(X, Factors(A, B), rng.integers(-9, 9, 4))
+
+
+def opposite_ends(X: Tensor, factors: Factors) -> tuple[Factors, Factors, float]:
+    """Return two points whose midpoint is worse, and by how much it is worse."""
+    A, B = factors
+    if not largest(X):
+        return Factors(A, 0 * B), Factors(0 * A, B), (A @ B).square().sum().item() / 16
+    i, j = divmod(int(X.abs().argmax()), X.shape[1])
+    A, B = 0 * A, 0 * B
+    A[i, 0], B[0, j] = X[i, j], 1.0
+    return Factors(A, B), Factors(-A, -B), X[i, j].item() ** 2
+
+
+def rise(X: Tensor, one: Factors, other: Factors) -> float:
+    """Return by how much the midpoint is worse than the mean of two points."""
+    middle = Factors((one.A + other.A) / 2, (one.B + other.B) / 2)
+    return (loss(X, *middle) - (loss(X, *one) + loss(X, *other)) / 2).item()
+
+
+def bilinear_and_convex(a: float, b: float) -> float:
+    """Return ab + (a² + b²)/2."""
+    return a * b + (a * a + b * b) / 2
+
+
+@claim(
+    "2a-nonconvex",
+    kind="universal",
+    verdict="sharpened",
+    severity=2,
+    printed=r"… which is a bilinear optimization problem and hence non-convex.",
+    statement=r"The conclusion is right for every $X$, the reason is not: $ab+\frac12(a^2+b^2)$ has a "
+    r"bilinear term and is convex. A proof: $(A,B)$ and $(-A,-B)$ have the same loss, and if that is below "
+    r"$\lVert X\rVert_F^2$, their midpoint $(0,0)$ is worse. Below it are, for $X\ne0$, all minimisers, and "
+    r"already $A=x_{ij}e_ie_1^\top$, $B=e_1e_j^\top$ with one entry $x_{ij}\ne0$: by $x_{ij}^2$. For $X=0$, "
+    r"$(A,0)$ and $(0,B)$ with $AB\ne0$ have the loss 0 and their midpoint $\lVert AB\rVert_F^2/16$.",
+    corrected=r"the midpoint of two opposite minimisers is worse",
+    family=convexities,
+    exact=True,
+)
+def midpoint_is_worse_than_two_opposite_points(case: Convexity) -> Trial:
+    one, other, expected = opposite_ends(case.X, case.factors)
+    a, b, c, d = map(float, case.numbers)
+    ends = (bilinear_and_convex(a, b) + bilinear_and_convex(c, d)) / 2
+    not_convex = shortfall(ends, bilinear_and_convex((a + c) / 2, (b + d) / 2))
+    found = rise(case.X, one, other)
+    return Trial(
+        max(abs(found - expected), not_convex),
+        {"convex: the midpoint is no worse": max(0.0, found)},
+    )
+
+
+@counterexample("2a-nonconvex", "the loss is below that of the midpoint")
+def opposite_points_that_are_worse_than_the_origin() -> float:
+    X, A, B = tensor([[1.0]]), tensor([[2.0]]), tensor([[-1.0]])
+    return shortfall(rise(X, Factors(A, B), Factors(-A, -B)), 0.0)
+
+
+def span(M: Tensor) -> Tensor:
+    """Return an orthonormal basis of the column space, for independent columns."""
+    return torch.linalg.qr(M).Q
+
+
+def outside(M: Tensor, basis: Tensor) -> float:
+    """Return how far an orthonormal basis lies outside the span of another."""
+    Q = span(M)
+    return largest(Q - basis @ (basis.T @ Q))
+
+
+def starts(rng: np.random.Generator) -> Iterator[tuple[str, tuple[GapProblem, int]]]:
+    """Yield problems with a gap at the cut, and seeds of random starts."""
+    for description, problem in gap_problems(rng):
+        yield description, (problem, size(rng, 0, 10**6))
+
+
+def excess(X: Tensor, A: Tensor, B: Tensor) -> float:
+    """Return how far the loss lies above the minimum, over the loss of doing nothing."""
+    return ((loss(X, A, B) - truncation_error(X, A.shape[1])) / X.square().sum()).item()
+
+
+@claim(
+    "2a-alternating",
+    kind="identity",
+    verdict="theorem",
+    statement=r"A sweep of alternating least squares, $B$ for $A$ and then $A$ for $B$, takes the column space "
+    r"of $A$ to its image under $XX^\top$: it is the power method for subspaces (rank $r$ of both factors is assumed only "
+    r"for convenience). That, not convexity in each factor, is why it finds the minimum from almost every start if "
+    r"$\sigma_r>\sigma_{r+1}$.",
+    family=starts,
+    tolerance=1e-9,
+)
+def sweeps_are_power_iterations(case: tuple[GapProblem, int]) -> Trial:
+    (X, rank, singular), seed = case
+    X = X / singular[0]
+
+    def swept_by(steps: int) -> Fit:
+        generator = torch.Generator().manual_seed(seed)
+        return alternating_least_squares(X, rank, steps, generator=generator)
+
+    before, after, late = (swept_by(steps) for steps in (1, 2, 15))
+    half = span(X.T @ span(before.A))
+    twice = span(X @ span(X.T @ span(X @ half)))
+    return Trial(
+        max(outside(after.A, span(X @ half)), excess(X, late.A, late.B)),
+        {"the image under X Xᵀ X Xᵀ": outside(after.A, twice)} if singular[rank:] > (0.0,) else {},
+    )
+
+
+@counterexample("2a-alternating", "almost every start: from $A=u_2$ it stays at a saddle")
+def sweeps_from_the_second_singular_vector() -> float:
+    X, A = tensor(np.diag([3.0, 2.0, 1.0])), tensor([[0.0], [1.0], [0.0]])
+    for _ in range(25):
+        B = torch.linalg.lstsq(A, X).solution
+        A = torch.linalg.lstsq(B.T, X.T).solution.T
+    return excess(X, A, B)
