@@ -2,6 +2,7 @@ r"""Functions with :math:`f(\lambda x)=f(x)`, and what gradient descent does to 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -298,18 +299,22 @@ def norms_after(
     return torch.tensor(squares, dtype=torch.float64).sqrt()
 
 
-def equilibrium_angle(learning_rate: float, weight_decay: float) -> float:
+def equilibrium_angle(learning_rate: float, weight_decay: float, momentum: float = 0.0) -> float:
     r"""Return the angle a step at which weight decay and the growth of the norm balance.
 
     At constant norm the decayed vector of length :math:`(1-\eta\lambda)r` is a leg, and the next
     vector, of length r, the hypotenuse of a right triangle: :math:`\cos\theta=1-\eta\lambda`
-    exactly, so :math:`\theta\approx\sqrt{2\eta\lambda}`. The gradient does not enter. Serves
-    theorem T3.
+    exactly, so :math:`\theta\approx\sqrt{2\eta\lambda}`. With heavy-ball momentum β, at constant
+    norm and angle, :math:`\cos\theta=1-\eta\lambda/(1+\beta)`. The gradient does not enter. Serves
+    claims 3b-T3, 3b-small-angle and 3b-momentum.
 
     Parameters
     ----------
     learning_rate, weight_decay : float
         η and λ, positive, with ηλ < 1.
+    momentum : float
+        β, in [0, 1), with the decay inside the momentum, as in ``torch.optim.SGD``:
+        :math:`v\leftarrow\beta v+\nabla f(x)+\lambda x`, :math:`x\leftarrow x-\eta v`.
 
     Returns
     -------
@@ -330,10 +335,14 @@ def equilibrium_angle(learning_rate: float, weight_decay: float) -> float:
     --------
     >>> round(equilibrium_angle(0.1, 0.1), 6), round((2 * 0.1 * 0.1) ** 0.5, 6)
     (0.141539, 0.141421)
+    >>> round(equilibrium_angle(0.1, 0.1, momentum=0.9), 6)
+    0.102643
     """
     rate, decay = check_rates(learning_rate, weight_decay)
     check_number("weight_decay", weight_decay, "positive", lambda value: value > 0)
-    return torch.tensor(1 - rate * decay, dtype=torch.float64).acos().item()
+    beta = check_number("momentum", momentum, "in [0, 1)", lambda value: 0 <= value < 1)
+    # arccos(1 − ε) = 2 arcsin √(ε/2), without cancellation
+    return 2 * math.asin(math.sqrt(rate * decay / (1 + beta) / 2))
 
 
 def descend(

@@ -1,0 +1,1 @@
+"""Claims of Solution 3: functions with f(λx) = f(x)."""

@@ -1,0 +1,302 @@
+"""Claims of Solution 3(b), its last remarks: the chain rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+import torch
+
+from hw2lib.claims.registry import Trial, claim, counterexample
+from hw2lib.claims.solution_3_scale_invariance.shared import (
+    Case,
+    Point,
+    Vector,
+    compare,
+    defined_quotient,
+    direction,
+    fraction,
+    invariant,
+    linear,
+    not_invariant,
+    orthonormal,
+    vector,
+    wrong,
+)
+from hw2lib.claims.tools import normal, shortfall, size, slope, spread, tensor
+from hw2lib.scale_invariance import batchnorm_loss, chain_rule_gradient, function_gradient
+
+# ---- primes
+
+Coefficients = list[int]  # of a polynomial in one variable, the constant first
+
+
+def evaluate(polynomial: Coefficients, x: Fraction) -> Fraction:
+    """Return the value of a polynomial."""
+    return sum((c * x**k for k, c in enumerate(polynomial)), Fraction(0))
+
+
+def derived(polynomial: Coefficients) -> Coefficients:
+    """Return the derivative of a polynomial."""
+    return [k * c for k, c in enumerate(polynomial)][1:]
+
+
+def composed(outer: Coefficients, inner: Coefficients) -> Coefficients:
+    """Return the composition of two polynomials, multiplied out."""
+    result = np.array([0], dtype=object)
+    for coefficient in reversed(outer):  # Horner's scheme
+        result = np.convolve(result, np.array(inner, dtype=object))
+        result[0] += coefficient
+    return list(result)
+
+
+def compositions(
+    rng: np.random.Generator,
+) -> Iterator[tuple[str, tuple[Coefficients, Coefficients, Fraction]]]:
+    """Yield two polynomials and a point: constants and the identity first."""
+    yield "f constant", ([3], [0, 0, 1], Fraction(2))
+    yield "g constant", ([0, 0, 1], [3], Fraction(2))
+    yield "g(x) = x", ([1, 0, 2], [0, 1], Fraction(2))
+    yield "g(x) = 1 + x, with g′ = 1", ([1, 0, 2], [1, 1], Fraction(2))
+    yield "f = x², g = x³, at 0", ([0, 0, 1], [0, 0, 0, 1], Fraction(0))
+    while True:
+        f, g = ([*map(int, rng.integers(-4, 5, size(rng, low, 5)))] for low in (3, 2))
+        yield f"f of degree {len(f) - 1}, g of degree {len(g) - 1}", (f, g, fraction(rng))
+
+
+@claim(
+    "3b-primes",
+    kind="identity",
+    verdict="holds",
+    printed=r"Mind the difference between $f'(g(x))$ and $f(g(x))'=f'(g(x))g'(x)$.",
+    statement=r"$(f\circ g)'(x)=f'(g(x))\,g'(x)$ for differentiable $f$ and $g$; the two differ by $f'(g(x))\,(g'(x)-1)$, so unless $g'(x)=1$ or "
+    r"$f'(g(x))=0$.",
+    family=compositions,
+    exact=True,
+)
+def prime_at_a_point_is_not_the_prime_of_the_composite(
+    case: tuple[Coefficients, Coefficients, Fraction],
+) -> Trial:
+    f, g, x = case
+    of_composite = evaluate(derived(composed(f, g)), x)
+    at_the_point, inner = evaluate(derived(f), evaluate(g, x)), evaluate(derived(g), x)
+    agree = of_composite == at_the_point
+    predicted = inner == 1 or at_the_point == 0
+    return Trial(
+        wrong(of_composite - at_the_point * inner) + (agree != predicted),
+        {
+            "the two are equal": wrong(of_composite - at_the_point),
+            "f′(x) g′(x)": wrong(of_composite - evaluate(derived(f), x) * inner),
+        },
+    )
+
+
+Change = tuple[str, str, str]  # f(x), u(x) and x(u), as text
+
+
+def changes(rng: np.random.Generator) -> Iterator[tuple[str, Change]]:
+    """Yield functions of x > 0 and changes of variable with a differentiable inverse, as text."""
+    yield "u = x", ("x**2", "x", "u")
+    yield "u = x³", ("x**2", "x**3", "u**(1/3)")
+    yield "u = x², f constant", ("5", "x**2", "sqrt(u)")
+    yield "u = 2x − 3", ("x**3 + x", "2*x - 3", "(u + 3)/2")
+    yield "u = log x", ("x**2 + 1/x", "log(x)", "exp(u)")
+    yield "u = 1/x", ("x**3", "1/x", "1/u")
+    yield "u = x/(1 + x)", ("x**2 - x", "x/(1 + x)", "u/(1 - u)")
+
+
+@claim(
+    "3b-abuse",
+    kind="identity",
+    verdict="conditional",
+    printed=r"Staying in 1-D for simplicity, if $u=u(x)$ then … the term: $\frac{\partial f(u)}{\partial u}|_{u(x^*)}$ is actually "
+    r"$\frac{\partial(f\circ u^{-1})(y)}{\partial y}|_{u(x^*)}$, the reparametrized version of $f$.",
+    statement=r"So it is wherever $u$ has a differentiable inverse: for $f=x^2$ and $u=x^3$, $x\ne0$, it is $\frac23x^{-1}$ and not $f'(u)=2x^3$. The map "
+    r"$x\mapsto x/\|x\|$ has no inverse, in 1-D as in any dimension, so the remark does not apply to it.",
+    corrected=r"for changes of variable with a differentiable inverse, unlike $x/\|x\|$",
+    family=changes,
+    exact=True,
+)
+def leibniz_notation_hides_a_reparametrisation(change: Change) -> Trial:
+    import sympy
+
+    x, u = sympy.symbols("x u", positive=True)
+    f, of_x, of_u = (sympy.sympify(text, locals={"x": x, "u": u}) for text in change)
+    of_f, of_change = f.diff(x), of_x.diff(x)
+
+    def error(first_factor: sympy.Expr) -> float:
+        return float(sympy.cancel(first_factor * of_change - of_f) != 0)
+
+    return Trial(
+        error(f.subs(x, of_u).diff(u).subs(u, of_x)),
+        {"the derivative of f at the point u": error(of_f.subs(x, of_x))},
+    )
+
+
+@counterexample("3b-abuse", "an inverse: u = x/‖x‖")
+def two_points_in_one_direction() -> float:
+    points = vector(1), vector(2)  # f∘u⁻¹ would need one value at their common direction
+    directions = [point / abs(point[0]) for point in points]
+    assert (directions[0] == directions[1]).all()
+    return wrong(points[0] ** 2 - points[1] ** 2)
+
+
+# ---- the route
+
+
+@claim(
+    "3b-chain",
+    kind="identity",
+    verdict="sharpened",
+    severity=2,
+    printed=r"changing the variable inside the gradient, using chain rule and (not scale invariance) as follows: "
+    r"$\nabla f(x^k)=J_x(u)\nabla f(u^k)=\frac1{\|x^k\|}(I-u^ku^{kT})\nabla f(u^k)$ … may appear to give the same result but it is not what we are "
+    r"looking for, since the right-most gradient, is the reparametrized version of $f$ and not the gradient of $f$ evaluated at $u^k$.",
+    statement=r"*Without* scale invariance the route does prove nothing, as the print says. *With* it the route is a proof, and its right-most gradient "
+    r"is literally that of $f$ at $u$: invariance says $f=f\circ u$ with $u(x)=x/\|x\|$, and the chain rule for this composition is "
+    r"$\nabla f(x)=\frac1{\|x\|}P\nabla f(u)$, for every $f$ with $f(\lambda x)=f(x)$ for all $\lambda>0$ and every $x\ne0$ at which it is differentiable. "
+    r"There is no other version of $f$ that could be meant, since $u$ has no inverse.",
+    corrected=r"with scale invariance, $f=f\circ u$, it is right: $\nabla f(x)=\frac1{\|x\|}P\nabla f(u)$, the literal gradient at $u$",
+    family=invariant,
+    tolerance=1e-12,
+)
+def chain_rule_route_is_right(case: Case) -> Trial:
+    f, x = case
+    g = function_gradient(f, x)
+
+    def error(route: torch.Tensor) -> float:
+        return compare(x.norm() * route, x.norm() * g)
+
+    route = chain_rule_gradient(f, x)
+    return Trial(error(route), {"without 1/‖x‖": error(route * x.norm()), "zero": error(0 * route)})
+
+
+@counterexample("3b-chain", "f is scale invariant: a linear function")
+def route_of_a_linear_function() -> float:
+    return chain_rule_route_is_right(Case(linear(tensor([1.0, 2.0])), tensor([3.0, 4.0]))).error
+
+
+@counterexample("3b-chain", "f is scale invariant: batch norm with ε = 0.1")
+def route_with_epsilon() -> float:
+    X, y = tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), tensor([0.0, 1.0, 0.0])
+    return chain_rule_route_is_right(Case(batchnorm_loss(X, y, 0.1), tensor([1.0, 2.0]))).error
+
+
+def rational_directions(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Point, Vector]]]:
+    """Yield quotients at points of rational length, with their directions."""
+    while True:
+        n, degree = size(rng, 2, 6), size(rng, 1, 3)
+        u, length = orthonormal(rng, n)[0], Fraction(11, 10) * fraction(rng)
+        f = defined_quotient(rng, u, degree)
+        yield f"degree {degree}, {n} dimensions, ‖x‖ = {length}", (Point(f, length * u), u)
+
+
+@claim(
+    "3b-chain-exact",
+    kind="identity",
+    verdict="theorem",
+    statement=r"For quotients of homogeneous polynomials of one degree, $\nabla f(x)=\frac1{\|x\|}P\nabla f(u)$ holds without rounding, and so does "
+    r"$P\nabla f(u)=\nabla f(u)$.",
+    family=rational_directions,
+    exact=True,
+)
+def chain_rule_route_is_exact(case: tuple[Point, Vector]) -> Trial:
+    (f, x), u = case
+    length = (x @ u) / (u @ u)
+    at_x, at_u = f.gradient(x), f.gradient(u)
+    projected = at_u - (at_u @ u) * u
+    return Trial(
+        wrong(at_x - projected / length, projected - at_u), {"without 1/‖x‖": wrong(at_x - at_u)}
+    )
+
+
+@counterexample("3b-chain-exact", "one degree")
+def route_of_degree_two_over_one() -> float:
+    f = defined_quotient(np.random.default_rng(0), vector(1, 2), 1)
+    other = f._replace(p={(2, 0): 1, (0, 2): 3})
+    u = vector("3/5", "4/5")
+    return chain_rule_route_is_exact((Point(other, 2 * u), u)).error
+
+
+NODES = np.polynomial.legendre.leggauss(6)[0]
+
+
+def rays(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Case, float]]]:
+    """Yield functions that are not invariant, with a stretch of a ray from x to λx."""
+    for description, case in not_invariant(rng):
+        stretch = rng.uniform(1.5, 3)
+        yield f"{description}, λ from 1 to {stretch:.2g}", (case, stretch)
+
+
+@claim(
+    "3b-chain-converse",
+    kind="universal",
+    verdict="theorem",
+    statement=r"Conversely: if $\nabla f(x)=\frac1{\|x\|}P\nabla f(u)$ at every $x\ne0$, then $f$ is invariant for all $\lambda>0$. For the right-hand side is "
+    r"orthogonal to $x$, so $\frac{\mathrm d}{\mathrm d\lambda}f(\lambda x)=\langle\nabla f(\lambda x),x\rangle=0$. In numbers: on the way from $x$ to "
+    r"$\lambda x$ the error of the route is somewhere at least $|f(\lambda x)-f(x)|/((\lambda-1)\|x\|)$, for every continuously differentiable $f$.",
+    family=rays,
+    tolerance=1e-6,
+)
+def route_fails_somewhere_on_every_ray_where_f_varies(case: tuple[Case, float]) -> Trial:
+    (f, x), stretch = case
+    scales = [float(scale) for scale in 1 + (stretch - 1) * (NODES + 1) / 2]
+    route = chain_rule_gradient(f, x)  # at λx it is 1/λ of that at x
+    errors = [(function_gradient(f, a * x) - route / a).norm().item() for a in scales]
+    mean = abs((f(stretch * x) - f(x)).item()) / ((stretch - 1) * x.norm().item())
+    return Trial(shortfall(max(errors), mean) / (mean or 1.0), {"the route is right": max(errors)})
+
+
+@counterexample("3b-chain-converse", "continuously differentiable: a jump")
+def a_jump_on_the_ray() -> float:
+    def jump(x: torch.Tensor) -> torch.Tensor:
+        return 0 * x.sum() + float(x.norm() > 2)
+
+    case = Case(jump, tensor([1.0, 0.0])), 3.0
+    return route_fails_somewhere_on_every_ray_where_f_varies(case).error
+
+
+EPSILONS = (1e-6, 1e-5, 1e-4, 1e-3)
+
+
+@claim(
+    "3b-chain-epsilon",
+    kind="limit",
+    verdict="measured",
+    statement=r"With batch norm's $\varepsilon>0$ the route fails gradually: its relative error is proportional to $\varepsilon$ as long as $\varepsilon$ is small "
+    r"against the variance of the unit's input. Fitted exponent {value}`exponent:.3f` ({value}`exponent_least:.3f` to {value}`exponent_most:.3f`), for "
+    r"$\varepsilon$ from 10⁻⁶ to 10⁻³, units with 3, 10 and 30 inputs of variance 1, at $\|x\|=2$.",
+)
+def route_fails_in_proportion_to_epsilon(seed: int) -> Trial:
+    exponents = {}
+    for n in (3, 10, 30):
+        for offset in range(4):
+            rng = np.random.default_rng((seed, n, offset))
+            X, y, x = normal(rng, 40, n), normal(rng, 40).tanh(), 2 * direction(normal(rng, n))
+            errors = [route_error(X, y, x, eps) for eps in EPSILONS]
+            exponents[f"{n} inputs, run {offset}"] = slope(EPSILONS, errors)
+    found = [*exponents.values()]
+
+    def error(expected: float, farthest: bool = True) -> float:
+        """Return how far beyond 0.02 the farthest fitted exponent is, or else the nearest."""
+        gaps = [abs(exponent - expected) for exponent in found]
+        return max(0.0, (max(gaps) if farthest else min(gaps)) - 0.02)
+
+    return Trial(
+        error(1),
+        {
+            "proportional to √ε": error(0.5, farthest=False),
+            "proportional to ε²": error(2, farthest=False),
+        },
+        spread("exponent", found),
+        cases=len(found),
+        worst=max(exponents, key=lambda name: abs(exponents[name] - 1)),
+    )
+
+
+def route_error(X: torch.Tensor, y: torch.Tensor, x: torch.Tensor, eps: float) -> float:
+    """Return the relative error of the route for a unit behind batch norm."""
+    f = batchnorm_loss(X, y, eps)
+    g = function_gradient(f, x)
+    return ((chain_rule_gradient(f, x) - g).norm() / g.norm()).item()
