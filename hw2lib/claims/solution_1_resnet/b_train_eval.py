@@ -256,8 +256,8 @@ class One(NamedTuple):
 
 def ones(rng: np.random.Generator) -> Iterator[tuple[str, One]]:
     """Yield batches of one: ResNet-18 on small images, one value a channel, then random images."""
+    model = copy.deepcopy(network())
     for side in (32, 33):
-        model = copy.deepcopy(network())
         yield f"ResNet-18, one image of {side}×{side}", One(model, torch.zeros(1, 3, side, side))
     yield "one value a channel", One(nn.BatchNorm1d(3, dtype=DOUBLE), normal(rng, 1, 3))
     yield "one position", One(nn.BatchNorm2d(2, dtype=DOUBLE), normal(rng, 1, 2, 1, 1))
@@ -359,7 +359,7 @@ def dropout_scales_in_training(case: Dropped) -> Trial:
     x, p, weight, offset, (a, b, c) = case
     module = nn.Dropout(p)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         draws = module(torch.ones(DRAWS, dtype=DOUBLE))
     in_eval = largest(module.eval()(x) - x) + largest(functional.dropout(x, p, False) - x)
     share, deviation = (draws == 0).double().mean().item(), math.sqrt(p * (1 - p) / DRAWS)
@@ -419,8 +419,8 @@ def following(rng: np.random.Generator) -> Iterator[tuple[str, Following]]:
         )
 
     def relu_of_linear(n: int) -> Callable[[Point], Fraction]:
-        w = numbers(n)
-        return lambda x: max(sum(map(lambda s, z: s * z, w, x), Fraction(0)), Fraction(0))
+        w = [abs(value) * (-1) ** index for index, value in enumerate(numbers(n))]
+        return lambda x: max(sum(map(lambda s, z: s * abs(z), w, x), Fraction(0)), Fraction(0))
 
     def polynomial(n: int) -> Callable[[Point], Fraction]:
         terms = [(size(rng, -3, 3), rng.integers(0, 3, n).tolist()) for _ in range(4)]
@@ -444,7 +444,7 @@ def following(rng: np.random.Generator) -> Iterator[tuple[str, Following]]:
             yield f"{name}, p = {p}", Following(function, harmless, numbers(n), p)
     kinds = [
         ("leaky ReLUs", leaky),
-        ("a ReLU of a linear unit", relu_of_linear),
+        ("a ReLU of a sum of |units|", relu_of_linear),
         ("a polynomial", polynomial),
     ]
     for index in itertools.count():

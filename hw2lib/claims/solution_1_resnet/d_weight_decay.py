@@ -244,7 +244,7 @@ def penalties(rng: np.random.Generator) -> Iterator[tuple[str, Penalised]]:
     yield "rank 1, 4×3", case(whole_numbers(rng, 4, 1) @ whole_numbers(rng, 1, 3))
     yield "16 outputs, 3 inputs", case(whole_numbers(rng, 16, 3))
     while True:
-        m, n = size(rng, 1, 6), size(rng, 1, 3)
+        m, n = size(rng, 1, 8), size(rng, 1, 3)
         yield f"{m} outputs, {n} inputs", case(whole_numbers(rng, m, n))
 
 
@@ -327,16 +327,10 @@ def regressions(rng: np.random.Generator) -> Iterator[tuple[str, Regression]]:
         yield f"{n} samples, {d} features, decay {decay}", case(whole_numbers(rng, n, d), decay)
 
 
-def descend(case: Regression, inputs: np.ndarray, steps: int = 2) -> np.ndarray:
-    """Return the predictions after steps of gradient descent from zero, the bias not penalised."""
-    weight = fractions(np.zeros((inputs.shape[1], 2), dtype=int).tolist())
-    intercept = fractions([[0, 0]])
+def descend(case: Regression, inputs: np.ndarray) -> np.ndarray:
+    """Return the predictions after a step of gradient descent from 0, the bias not penalised."""
     rate = Fraction(1, 64)
-    for _ in range(steps):
-        residual = inputs @ weight + intercept - case.y
-        weight = weight - rate * (inputs.T @ residual + case.decay * weight)
-        intercept = intercept - rate * residual.sum(0, keepdims=True)
-    return inputs @ weight + intercept
+    return rate * (inputs @ (inputs.T @ case.y) + case.y.sum(0, keepdims=True))
 
 
 @claim(
@@ -623,7 +617,10 @@ def free_last_bias_is_right_on_average(case: LastBias) -> Trial:
     count, classes = case.outputs.shape
     bias = case.bias.clone().requires_grad_()
     squared, entropy, _ = losses(case, case.outputs + bias)
-    penalty = case.penalty * bias.square().sum()
+    gradients = [
+        torch.autograd.grad(loss, bias, retain_graph=True)[0] for loss in (squared, entropy)
+    ]
+    (decay,) = torch.autograd.grad(case.penalty * bias.square().sum(), bias)
     predicted = case.outputs + case.bias
     frequency = functional.one_hot(case.labels, classes).double().mean(0)
     off = (
@@ -635,11 +632,10 @@ def free_last_bias_is_right_on_average(case: LastBias) -> Trial:
     def error(penalised: bool, expected: float) -> float:
         # The derivative over N vanishes where the mean prediction is off by what `expected` says.
         worst = 0.0
-        for loss, mean, scale in zip((squared, entropy), off, scales, strict=True):
-            total = loss + penalty if penalised else loss
-            (gradient,) = torch.autograd.grad(total, bias, retain_graph=True)
+        for gradient, mean, scale in zip(gradients, off, scales, strict=True):
+            total = gradient + decay if penalised else gradient
             right = mean + expected * 2 * case.penalty * case.bias / scale
-            worst = max(worst, largest(gradient / scale - right) / (1 + largest(mean)))
+            worst = max(worst, largest(total / scale - right) / (1 + largest(mean)))
         return worst
 
     return Trial(

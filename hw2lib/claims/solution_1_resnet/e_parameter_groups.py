@@ -31,7 +31,7 @@ PRINTED_TOTAL = 11689512  # of part (e); part (c) prints 11698512
 def examples() -> dict[str, nn.Module]:
     """Return the networks on which the name rule is tried."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return name_rule_examples()
 
 

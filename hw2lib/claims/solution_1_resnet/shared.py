@@ -24,7 +24,7 @@ IMAGES = (8, 3, 32, 32)
 def seeded(build: Callable[[], Model], seed: int = 0) -> Model:
     """Build something that draws from torch's global generator, and leave that as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return build()
 
 
@@ -65,7 +65,7 @@ def mode_gap(model: nn.Module, x: Tensor) -> float:
     The network's running statistics change.
     """
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return largest(model.train()(x) - model.eval()(x))
 
 
