@@ -131,10 +131,10 @@ def scaling_error(case: Scaled, power: int = -1) -> float:
     printed=r"applying a perturbation $h$ at the point $\lambda x$ ($\lambda\ne0$) … from scale invariance "
     r"of $f$, $=\frac1\lambda\lim_{\alpha\to0}\frac{f((\mathbf x_{-i},x_i+\alpha))-f((\mathbf x_{-i},x_i))}"
     r"{\alpha}=\frac1\lambda\frac{\partial f(x)}{\partial x_i}$",
-    statement=r"$\nabla f(\lambda x)=\frac1\lambda\nabla f(x)$ at every $x\ne0$ at which $f$ is differentiable, for every "
+    statement=r"$\nabla f(\lambda x)=\frac1\lambda\nabla f(x)$ wherever $f$ has a gradient, for every "
     r"$\lambda\ne0$ with $f(\lambda\,\cdot)=f$. Which $\lambda$ these are depends on $f$: all of them for $y/x$ and a "
     r"Rayleigh quotient, the positive ones for a unit behind batch norm ($\varepsilon=0$) and for $c^\top x/\|x\|$, "
-    r"a single pair in other cases.",
+    r"only the powers of one number in other cases.",
     family=scaled_cases,
     tolerance=1e-12,
 )
@@ -173,8 +173,7 @@ def radial(f: Function, x: Tensor) -> float:
     "3a-euler",
     kind="identity",
     verdict="theorem",
-    statement=r"$\langle\nabla f(x),x\rangle=0$ at every $x\ne0$, if $f(\lambda x)=f(x)$ for all $\lambda>0$ and $f$ is "
-    r"differentiable at $x$.",
+    statement=r"$\langle\nabla f(x),x\rangle=0$ wherever $f$ has a gradient, if $f(\lambda x)=f(x)$ for all $\lambda>0$.",
     family=invariant,
     tolerance=1e-12,
 )
@@ -294,7 +293,7 @@ def perturbed(f: Function, point: Tensor) -> Tensor:
     printed=r"We can think the notation $\nabla_{\lambda x}f(\lambda x)$ in 2 ways. Firstly, as calculating the gradient "
     r"of $f(x)$ and then evaluating that gradient at the point $\lambda x$ … Secondly … applying a perturbation $h$ at the "
     r"point $\lambda x$",
-    statement=r"The two give the same for every $f$ that is differentiable at $\lambda x$, invariant or not, and every "
+    statement=r"The two give the same for every $f$ with a gradient at $\lambda x$, invariant or not, and every "
     r"$\lambda\ne0$. Differentiating $x\mapsto f(\lambda x)$ gives $\lambda$ times that. (To {value}`error:.1g` here, because "
     r"the limit of the perturbations is taken numerically.)",
     family=readings,

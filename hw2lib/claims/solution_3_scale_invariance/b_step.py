@@ -193,7 +193,7 @@ def turns(rng: np.random.Generator) -> Iterator[tuple[str, Turn]]:
     printed=r"$u^{(k+1)}=h(\eta)=u^k-\frac\eta{\|x^k\|^2}(I-u^ku^{kT})\nabla f(u^k)+\mathcal O(\eta^2)$",
     statement=r"Exactly: $u^{(k+1)}=\cos\theta\,u-\sin\theta\,\hat g$, where $\hat g$ is the direction of $\nabla f(u)$ and "
     r"$\tan\theta=s=\eta\|\nabla f(u)\|/\|x\|^2$. (Where $\nabla f(u)=0$, $u^{(k+1)}=u$.) The remainder has exactly the norm "
-    r"$\sqrt{1+s^2}-1\le\frac12s^2$. All that is used of $f$ is that $\nabla f(x)$ is orthogonal to $x$, and every vector orthogonal "
+    r"$\sqrt{1+s^2}-1\le\frac12s^2$. All that is used of $f$ is that $\nabla f(x)$ is orthogonal to $x$, and every vector $c$ orthogonal "
     r"to $x$ is the gradient there of an invariant function, $z\mapsto\|x\|\,c^\top z/\|z\|$.",
     family=turns,
     exact=True,

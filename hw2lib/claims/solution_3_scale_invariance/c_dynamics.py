@@ -147,7 +147,7 @@ def layers(rng: np.random.Generator) -> Iterator[tuple[str, Layer]]:
     verdict="theorem",
     statement=r"A layer behind batch norm ($\varepsilon=0$) is scale invariant in each row $w_i$ of its weights by itself: "
     r"$f(\lambda_1w_1,\dots,\lambda_hw_h)=f(w_1,\dots,w_h)$ for all $\lambda_i>0$. So $\langle\nabla_if,w_i\rangle=0$ for every row, the row's gradient scales "
-    r"with $1/\lambda_i$, its squared length grows by $\eta^2\|\nabla_if\|^2$ a step, and its own effective learning rate is $\eta/\|w_i\|^2$.",
+    r"with $1/\lambda_i$, its squared length grows by $\eta^2\|\nabla_if\|^2$ a step without weight decay, and its own effective learning rate is $\eta/\|w_i\|^2$.",
     family=layers,
     tolerance=1e-11,
 )
@@ -275,6 +275,13 @@ def growth(norms: Tensor, run: Constant) -> Trial:
 def growth_with_decay() -> float:
     run = Constant(1.0, 1.0, 0.1, 100)
     return growth(norms_after(*run, weight_decay=0.5), run).error
+
+
+@counterexample("3b-growth", "constant G: it falls to 0 on a cosine")
+def growth_towards_a_minimum() -> float:
+    path = descend(lambda z: z[1] / z.norm(), [1.0, 1.0], 0.5, 200)
+    run = Constant(path.norms[0].item(), path.gradient_norms[0].item(), 0.5, 200)
+    return growth(path.norms, run).error
 
 
 class Smooth(NamedTuple):
@@ -468,6 +475,15 @@ def no_decay_no_equilibrium() -> float:
     return largest(norms[-1] - norms[len(norms) // 2])  # would be 0 if it had settled
 
 
+@counterexample("3b-equilibrium", "constant G: the length alternates with it")
+def alternating_gradients() -> float:
+    norms = [1.0]
+    for step in range(1000):
+        run = Constant(norms[-1], 1.0 + step % 2, 0.5, 1)
+        norms.append(norms_after(*run, weight_decay=0.5)[-1].item())
+    return abs(math.log(norms[-1] / norms[-2]))  # would be 0 if it had settled
+
+
 class Path(NamedTuple):
     """The points of a run, and 1 − ηλ."""
 
@@ -653,13 +669,13 @@ RUNS = 8
     "3b-momentum-angle",
     kind="measured",
     verdict="measured",
-    statement=r"On fresh random batches the length settles on average, and the root mean square of the angle a step is within 8 % of $\arccos(1-\frac{\eta\lambda}{1+\beta})\approx"
+    statement=r"On fresh random batches the length settles on average, and the root mean square of the angle a step is within 10 % of $\arccos(1-\frac{\eta\lambda}{1+\beta})\approx"
     r"\sqrt{2\eta\lambda/(1+\beta)}$: {value}`ratio:.3f` of it ({value}`ratio_least:.3f` to {value}`ratio_most:.3f`) for $\beta=0,\,0.5,\,0.9$ and $\eta\lambda=0.002,\,0.01$, "
     r"units with 8 inputs behind batch norm, eight runs each. For $\beta=0.9$ and $\eta\lambda=0.002$ it is {value}`angle:.4f`.",
 )
 def momentum_slows_the_turning(seed: int) -> Trial:
     grid = [(*setting, momentum) for setting in SETTINGS for momentum in MOMENTA]
-    angles = noisy_angles(seed, [each for each in grid for _ in range(RUNS)], steps=700, late=550)
+    angles = noisy_angles(seed, [each for each in grid for _ in range(RUNS)], steps=500, late=400)
     predicted = [equilibrium_angle(*each) for each in grid for _ in range(RUNS)]
     ratios = [angle / right for angle, right in zip(angles, predicted, strict=True)]
     start = RUNS * grid.index((*SETTINGS[0], 0.9))
@@ -667,11 +683,11 @@ def momentum_slows_the_turning(seed: int) -> Trial:
     chosen = [RUNS * k + run for k in heavy_ball for run in range(RUNS)]
 
     def error(factors: Sequence[float]) -> float:
-        return max(0.0, max(abs(ratio - 1) for ratio in factors) - 0.08)
+        return max(0.0, max(abs(ratio - 1) for ratio in factors) - 0.1)
 
     def slipped(power: float) -> float:
         factors = [(1 + grid[k // RUNS][2]) ** power * ratios[k] for k in chosen]
-        return max(0.0, min(abs(factor - 1) for factor in factors) - 0.08)
+        return max(0.0, min(abs(factor - 1) for factor in factors) - 0.1)
 
     worst = max(range(len(ratios)), key=lambda k: abs(ratios[k] - 1))
     rate, decay, momentum = grid[worst // RUNS]
@@ -699,7 +715,7 @@ def noisy_angles(
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
     w, teacher, velocity = draw(runs, inputs), draw(runs, inputs), torch.zeros(runs, inputs)
-    w = w / w.norm(dim=1, keepdim=True)
+    w = 1.4 * w / w.norm(dim=1, keepdim=True)  # about the length at which they settle
     total = torch.zeros(runs, dtype=torch.float64)
     for step in range(steps):
         X = draw(batch, runs, inputs)
@@ -728,7 +744,7 @@ BURSTS = ((0.1, 0.2), (0.1, 0.05), (0.5, 0.02))
     kind="measured",
     verdict="measured",
     statement=r"On a *fixed* function with weight decay the length need not settle. For $f(x)=-c^\top x/\|x\|$ there is a path of constant length, which hops to and fro across the minimum, "
-    r"by $\arccos(1-\eta\lambda)$ a step. But from random starts every one of {value}`cases` runs bursts, again and again: over the last 1500 of 2500 steps the angle falls below "
+    r"by $\arccos(1-\eta\lambda)$ a step. But from random starts in four dimensions every one of {value}`cases` runs bursts, for $(\eta,\lambda)=(0.1,\,0.2)$, $(0.1,\,0.05)$, $(0.5,\,0.02)$: over the last 1500 of 2500 steps the angle falls below "
     r"1 % of $\arccos(1-\eta\lambda)$ and rises to {value}`peak:.1f` times it ({value}`peak_least:.1f` to {value}`peak_most:.1f`).",
 )
 def fixed_functions_burst(seed: int) -> Trial:
@@ -747,7 +763,7 @@ def fixed_functions_burst(seed: int) -> Trial:
             "the angle settles within 10 %": max(0.0, min(peaks) - 1.1),
             "the angle settles above half of it": shortfall(max(lulls), 0.5),
         },
-        spread("peak", peaks),
+        spread("peak", [*map(float, peaks)]),
         cases=len(peaks),
         worst=f"η = {rate}, λ = {decay}, run {worst % RUNS}",
     )

@@ -153,9 +153,9 @@ def two_points_in_one_direction() -> float:
     printed=r"changing the variable inside the gradient, using chain rule and (not scale invariance) as follows: "
     r"$\nabla f(x^k)=J_x(u)\nabla f(u^k)=\frac1{\|x^k\|}(I-u^ku^{kT})\nabla f(u^k)$ … may appear to give the same result but it is not what we are "
     r"looking for, since the right-most gradient, is the reparametrized version of $f$ and not the gradient of $f$ evaluated at $u^k$.",
-    statement=r"*Without* scale invariance the route does prove nothing, as the print says. *With* it the route is a proof, and its right-most gradient "
+    statement=r"*Without* scale invariance the route proves nothing, as the print says. *With* it the route is a proof, and its right-most gradient "
     r"is literally that of $f$ at $u$: invariance says $f=f\circ u$ with $u(x)=x/\|x\|$, and the chain rule for this composition is "
-    r"$\nabla f(x)=\frac1{\|x\|}P\nabla f(u)$, for every $f$ with $f(\lambda x)=f(x)$ for all $\lambda>0$ and every $x\ne0$ at which it is differentiable. "
+    r"$\nabla f(x)=\frac1{\|x\|}P\nabla f(u)$, for every $f$ with $f(\lambda x)=f(x)$ for all $\lambda>0$ wherever it has a gradient. "
     r"There is no other version of $f$ that could be meant, since $u$ has no inverse.",
     corrected=r"with scale invariance, $f=f\circ u$, it is right: $\nabla f(x)=\frac1{\|x\|}P\nabla f(u)$, the literal gradient at $u$",
     family=invariant,
