@@ -568,7 +568,7 @@ def gradient_descent(
     start: tuple[Any, Any] | None = None,
     generator: torch.Generator | None = None,
 ) -> Fit:
-    r"""Descend :math:`\|X-AB\|_F^2` with a fixed learning rate, from a small random start or another.
+    r"""Descend :math:`\|X-AB\|_F^2` with a fixed learning rate, from a small random start or any.
 
     The learning rate is 1/(4σ₁) unless one is given, half the largest stable one at a balanced
     minimiser, where the Hessian's largest eigenvalue is 4σ₁. From starts that are not small beside
