@@ -83,7 +83,7 @@ class Descent(NamedTuple):
 def function_gradient(function: Function, x: Any) -> Tensor:
     """Return the gradient of a function at a point, by automatic differentiation.
 
-    Serves claims 3a-scaling and 3a-readings.
+    Serves the claims of Solution 3.
 
     Parameters
     ----------
@@ -259,7 +259,8 @@ def norms_after(
 
     With G that constant, iterates :math:`r_{k+1}^2=(1-\eta\lambda)^2r_k^2+\eta^2G^2/r_k^2`.
     Without weight decay :math:`r_k^4\ge r_0^4+2\eta^2G^2k`, nearly with equality; with it r settles
-    where :math:`r^4=\eta G^2/(\lambda(2-\eta\lambda))`. Serves theorem T3.
+    where :math:`r^4=\eta G^2/(\lambda(2-\eta\lambda))`, from every start. Serves claims 3b-growth
+    and 3b-equilibrium.
 
     Parameters
     ----------
@@ -350,8 +351,8 @@ def descend(
 ) -> Descent:
     r"""Run gradient descent with weight decay, and record its geometry.
 
-    The step is :math:`x\leftarrow(1-\eta\lambda)x-\eta\nabla f(x)`. Serves theorem T3 and claim
-    3b-projector.
+    The step is :math:`x\leftarrow(1-\eta\lambda)x-\eta\nabla f(x)`. Serves claims 3b-growth
+    and 3b-bursts.
 
     Parameters
     ----------
@@ -413,7 +414,8 @@ def batchnorm_loss(
 
     :math:`w\mapsto\frac1N\sum_i(a^\top\tanh\mathrm{bn}(XW^\top)_i-y_i)^2` with h hidden units, W
     the rows of w and a fixed readout a; a single unit with a = 1 if the readout is left out. Scale
-    invariant in w for λ > 0 if ε = 0. Serves claims 3a-scaling, 3b-projector and 3b-chain.
+    invariant in w, and in each row of W by itself, for λ > 0 if ε = 0. Serves claims 3a-scaling,
+    3b-projector, 3b-chain and 3b-per-unit.
 
     Parameters
     ----------

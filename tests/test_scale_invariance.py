@@ -1,12 +1,15 @@
 """Scale-invariant functions, as properties over random points."""
 
 import math
+from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hw2lib.claims.solution_3_scale_invariance.b_step import turns
 from hw2lib.scale_invariance import (
     batchnorm_loss,
     chain_rule_gradient,
@@ -116,3 +119,51 @@ def test_equilibrium_does_not_depend_on_the_gradient(rate, decay, length):
 def test_too_much_decay_is_refused():
     with pytest.raises(ValueError, match=r"learning_rate · weight_decay must be below 1, got 2"):
         equilibrium_angle(2.0, 1.0)
+
+
+def test_step_agrees_with_rational_arithmetic():
+    for description, case in islice(turns(np.random.default_rng(0)), 50):
+        u, heading = (torch.tensor(v.astype(float)) for v in (case.u, case.heading))
+        x, gradient = float(case.r) * u, float(case.length) * heading
+        step = sphere_step(x, gradient, float(case.rate))
+        secant = float(case.secant)
+        expected = (u - float(case.s) * heading) / secant
+        torch.testing.assert_close(step.u, expected, rtol=0, atol=1e-12, msg=description)
+        assert step.angle.tan().item() == pytest.approx(float(case.s), rel=1e-9)
+        assert step.remainder.item() == pytest.approx(float(case.secant - 1), rel=1e-9)
+        assert step.x.norm().item() == pytest.approx(float(case.r) * secant, rel=1e-12)
+
+
+def test_two_half_steps_turn_further_than_one():
+    for s in (1e-3, 0.5, 1.0, 10.0):
+        x = torch.tensor([1.0, 0.0], dtype=torch.float64)
+        half = sphere_step(x, torch.tensor([0.0, s / 2], dtype=torch.float64), 1.0)
+        n = torch.stack([-half.u[1], half.u[0]])
+        again = sphere_step(half.x, s / 2 / half.x.norm() * n, 1.0)
+        turned = (half.angle + again.angle).tan().item()
+        assert turned == pytest.approx(s + s**3 / 8, rel=1e-9)
+
+
+@given(seeds, st.floats(0.01, 0.5), st.floats(0.0, 1.0))
+def test_mean_of_log_cosines_is_the_decay_up_to_the_ends(seed, rate, decay):
+    path = descend(loss(), random(5, seed=seed), rate, 20, weight_decay=decay)
+    ends = (path.norms[-1] / path.norms[0]).log().item() / 20
+    expected = math.log(1 - rate * decay) - ends
+    assert path.angles.cos().log().mean().item() == pytest.approx(expected, abs=1e-10)
+
+
+def test_angle_is_accurate_for_hardly_any_decay():
+    assert equilibrium_angle(1e-8, 1e-12) == pytest.approx(math.sqrt(2e-20), rel=1e-12)
+    assert equilibrium_angle(0.5, 1.0) == pytest.approx(math.acos(0.5), rel=1e-15)
+
+
+@given(st.floats(0.01, 0.9), st.floats(0.0, 0.99))
+def test_momentum_makes_the_angle_smaller(share, momentum):
+    cosine = math.cos(equilibrium_angle(1.0, share, momentum))
+    assert cosine == pytest.approx(1 - share / (1 + momentum), abs=1e-12)
+
+
+@pytest.mark.parametrize("momentum", [-0.1, 1.0])
+def test_momentum_out_of_range_is_refused(momentum):
+    with pytest.raises(ValueError, match=r"momentum must be in \[0, 1\)"):
+        equilibrium_angle(0.1, 0.1, momentum)

@@ -5,7 +5,7 @@ Twice as far out, the gradient is half as long
 A function with f(λx) = f(x) is constant along rays. How long is its gradient at λx, compared with x? First
 for y/x, where it can be seen, then for a network with batch norm, where the ε in the denominator spoils the
 rule close to the origin. The derivation is in :doc:`/solutions/3-scale-invariance/a-gradient`; this script is
-evidence for the claims ``3a-example`` and ``3a-scaling``.
+evidence for the claims ``3a-example``, ``3a-scaling`` and ``3a-euler``.
 """
 
 import matplotlib.pyplot as plt

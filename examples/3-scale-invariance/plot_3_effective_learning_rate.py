@@ -1,11 +1,14 @@
 """
-Without weight decay the effective learning rate dies; with it the angle settles
-================================================================================
+Without weight decay the effective learning rate only falls; with it the angle settles
+======================================================================================
 
 The weights in front of a batch norm are a direction with a length that does not matter, except that the step of the
 direction is η/‖w‖². What happens to the length in training, with and without weight decay? The derivation is in
-:doc:`/solutions/3-scale-invariance/c-dynamics`; this script is evidence for the claims ``3b-projector`` and ``3b-T3``.
+:doc:`/solutions/3-scale-invariance/c-dynamics`; this script is evidence for the claims ``3b-projector``, ``3b-T3``
+and ``3b-mean-angle``.
 """
+
+import math
 
 import matplotlib.pyplot as plt
 import torch
@@ -56,12 +59,15 @@ runs = {decay: [train(decay, seed) for seed in range(3)] for decay in decays}
 # %%
 # Verify
 # ------
-# The squared norm is predicted to rounding. Without decay it only grows. With decay the root mean square of the last 300
-# angles is within 10 per cent of arccos(1 − ηλ).
+# The squared norm is predicted to rounding, and so is the mean of log cos θ: log(1 − ηλ), up to the change of the length.
+# Without decay the norm only grows. With decay the root mean square of the last 300 angles is within 10 per cent of
+# arccos(1 − ηλ).
 
 for decay in decays:
     for squares, predicted, angles in runs[decay]:
         assert (squares / predicted - 1).abs().max() < 1e-10
+        ends = (squares[-1] / squares[0]).log() / 2 / steps
+        assert abs(angles.cos().log().mean() - (math.log(1 - rate * decay) - ends)) < 1e-12
         if decay == 0:
             assert squares.diff().min() > 0
             assert angles[-300:].mean() < 0.5 * angles[:20].mean()
@@ -109,6 +115,6 @@ plt.show()
 # What to see
 # -----------
 # Every step adds η²‖∇‖² to the squared length, so without decay (blue) the direction turns more and more slowly although η
-# is constant. With weight decay the length finds a balance, from below or from above. Where the rate settles depends on the
-# size of the gradients, and so on the seed; the typical angle a step depends on ηλ alone. Weight decay in front of a batch
-# norm does not regularise the function; it sets the speed.
+# is constant. With weight decay the length finds a balance, on average, from below or from above. Where the rate settles
+# depends on the size of the gradients, and so on the seed; the typical angle a step depends on ηλ alone. Weight decay in
+# front of a batch norm does not regularise the function; it sets the speed.
