@@ -539,7 +539,7 @@ def excess_after(X: Tensor, start: Factors, rate: float, count: int) -> float:
 
 SIZES = ((4, 3, 1), (6, 5, 2), (5, 9, 3))
 RUNS = 8
-STEPS = 1200
+STEPS = 900
 
 
 class Starts(NamedTuple):

@@ -128,8 +128,8 @@ def gap_problems(rng: np.random.Generator) -> Iterator[tuple[str, GapProblem]]:
         (5, 4, [3.0, 3.0, 1.0, 1.0], 2),
         (5, 5, [4.0, 3.0, 0.0, 0.0, 0.0], 2),
         (4, 6, [100.0, 1.0, 0.1, 0.01], 2),
-        (4, 3, [3e6, 2e6, 1e6], 2),
-        (4, 3, [3e-6, 2e-6, 1e-6], 2),
+        (4, 3, [3e6, 2e6, 5e5], 2),
+        (4, 3, [3e-6, 2e-6, 5e-7], 2),
     ):
         X = with_singular_values(rng, m, n, values)
         yield f"{m}×{n} with σ = {values}, rank {rank}", GapProblem(X, rank, tuple(values))
@@ -137,7 +137,7 @@ def gap_problems(rng: np.random.Generator) -> Iterator[tuple[str, GapProblem]]:
         m, n = size(rng, 1, 8), size(rng, 1, 8)
         rank = size(rng, 1, min(m, n))
         values = np.sort(rng.uniform(1, 4, min(m, n)))[::-1].copy()
-        values[rank:] *= 0.4 * values[rank - 1] / values[min(rank, min(m, n) - 1)]
+        values[rank:] *= 0.3 * values[rank - 1] / values[min(rank, min(m, n) - 1)]
         X = with_singular_values(rng, m, n, values.tolist())
         yield f"{m}×{n}, random, rank {rank}", GapProblem(X, rank, tuple(values.tolist()))
 
