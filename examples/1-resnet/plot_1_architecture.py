@@ -4,7 +4,7 @@ ResNet-18 is eight basic blocks, three of which change the size
 
 What does the network look like? The drawing below is not made by hand: ``torch.fx`` traces the
 network, and every addition in the traced graph is a residual block. Its longer branch holds two
-convolutions; its shorter one is either the identity or a 1×1 convolution.
+convolutions; its shorter one is either the identity or a 1×1 convolution with batch norm.
 
 The derivation is in :doc:`/solutions/1-resnet/c-architecture`; this script is evidence for the
 claim ``1c-figure``.
@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 
 from hw2lib.architecture import residual_blocks
 from hw2lib.figures import describe, draw_residual_network
+from hw2lib.parameters import parameter_table
 from hw2lib.resnet import resnet18
 
 plt.style.use("hw2lib.figures")
@@ -42,6 +43,10 @@ sizes = [(64, 56, 56)] + [block.output for block in blocks]
 for before, block in zip(sizes, blocks, strict=False):
     assert bool(block.shortcut) == (block.output != before)
 assert sum(bool(block.shortcut) for block in blocks) == 3
+stages = [blocks[start : start + 2] for start in range(0, 8, 2)]
+total = parameter_table(model).total
+assert sum(block.parameters for block in stages[-1]) > 2 / 3 * total
+assert all(first.parameters < second.parameters for first, second in stages[1:])
 
 # %%
 # The figure

@@ -1,10 +1,11 @@
 """
-Three printed counts are wrong, and the printed row adds up to yet another total
-================================================================================
+Two entries of the printed table are wrong, and its row adds up to yet another total
+====================================================================================
 
 How many parameters has each part of ResNet-18? The printed solution gives a table by stage. Here the
 parts are counted from the network, and the differences are marked. The derivation is in
-:doc:`/solutions/1-resnet/c-architecture`; this script is evidence for the claims ``1c-stem`` to ``1c-total``.
+:doc:`/solutions/1-resnet/c-architecture`; this script is evidence for the claims ``1c-stem`` to ``1c-total``
+and ``1c-work``.
 """
 
 import matplotlib.pyplot as plt
@@ -47,17 +48,27 @@ print(f"{'total':8}{printed_total:12,}{total:12,}{printed_total - total:12,}")
 print(f"{'row sum':8}{sum(printed.values()):12,}{total:12,}{sum(printed.values()) - total:12,}")
 
 # %%
-# The printed total swaps two digits. The printed row does not even add up to it: the stem is short by
-# the 128 parameters of its batch norm, the last stage by 40.
+# The printed total swaps two digits, and the last stage is short. The stem's column, "7x7", counts its
+# convolution alone, while the other columns include their batch norms. So the printed row does not even
+# add up to the printed total.
 #
 # Verify
 # ------
 
 assert total == layers.total == 11_689_512
 assert layers.macs == 1_814_073_344
-wrong = {name for name in computed if computed[name] != printed[name]}
-assert wrong == {"conv1", "layer4"}
-assert sum(printed.values()) == total - 128 - 40
+different = {name for name in computed if computed[name] != printed[name]}
+assert different == {"conv1", "layer4"}
+assert printed["conv1"] == resnet18().conv1.weight.numel() == computed["conv1"] - 2 * 64
+assert sum(printed.values()) not in (total, printed_total)
+keeping = [
+    row for row in layers.rows if "conv" in row.name[1:] and not row.name.endswith("0.conv1")
+]
+keeping += [row for row in layers.rows if row.name == "layer1.0.conv1"]
+assert len({row.macs for row in keeping}) == 1
+stages = layers.by_block().rows
+assert stages[4].parameters > stages[1].parameters
+assert stages[4].macs < stages[1].macs
 
 # %%
 # The figure
@@ -75,7 +86,7 @@ axes.set_yticks(y, [row.name.replace(".0.downsample.0", " shortcut") for row in 
 axes.invert_yaxis()
 axes.grid(axis="y", visible=False)
 axes.set_xlabel("share of the network, %")
-axes.set_title("Parameters pile up late, work is even")
+axes.set_title("Parameters pile up late, work does not")
 axes.legend(loc="upper right")
 figures.describe(
     figure,
@@ -89,4 +100,4 @@ plt.show()
 # -----------
 # Whenever the image is halved, the channels double: a 3×3 convolution then has four times the weights
 # and a quarter of the positions, so the same number of multiplications. The parameters pile up at the
-# end, while every 3×3 layer that keeps its size costs the same.
+# end, while every 3×3 convolution that keeps its input's size costs the same.

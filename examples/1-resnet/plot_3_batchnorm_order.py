@@ -10,8 +10,10 @@ derivation is in :doc:`/solutions/1-resnet/a-batchnorm-order`; this script is ev
 
 import matplotlib.pyplot as plt
 import torch
+from torch import nn
 
 from hw2lib import figures
+from hw2lib.architecture import residual_blocks
 from hw2lib.normalization import layer_inputs, relu_off_probability
 from hw2lib.resnet import resnet18
 
@@ -61,6 +63,23 @@ print(
 assert (before[:, 0, direct] - 1).abs().max() < 1e-3
 assert before[:, 0, summed].min() > 1.2
 assert (before[:, 1, direct].mean() - relu_off_probability(0.0)).abs() < 0.02
+shortcuts = [bool(block.shortcut) for block in residual_blocks(resnet18(), (3, 64, 64))]
+identity = [number for number, shortcut in zip(summed, shortcuts, strict=True) if not shortcut]
+assert len(identity) == 5
+assert before[:, 1, identity].max() < 0.4
+
+# %%
+# With the reverse order, the scale of what enters the convolutions is fixed instead: from the third on a batch
+# norm feeds them directly. A channel has variance σ²/(σ² + ε) there: 1, unless its ReLU is off for nearly the
+# whole batch.
+
+torch.manual_seed(0)
+entering = layer_inputs(resnet18(batchnorm_first=False), torch.randn(12, 3, 64, 64), nn.Conv2d)
+variances = [x.transpose(0, 1).flatten(1).var(1, correction=0) for x in entering[2:]]
+low = torch.cat(variances) < 0.99
+print(f"channels of variance below 0.99: {int(low.sum())} of {len(low)}")
+assert torch.cat(variances).max() < 1 + 1e-4
+assert low.float().mean() < 0.01
 
 # %%
 # The figure
@@ -106,7 +125,8 @@ plt.show()
 # %%
 # What to see
 # -----------
-# At the nine unshaded ReLUs the blue curve sits at 1, exactly up to ε. At the eight shaded ones two
+# At the nine unshaded ReLUs the blue curve sits at 1, up to ε and rounding. At the eight shaded ones two
 # branches have been added, and the variance is larger. At the five identity shortcuts fewer units are off too,
-# since what is added is never negative; where the shortcut ends in a batch norm, half are off. With the reverse order nothing fixes the scale of what
-# enters a ReLU; what it fixes is the scale of what enters the next convolution.
+# since what is added is never negative; where the shortcut ends in a batch norm, half are off. With the reverse
+# order nothing fixes the scale of what enters a ReLU; what it fixes is the scale of what enters the next
+# convolution.

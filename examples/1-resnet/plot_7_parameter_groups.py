@@ -78,9 +78,12 @@ axes.set_xlabel("parameter tensors, %")
 axes.set_title("Right for ResNet-18 only by luck of naming")
 figures.describe(
     figure,
-    "Bars: the share of parameter tensors that the name rule puts into the wrong group. None of 62 in "
-    "ResNet-18; 4 of 8 in a Sequential network, 2 of 4 in a network with a module called subnet, 9 of 62 in "
-    "ResNet-18-D.",
+    "Bars: the share of parameter tensors that the name rule puts into the wrong group: "
+    + "; ".join(
+        f"{mistake} of {count} in {title}"
+        for mistake, count, title in zip(mistakes, counts, networks, strict=True)
+    )
+    + ".",
 )
 plt.show()
 

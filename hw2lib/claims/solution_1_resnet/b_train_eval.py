@@ -476,8 +476,8 @@ def parts(values: dict[frozenset[int], Fraction]) -> dict[frozenset[int], Fracti
     statement=r"**What dropout does to a mean.** Split a function of $n$ units into parts, "
     r"$f=\sum_Sf_S$, where $f_S$ depends on the units in $S$ and is 0 as soon as one of them is: "
     r"$f_S(x)=\sum_{T\subseteq S}(-1)^{|S\setminus T|}f(x_T)$, with $x_T$ the units in $T$, the others 0. With "
-    r"$q=1-p$ and any mask probability $0\le p<1$, "
-    r"$$\mathbb E\,f(M\circ x/q)-f(x)=\sum_S\bigl(q^{|S|}f_S(x/q)-f_S(x)\bigr).$$ "
+    r"$q=1-p$, for every $0\le p<1$, "
+    r"$\mathbb E\,f(M\circ x/q)-f(x)=\sum_S\bigl(q^{|S|}f_S(x/q)-f_S(x)\bigr)$. "
     r"So both modes agree at every $x$ and every $p$ if and only if every $f_S$ is positively homogeneous of "
     r"degree $|S|$. For a function of one unit: if and only if $f-f(0)$ is positively homogeneous, which makes "
     r"it $f(0)+a\max(x,0)+b\min(x,0)$.",

@@ -170,7 +170,7 @@ def as_column(values: Tensor, x: Tensor) -> Tensor:
     statement=r"The bias has to grow by $Wb$; in a convolution by $\sum_c b_c\sum_{uv}w_{kcuv}$. Zero padding is not "
     r"shifted along: outputs that see it are off by the part of that sum that falls on the padding "
     r"({value}`seen` of {value}`positions` positions of ResNet-18's stem at 224×224 see it), unless one pads "
-    r"with $-b$ instead. Padding that repeats the image is shifted along.",
+    r"with $-b$ instead. Padding that repeats the image (reflect, replicate, circular) is shifted along.",
     corrected=r"by $Wb$",
     family=shifted_layers,
     exact=True,
