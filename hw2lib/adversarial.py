@@ -6,6 +6,7 @@ As a program, ``python -m hw2lib.adversarial --help``: it attacks a network that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,27 @@ from hw2lib._checks import (
     check_kind,
     check_matching,
     check_number,
+    check_same_kind,
 )
-from hw2lib.training import Run, data_parser, evaluate, evaluation_mode, full_network, load_data
+from hw2lib.training import (
+    Run,
+    check_classes,
+    data_parser,
+    evaluate,
+    evaluation_mode,
+    full_network,
+    load_data,
+)
 
 __all__ = [
+    "first_switch",
     "input_gradient",
     "linear_prediction",
     "locally_affine_loss",
     "random_sign_perturbation",
     "signed_gradient_attack",
     "steepest_direction",
+    "worst_linear_margins",
 ]
 
 
@@ -82,9 +94,16 @@ def losses_and_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> tup
     """Return each image's loss, shape (N,), and its gradient; for a model in evaluation mode."""
     with torch.enable_grad():
         images = images.detach().requires_grad_()
-        losses = cross_entropy(model(images), labels, reduction="none")
+        losses = cross_entropy(classified(model, images, labels), labels, reduction="none")
         (gradient,) = torch.autograd.grad(losses.sum(), images)
     return losses.detach(), gradient
+
+
+def classified(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the logits, shape (N, classes); a label beyond the classes is refused."""
+    logits = model(images)
+    check_classes("labels", labels, logits)
+    return logits
 
 
 def steepest_direction(gradient: Any, norm: float) -> Tensor:
@@ -147,8 +166,8 @@ def steepest_direction(gradient: Any, norm: float) -> Tensor:
 def linear_prediction(model: nn.Module, images: Any, labels: Any, *, eps: float) -> Tensor:
     """Return each image's loss after a signed step of size ε, to first order: ℓ + ε‖∇ℓ‖₁.
 
-    As long as no unit of a piecewise linear network switches, and no pixel meets its bounds, the
-    true loss is at least this. Serves claims 5-T5 and 5-linear-range.
+    As long as no unit of a piecewise linear network switches, the loss after the step itself, not
+    cut off at the bounds of the pixels, is at least this. Serves claims 5-T5 and 5-linear-range.
 
     Parameters
     ----------
@@ -195,8 +214,8 @@ def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: A
     """Return each perturbed image's loss if all ReLUs stayed as they are at the image itself.
 
     Near an image a piecewise linear network is affine, z + J(x′ − x); here that function is
-    continued as far as x′, with its true loss. What :func:`linear_prediction` lacks and this has is
-    the curvature of the loss; what this lacks are the units that switch. Serves claim
+    continued as far as x′, with its true loss. It has the curvature of the loss, which
+    :func:`linear_prediction` lacks; neither has the units that switch. Serves claims 5-T5 and
     5-linear-range.
 
     Parameters
@@ -236,12 +255,151 @@ def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: A
     labels = as_labels("labels", labels, len(images)).to(images.device)
     with evaluation_mode(model), torch.enable_grad():
         images.requires_grad_()
-        logits = model(images)
-        # J d without J: the gradient Jᵀu is linear in u, and d its own cotangent
-        u = torch.zeros_like(logits, requires_grad=True)
-        (pulled_back,) = torch.autograd.grad(logits, images, u, create_graph=True)
-        (change,) = torch.autograd.grad(pulled_back, u, perturbed - images.detach())
+        logits = classified(model, images, labels)
+        (change,) = derivatives([logits], images, perturbed - images.detach())
     return cross_entropy(logits.detach() + change, labels, reduction="none")
+
+
+def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
+    r"""Return how far each image can go along a direction before the first ReLU switches.
+
+    Up to there a network whose other layers are affine is affine itself, and so is every input a
+    of a ReLU: it meets zero at −a/ȧ, with ȧ its derivative along the direction, if the two have
+    opposite signs. The least of these is ε₀. Serves claim 5-T5.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps images to logits; of its nonlinearities only :class:`torch.nn.ReLU` modules are
+        watched. Its mode is restored.
+    images, direction : Tensor
+        Shape (N, …), of the model's dtype and device.
+
+    Returns
+    -------
+    Tensor
+        ε₀, shape (N,): 0 for an image at a kink, infinite where no unit ever switches.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or shape.
+
+    References
+    ----------
+    Montúfar, Pascanu, Cho, Bengio, "On the number of linear regions of deep neural networks",
+    NeurIPS 2014.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Linear(1, 2), nn.ReLU())
+    >>> _ = nn.init.ones_(model[0].weight), nn.init.constant_(model[0].bias, -2.0)
+    >>> first_switch(model, torch.tensor([[0.5], [3.0]]), torch.ones(2, 1))  # x = 2 is the kink
+    tensor([1.5000,    inf])
+    """
+    images = as_images("images", images, model).detach().clone()
+    direction = as_images("direction", direction, model).detach()
+    check_matching("direction", direction, images.shape, "that of images")
+    values: list[Tensor] = []
+    hooks = [
+        module.register_forward_pre_hook(lambda module, inputs: values.append(inputs[0]))
+        for module in model.modules()
+        if isinstance(module, nn.ReLU)
+    ]
+    try:
+        with evaluation_mode(model), torch.enable_grad():
+            images.requires_grad_()
+            model(images)
+            slopes = derivatives(values, images, direction)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    nearest = images.new_full((len(images),), math.inf).detach()
+    for value, slope in zip(values, slopes, strict=True):
+        distance = -value.detach() / torch.where(slope == 0, torch.nan, slope)
+        ahead = torch.where(distance >= 0, distance, math.inf)
+        nearest = torch.minimum(nearest, ahead.flatten(1).amin(1))
+    return nearest
+
+
+def derivatives(values: Sequence[Tensor], x: Tensor, direction: Tensor) -> Sequence[Tensor]:
+    """Return the derivatives of values along a direction of x: J d, without J.
+
+    The gradient Jᵀu is linear in u, and d its own cotangent.
+    """
+    if not values:
+        return []
+    u = [torch.zeros_like(value, requires_grad=True) for value in values]
+    (pulled_back,) = torch.autograd.grad(values, x, u, create_graph=True, materialize_grads=True)
+    if not pulled_back.requires_grad:
+        return u
+    return torch.autograd.grad(pulled_back, u, direction, materialize_grads=True)
+
+
+def worst_linear_margins(
+    weight: Any,
+    bias: Any,
+    images: Any,
+    labels: Any,
+    *,
+    eps: float,
+    bounds: tuple[float, float] = (0.0, 1.0),
+) -> Tensor:
+    r"""Return how far a linear classifier can be brought to prefer every other class: exactly.
+
+    With scores z = W x + c the margin z_k − z_y is linear in the image, so its largest value over
+    all changes of at most ε that keep every pixel within its bounds is found pixel by pixel: up
+    where W_k − W_y is positive, down where it is negative. Some change makes the classifier err if
+    and only if one of the margins can become positive. Serves claims 5-worst-case and
+    5-linear-classifier.
+
+    Parameters
+    ----------
+    weight, bias : Tensor
+        W, shape (classes, n), and c, shape (classes,).
+    images : Tensor
+        Shape (N, …), flattened to n pixels, within `bounds`.
+    labels : Tensor
+        Shape (N,), integers from 0.
+    eps : float
+        Largest change of a pixel, in the pixels' unit.
+    bounds : tuple of 2 float
+        Least and greatest value of a pixel.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, classes): the largest z_k − z_y; 0 for the image's own class.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, shape or range, or a pixel out of `bounds`.
+
+    References
+    ----------
+    Goodfellow, Shlens, Szegedy, "Explaining and harnessing adversarial examples", ICLR 2015,
+    section 5 (two classes, no bounds).
+
+    Examples
+    --------
+    >>> W, c = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.zeros(2)
+    >>> worst_linear_margins(W, c, [[0.9, 0.25]], [0], eps=0.25)  # 2·0.5 − 0.65
+    tensor([[0.0000, 0.3500]])
+    """
+    weight, bias = as_tensor("weight", weight, 2), as_tensor("bias", bias, 1)
+    check_matching("bias", bias, weight.shape[:1], "one number a row of weight")
+    images = as_tensor("images", images)
+    check_same_kind(weight=weight, bias=bias, images=images)
+    labels = as_labels("labels", labels, len(images)).to(images.device)
+    eps = check_eps(eps)
+    low, high = box(images, eps, check_bounds(bounds, images))
+    low, high = low.flatten(1), high.flatten(1)
+    check_matching("images", low, (len(low), weight.shape[1]), "flattened: one pixel a column")
+    check_classes("labels", labels, weight.T)
+    difference = weight - weight[labels][:, None]  # N, classes, n
+    reached = torch.where(difference > 0, high[:, None], low[:, None])
+    return (difference * reached).sum(2) + bias - bias[labels][:, None]
 
 
 def signed_gradient_attack(
@@ -255,11 +413,12 @@ def signed_gradient_attack(
     bounds: tuple[float, float] = (0.0, 1.0),
     project: bool = True,
     targeted: bool = False,
+    start: Any = None,
 ) -> Tensor:
     """Raise the loss of every image by steps along the sign of its gradient, within ±ε of it.
 
     One step is the fast gradient sign method, several with projection are projected gradient
-    ascent in the ℓ∞ ball without a random start. No pixel moves by more than ε: exactly, rounding
+    ascent in the ℓ∞ ball, without a random start unless `start` is one. No pixel moves by more than ε: exactly, rounding
     included. The model runs in evaluation mode; its modes are restored and its parameters'
     gradients stay untouched. Serves claims 5-projection, 5-attack and 5-accuracy.
 
@@ -284,6 +443,9 @@ def signed_gradient_attack(
         ``steps * step_size``.
     targeted : bool
         Lower the loss of `labels` instead of raising it.
+    start : Tensor, optional
+        Where to begin, of the shape of `images` and moved into the box if it lies outside; by
+        default at the images themselves.
 
     Returns
     -------
@@ -319,6 +481,10 @@ def signed_gradient_attack(
     low, high = box(images, eps if project else size * steps, check_bounds(bounds, images))
     step = -size if targeted else size
     adversarial = images.clone()
+    if start is not None:
+        begin = as_images("start", start, model).detach()
+        check_matching("start", begin, images.shape, "that of images")
+        adversarial = begin.clamp(low, high)
     with evaluation_mode(model):
         for _ in range(steps):
             _, gradient = losses_and_gradient(model, adversarial, labels)

@@ -201,8 +201,18 @@ def evaluate(model: nn.Module, images: Any, labels: Any, *, batch_size: int = 50
     images = as_images("images", images, model)
     labels = as_labels("labels", labels, len(images)).to(images.device)
     logits = predict(model, images, batch_size=batch_size)
+    check_classes("labels", labels, logits)
     loss, wrong = (total.item() for total in totals(logits, labels))
     return Evaluation(loss / len(images), wrong / len(images))
+
+
+def check_classes(name: str, labels: Tensor, logits: Tensor) -> None:
+    """Refuse labels that are none of the model's classes; logits have shape (…, classes)."""
+    classes, greatest = logits.shape[-1], int(labels.max())
+    if greatest >= classes:
+        raise ValueError(
+            f"{name} must lie in 0..{classes - 1} (the model's classes), got {greatest}"
+        )
 
 
 def totals(logits: Tensor, labels: Tensor) -> Tensor:
@@ -348,6 +358,10 @@ def fit(
     check_kind("compile", compile, bool)
     check_kind("progress", progress, bool)
     check_kind("checkpoint", checkpoint, (str, Path, type(None)))
+    for part in ("training", "validation"):
+        shown = data.training_images[:1].to(next(model.parameters()).device)
+        logits = predict(model, shown)
+        check_classes(f"data.{part}_labels", getattr(data, f"{part}_labels"), logits)
     file = None if checkpoint is None else Path(checkpoint)
     run = Run(model, data, settings, compile)
     if file is not None:

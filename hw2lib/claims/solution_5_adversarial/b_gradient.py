@@ -1,0 +1,196 @@
+"""Claims of Solution 5: the gradient of the loss with respect to the image."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from hw2lib.adversarial import input_gradient
+from hw2lib.claims.registry import Trial, claim
+from hw2lib.claims.solution_5_adversarial.shared import (
+    Problem,
+    family,
+    gradients,
+    relu_networks,
+    seen,
+    validation,
+    whom,
+)
+from hw2lib.claims.tools import largest, normal, relative, shortfall, size, spread, tensor
+from hw2lib.training import predict
+
+# ---- in evaluation mode
+
+
+class Batch(NamedTuple):
+    """A network of one sort of layer that knows training from evaluation, and a batch."""
+
+    model: nn.Module
+    images: Tensor
+    labels: Tensor
+
+
+def convolutional(rng: np.random.Generator, batchnorm: bool, dropout: float) -> nn.Module:
+    """Return a small convolutional network with random weights and statistics."""
+    channels = size(rng, 1, 4)
+    model = nn.Sequential(
+        nn.Conv2d(1, channels, 3, padding=1),
+        nn.BatchNorm2d(channels) if batchnorm else nn.Identity(),
+        nn.Dropout(dropout),
+        nn.ReLU(),
+        nn.Conv2d(channels, 3, 3, padding=1),
+        nn.Flatten(),
+        nn.Linear(3 * 16, 4),
+    ).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(normal(rng, *parameter.shape))
+        if batchnorm:
+            model[1].running_mean.copy_(normal(rng, channels))
+            model[1].running_var.copy_(normal(rng, channels).square() + 0.1)
+    return model
+
+
+def batches(rng: np.random.Generator) -> Iterator[tuple[str, Batch]]:
+    """Yield networks with batch norm or dropout or both: one image, equal images, then random."""
+    for number in itertools.count():
+        batchnorm, dropout = [(True, 0.0), (False, 0.5), (True, 0.5)][number % 3]
+        kind = " and ".join(["batch norm"] * batchnorm + ["dropout"] * (dropout > 0))
+        count = 1 if number < 3 else size(rng, 2, 9)
+        images, labels = normal(rng, count, 1, 4, 4), torch.as_tensor(rng.integers(0, 4, count))
+        alike = 3 <= number < 6
+        if alike:
+            images = images[:1].repeat(count, 1, 1, 1)
+        model = convolutional(rng, batchnorm, dropout)
+        yield f"{kind}, {count} images{', all alike' * alike}", Batch(model, images, labels)
+
+
+def in_training_mode(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the gradients of the summed losses in training mode, dropout drawn afresh."""
+    x = images.clone().requires_grad_()
+    losses = cross_entropy(model.train()(x), labels, reduction="sum")
+    return torch.autograd.grad(losses, x)[0]
+
+
+@claim(
+    "5-eval-mode",
+    kind="universal",
+    verdict="theorem",
+    statement=r"In evaluation mode the gradient of an image's loss is the same alone as in any batch, and the "
+    r"same each time. In training mode batch norm makes it depend on the other images of the batch, "
+    r"and dropout makes it random.",
+    family=batches,
+    tolerance=1e-10,
+)
+def gradient_is_taken_in_evaluation_mode(batch: Batch) -> Trial:
+    model, images, labels = batch
+    together, again = (input_gradient(model, images, labels) for _ in range(2))
+    alone = input_gradient(model, images[:1], labels[:1])
+    mutants = {}
+    with torch.random.fork_rng([]):
+        torch.manual_seed(len(images))
+        trained = in_training_mode(model, images, labels)[:1]
+        if isinstance(model[1], nn.BatchNorm2d) and model[2].p == 0 and len(images) > 1:
+            by_itself = in_training_mode(model, images[:1], labels[:1])
+            mutants["batch norm in training mode"] = relative(by_itself - trained, together)
+        if model[2].p > 0:
+            once_more = in_training_mode(model, images, labels)[:1]
+            mutants["dropout in training mode"] = relative(once_more - trained, together)
+    return Trial(max(relative(together[:1] - alone, together), largest(together - again)), mutants)
+
+
+# ---- its size
+
+
+@claim(
+    "5-gradient-size",
+    kind="universal",
+    verdict="theorem",
+    statement=r"For cross-entropy over the logits $z$, differentiable at $x$, and probabilities $p$, "
+    r"$\nabla_x\ell=\sum_{k\ne y}p_k\,\nabla_x(z_k-z_y)$. So "
+    r"$\|\nabla_x\ell\|_1\le(1-p_y)\max_{k\ne y}\|\nabla_x(z_k-z_y)\|_1$: the surer the network is of the "
+    r"right class, the smaller is the gradient, as long as the logits' own gradients stay as they are.",
+    family=relu_networks,
+    tolerance=1e-12,
+)
+def gradient_is_a_sum_over_wrong_classes(problem: Problem) -> Trial:
+    model, images, labels = problem
+    x = images.clone().requires_grad_()
+    logits = model.eval()(x)
+    jacobian = torch.stack(
+        [
+            torch.autograd.grad(logits[:, k].sum(), x, retain_graph=True)[0].flatten(1)
+            for k in range(logits.shape[1])
+        ],
+        1,
+    )
+    rows = torch.arange(len(labels))
+    margins = jacobian - jacobian[rows, labels][:, None]
+    probabilities = logits.detach().softmax(1).index_put((rows, labels), tensor(0.0))
+    doubt = probabilities.sum(1)
+    gradient = input_gradient(model, images, labels).flatten(1)
+    lengths = margins.abs().sum(2).amax(1)
+    scale = lengths.max().item() or 1.0
+
+    def error(weights: Tensor) -> float:
+        return largest((weights[..., None] * margins).sum(1) - gradient) / scale
+
+    def excess(bound: Tensor) -> float:
+        return shortfall(0.0, (gradient.abs().sum(1) - bound).max().item()) / scale
+
+    mutants = {}
+    if lengths.max() > 0 and logits.shape[1] > 1:
+        even = torch.full_like(probabilities, 1 / logits.shape[1])
+        mutants = {
+            "equal weights": error(even),
+            "weights that sum to one": error(probabilities / doubt[:, None].clamp(min=1e-300)),
+        }
+    return Trial(max(error(probabilities), excess(doubt * lengths)), mutants)
+
+
+@claim(
+    "5-misclassified",
+    kind="measured",
+    verdict="measured",
+    statement=r"The gradient with respect to a misclassified digit is far larger than to one that is "
+    r"classified rightly: in eight networks the median of $\|\nabla_x\ell\|_1$ by {value}`ratio:.0f` times "
+    r"(from {value}`ratio_least:.0f` to {value}`ratio_most:.0f`). Divided by $1-p_y$ it is {value}`divided:.1f` "
+    r"times (from {value}`divided_least:.1f` to {value}`divided_most:.1f`): most of the difference is the network's confidence.",
+)
+def misclassified_images_have_large_gradients(seed: int) -> Trial:
+    images, labels = validation()
+    logits = predict(family(seed), images, batch_size=len(images)).double()
+    probabilities = logits.softmax(1).scatter(1, labels[:, None], 0.0)
+    wrong = seen(seed).wrong
+    norms = gradients(seed).double().abs().sum(2)
+    doubts = probabilities.sum(1).view_as(norms)
+    plain, divided = ratios(norms, wrong), ratios(norms / doubts, wrong)
+    short = torch.maximum(50 / plain, torch.maximum(divided / 8, 0.5 / divided))
+
+    def error(plain: Tensor, divided: Tensor) -> float:
+        """By how much a network misses 50 times, or a factor of 8 after division."""
+        return max(
+            *(shortfall(ratio, 50) / 50 for ratio in plain.tolist()),
+            *(shortfall(8, ratio) / 8 for ratio in divided.tolist()),
+            *(shortfall(ratio, 0.5) / 0.5 for ratio in divided.tolist()),
+        )
+
+    return Trial(
+        error(plain, divided),
+        {"without the division": error(plain, plain), "no difference": error(divided, divided)},
+        spread("ratio", plain.tolist()) | spread("divided", divided.tolist()),
+        cases=len(plain),
+        worst=whom(plain, short, "ratio"),
+    )
+
+
+def ratios(sizes: Tensor, wrong: Tensor) -> Tensor:
+    """Return, network by network, the median of the wrong answers over that of the right ones."""
+    pairs = zip(sizes, wrong, strict=True)
+    return torch.stack([size[mask].median() / size[~mask].median() for size, mask in pairs])
