@@ -19,13 +19,14 @@ from hw2lib.claims.solution_3_scale_invariance.shared import (
     compare,
     direction,
     fraction,
-    identity,
     invariant,
     linear,
     orthonormal,
+    projector,
     scaled_gradient,
     square,
     steps,
+    unit_vectors,
     vector,
     wrong,
 )
@@ -292,21 +293,6 @@ def expansion_in_x_is_the_same(case: Case) -> Trial:
 # ---- the projector
 
 
-def unit_vectors(rng: np.random.Generator) -> Iterator[tuple[str, Vector]]:
-    """Yield unit vectors of fractions in 1 to 5 dimensions."""
-    yield "one dimension", vector(-1)
-    yield "a coordinate axis", vector(0, 1, 0)
-    yield "(3/5, −4/5)", vector("3/5", "-4/5")
-    while True:
-        n = size(rng, 2, 5)
-        yield f"{n} dimensions", orthonormal(rng, n)[0]
-
-
-def projector(u: Vector) -> np.ndarray:
-    """Return I − uuᵀ, in fractions."""
-    return identity(len(u)) - np.outer(u, u)
-
-
 def rank(matrix: np.ndarray) -> int:
     """Return the rank of a matrix of fractions, by elimination."""
     rows, found = [list(row) for row in matrix], 0
@@ -349,29 +335,6 @@ def projector_has_rank_one_less(u: Vector) -> Trial:
 @counterexample("3b-direction", "‖u‖ = 1")
 def projector_of_a_longer_vector() -> float:
     return projector_has_rank_one_less(vector(1, 2, 2)).error
-
-
-@claim(
-    "3b-idempotent",
-    kind="identity",
-    verdict="holds",
-    printed=r"$P=(I-u^ku^{kT})^2=I-u^ku^{kT}$",
-    statement=r"$P^2=P$, because $u^\top u=1$.",
-    family=unit_vectors,
-    exact=True,
-)
-def projector_is_idempotent(u: Vector) -> Trial:
-    def error(P: np.ndarray) -> float:
-        return wrong(P @ P - P)
-
-    reflected = identity(len(u)) - 2 * np.outer(u, u)
-    halved = identity(len(u)) - np.outer(u, u) / 2
-    return Trial(error(projector(u)), {"I − 2uuᵀ": error(reflected), "I − ½uuᵀ": error(halved)})
-
-
-@counterexample("3b-idempotent", "uᵀu = 1")
-def square_for_a_longer_vector() -> float:
-    return projector_is_idempotent(vector(1, 2, 2)).error
 
 
 # ---- λ may depend on x

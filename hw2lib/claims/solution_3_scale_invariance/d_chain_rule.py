@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +18,13 @@ from hw2lib.claims.solution_3_scale_invariance.shared import (
     defined_quotient,
     direction,
     fraction,
+    identity,
     invariant,
     linear,
     not_invariant,
     orthonormal,
+    projector,
+    unit_vectors,
     vector,
     wrong,
 )
@@ -92,18 +96,22 @@ def prime_at_a_point_is_not_the_prime_of_the_composite(
     )
 
 
-Change = tuple[str, str, str]  # f(x), u(x) and x(u), as text
+def changes(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Any, Any, Any, Any, Any]]]:
+    """Yield changes of variable with a differentiable inverse: x, u, f(x), u(x) and x(u), x > 0."""
+    import sympy
 
-
-def changes(rng: np.random.Generator) -> Iterator[tuple[str, Change]]:
-    """Yield functions of x > 0 and changes of variable with a differentiable inverse, as text."""
-    yield "u = x", ("x**2", "x", "u")
-    yield "u = x³", ("x**2", "x**3", "u**(1/3)")
-    yield "u = x², f constant", ("5", "x**2", "sqrt(u)")
-    yield "u = 2x − 3", ("x**3 + x", "2*x - 3", "(u + 3)/2")
-    yield "u = log x", ("x**2 + 1/x", "log(x)", "exp(u)")
-    yield "u = 1/x", ("x**3", "1/x", "1/u")
-    yield "u = x/(1 + x)", ("x**2 - x", "x/(1 + x)", "u/(1 - u)")
+    x, u = sympy.symbols("x u", positive=True)
+    for f, of_x, of_u in (
+        (x**2, x, u),
+        (x**2, x**3, sympy.cbrt(u)),
+        (sympy.Integer(5), x**2, sympy.sqrt(u)),
+        (x**3 + x, 2 * x - 3, (u + 3) / 2),
+        (x**2 + 1 / x, sympy.log(x), sympy.exp(u)),
+        (x**3, 1 / x, 1 / u),
+        (x**2 - x, x / (1 + x), u / (1 - u)),
+        (sympy.sin(x), x**2, sympy.sqrt(u)),
+    ):
+        yield f"f = {f}, u = {of_x}", (x, u, f, of_x, of_u)
 
 
 @claim(
@@ -118,15 +126,12 @@ def changes(rng: np.random.Generator) -> Iterator[tuple[str, Change]]:
     family=changes,
     exact=True,
 )
-def leibniz_notation_hides_a_reparametrisation(change: Change) -> Trial:
-    import sympy
-
-    x, u = sympy.symbols("x u", positive=True)
-    f, of_x, of_u = (sympy.sympify(text, locals={"x": x, "u": u}) for text in change)
+def leibniz_notation_hides_a_reparametrisation(change: tuple[Any, Any, Any, Any, Any]) -> Trial:
+    x, u, f, of_x, of_u = change
     of_f, of_change = f.diff(x), of_x.diff(x)
 
-    def error(first_factor: sympy.Expr) -> float:
-        return float(sympy.cancel(first_factor * of_change - of_f) != 0)
+    def error(first_factor: Any) -> float:
+        return float((first_factor * of_change - of_f).cancel() != 0)
 
     return Trial(
         error(f.subs(x, of_u).diff(u).subs(u, of_x)),
@@ -140,6 +145,29 @@ def two_points_in_one_direction() -> float:
     directions = [point / abs(point[0]) for point in points]
     assert (directions[0] == directions[1]).all()
     return wrong(points[0] ** 2 - points[1] ** 2)
+
+
+@claim(
+    "3b-idempotent",
+    kind="identity",
+    verdict="holds",
+    printed=r"$P=(I-u^ku^{kT})^2=I-u^ku^{kT}$",
+    statement=r"$P^2=P$, because $u^\top u=1$.",
+    family=unit_vectors,
+    exact=True,
+)
+def projector_is_idempotent(u: Vector) -> Trial:
+    def error(P: np.ndarray) -> float:
+        return wrong(P @ P - P)
+
+    reflected = identity(len(u)) - 2 * np.outer(u, u)
+    halved = identity(len(u)) - np.outer(u, u) / 2
+    return Trial(error(projector(u)), {"I − 2uuᵀ": error(reflected), "I − ½uuᵀ": error(halved)})
+
+
+@counterexample("3b-idempotent", "uᵀu = 1")
+def square_for_a_longer_vector() -> float:
+    return projector_is_idempotent(vector(1, 2, 2)).error
 
 
 # ---- the route
@@ -235,7 +263,7 @@ def rays(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Case, float]]]:
     verdict="theorem",
     statement=r"Conversely: if $\nabla f(x)=\frac1{\|x\|}P\nabla f(u)$ at every $x\ne0$, then $f$ is invariant for all $\lambda>0$. For the right-hand side is "
     r"orthogonal to $x$, so $\frac{\mathrm d}{\mathrm d\lambda}f(\lambda x)=\langle\nabla f(\lambda x),x\rangle=0$. In numbers: on the way from $x$ to "
-    r"$\lambda x$ the error of the route is somewhere at least $|f(\lambda x)-f(x)|/((\lambda-1)\|x\|)$, for every continuously differentiable $f$.",
+    r"$\lambda x$ the error of the route is somewhere at least $|f(\lambda x)-f(x)|/((\lambda-1)\|x\|)$, for $\lambda>1$ and every continuously differentiable $f$.",
     family=rays,
     tolerance=1e-6,
 )

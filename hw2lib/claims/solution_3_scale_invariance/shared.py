@@ -332,6 +332,21 @@ def identity(n: int) -> np.ndarray:
     return np.array([[Fraction(int(i == j)) for j in range(n)] for i in range(n)])
 
 
+def unit_vectors(rng: np.random.Generator) -> Iterator[tuple[str, Vector]]:
+    """Yield unit vectors of fractions in 1 to 5 dimensions."""
+    yield "one dimension", vector(-1)
+    yield "a coordinate axis", vector(0, 1, 0)
+    yield "(3/5, −4/5)", vector("3/5", "-4/5")
+    while True:
+        n = size(rng, 2, 5)
+        yield f"{n} dimensions", orthonormal(rng, n)[0]
+
+
+def projector(u: Vector) -> np.ndarray:
+    """Return I − uuᵀ, in fractions."""
+    return identity(len(u)) - np.outer(u, u)
+
+
 def wrong(*differences: Any) -> float:
     """Return the largest absolute difference, 0 only if all are exactly 0."""
     entries = [entry for each in differences for entry in np.ravel(np.array(each, dtype=object))]
