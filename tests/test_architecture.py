@@ -3,7 +3,9 @@
 from collections import Counter
 
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 from hw2lib.architecture import batchnorm_destinations, residual_blocks
 from hw2lib.parameters import parameter_table
@@ -42,6 +44,101 @@ def test_destinations_do_not_depend_on_names():
 
     found = batchnorm_destinations(Renamed())
     assert found == {"alpha": "relu", "beta": "add", "gamma": "shortcut"}
+
+
+class Block(nn.Module):
+    """A residual block with a branch and a shortcut of any length."""
+
+    def __init__(self, branch, shortcut=(), shortcut_first=False):
+        super().__init__()
+        self.branch, self.shortcut = nn.Sequential(*branch), nn.Sequential(*shortcut)
+        self.shortcut_first = shortcut_first
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add both sides, in the order asked for, and take the ReLU."""
+        if self.shortcut_first:
+            return functional.relu(self.shortcut(x) + self.branch(x))
+        return functional.relu(self.branch(x) + self.shortcut(x))
+
+
+def conv(incoming, outgoing, kernel=1):
+    return nn.Conv2d(incoming, outgoing, kernel, padding=kernel // 2, bias=False)
+
+
+@pytest.mark.parametrize("shortcut_first", [False, True])
+@pytest.mark.parametrize("projected", [False, True])
+def test_bottleneck_is_one_block(projected, shortcut_first):
+    wide = 8 if projected else 4
+    branch = [conv(4, 2), nn.BatchNorm2d(2), nn.ReLU(), conv(2, 2, 3), nn.BatchNorm2d(2), nn.ReLU()]
+    branch += [conv(2, wide), nn.BatchNorm2d(wide)]
+    shortcut = [conv(4, wide), nn.BatchNorm2d(wide)] if projected else []
+    model = nn.Sequential(conv(3, 4, 3), Block(branch, shortcut, shortcut_first))
+    (block,) = residual_blocks(model, (3, 6, 6))
+    assert block.name == "1.branch"
+    assert block.branch == ("1.branch.0", "1.branch.3", "1.branch.6")
+    assert block.shortcut == (("1.shortcut.0",) if projected else ())
+    assert block.output == (wide, 6, 6)
+    assert block.parameters == sum(p.numel() for p in model[1].parameters())
+    found = batchnorm_destinations(model)
+    assert found["1.branch.7"] == "add"
+    assert found.get("1.shortcut.1") == ("shortcut" if projected else None)
+
+
+def test_branch_of_one_convolution_is_a_block():
+    model = nn.Sequential(conv(3, 4), Block([conv(4, 4, 3), nn.BatchNorm2d(4)]), nn.ReLU())
+    (block,) = residual_blocks(model, (3, 5, 5))
+    assert (block.branch, block.shortcut) == (("1.branch.0",), ())
+    assert block.parameters == 9 * 16 + 8
+    assert batchnorm_destinations(model) == {"1.branch.1": "add"}
+
+
+@pytest.mark.parametrize("shortcut_first", [False, True])
+def test_of_two_equal_branches_the_first_summand_is_the_branch(shortcut_first):
+    sides = [[conv(3, 4, 3), nn.BatchNorm2d(4)], [conv(3, 4), nn.BatchNorm2d(4)]]
+    model = nn.Sequential(nn.Identity(), Block(*sides, shortcut_first))
+    (block,) = residual_blocks(model, (3, 5, 5))
+    first, second = ("shortcut", "branch") if shortcut_first else ("branch", "shortcut")
+    assert (block.branch, block.shortcut) == ((f"1.{first}.0",), (f"1.{second}.0",))
+    assert batchnorm_destinations(model) == {f"1.{first}.1": "add", f"1.{second}.1": "shortcut"}
+
+
+def test_sums_without_a_convolution_are_no_blocks():
+    class Sums(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = conv(3, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.conv(x) + 1
+            return x + x + torch.sigmoid(x)
+
+    assert residual_blocks(Sums(), (3, 4, 4)) == []
+
+
+@pytest.mark.parametrize("relu", [torch.relu, functional.relu, lambda z: z.relu(), nn.ReLU()])
+def test_every_form_of_relu_is_seen(relu):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.add, self.relu = nn.BatchNorm2d(3), nn.BatchNorm2d(3), relu
+            self.conv = conv(3, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.relu(self.norm(x))
+            return self.relu(self.add(self.conv(x)).add(x))
+
+    assert batchnorm_destinations(Net()) == {"norm": "relu", "add": "add"}
+
+
+def test_sum_without_a_relu_leads_elsewhere():
+    class Linear(Block):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.branch(x) + self.shortcut(x)
+
+    model = nn.Sequential(conv(3, 3), Linear([conv(3, 3), nn.BatchNorm2d(3)]))
+    assert batchnorm_destinations(model) == {"1.branch.1": "other"}
+    both = Linear([conv(3, 3), nn.BatchNorm2d(3)])
+    assert len(residual_blocks(nn.Sequential(conv(3, 3), both), (3, 4, 4))) == 1
 
 
 def test_reverse_order_has_no_batchnorm_before_a_relu():

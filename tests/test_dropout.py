@@ -23,6 +23,28 @@ def test_affine_layers_agree_in_expectation_and_convex_ones_exceed(seed, p, conv
     assert mean >= evaluation - 1e-12
 
 
+@given(
+    x=st.floats(-5, 5),
+    p=st.floats(0, 0.95),
+    slopes=st.tuples(st.floats(-3, 3), st.floats(-3, 3), st.floats(-3, 3)),
+    convention=st.sampled_from(["original", "inverted"]),
+)
+def test_positively_homogeneous_functions_of_one_unit_are_harmless(x, p, slopes, convention):
+    a, b, c = slopes
+
+    def leaky(z):
+        return c + a * z.clamp(min=0) + b * z.clamp(max=0)
+
+    units = torch.tensor([x], dtype=torch.float64)
+    mean, evaluation = dropout_outputs(leaky, units, p, convention)
+    torch.testing.assert_close(mean, evaluation, rtol=1e-9, atol=1e-9)
+
+
+def test_tanh_of_one_unit_is_not_harmless():
+    mean, evaluation = dropout_outputs(torch.tanh, torch.tensor([1.2]), 0.3, "inverted")
+    assert (mean - evaluation).abs() > 0.1
+
+
 def test_inverted_convention_is_torchs():
     torch.manual_seed(0)
     x = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)

@@ -1,7 +1,9 @@
 """Batch norm, shifts and biases against independent references."""
 
 import copy
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from hw2lib.claims.solution_1_resnet.shared import exact_ridge, whole_numbers
 from hw2lib.normalization import (
     absorb_shift,
     batch_normalize,
@@ -35,6 +38,12 @@ def test_batch_normalize_is_torchs_training_mode(shape):
     torch.testing.assert_close(batch_normalize(x, weight, bias, eps=1e-3), expected)
 
 
+@pytest.mark.parametrize("x", [torch.ones(3), torch.tensor(1.0)])
+def test_input_without_channels_is_refused(x):
+    with pytest.raises(ValueError, match=r"x must have shape \(N, C\).*got"):
+        batch_normalize(x, eps=1.0)
+
+
 def test_constant_channel_is_refused_without_eps():
     x = random(4, 2)
     x[:, 1] = 3
@@ -52,6 +61,28 @@ def test_running_statistics_are_torchs_buffers(momentum):
     ours = running_statistics(batches, momentum)
     torch.testing.assert_close(ours.mean, layer.running_mean)
     torch.testing.assert_close(ours.variance, layer.running_var)
+
+
+@pytest.mark.parametrize("momentum", [None, 0.1])
+def test_running_statistics_of_one_batch(momentum):
+    batch = random(4, 3, 2) + 5
+    layer = nn.BatchNorm1d(3, momentum=momentum, dtype=DOUBLE)
+    layer(batch)
+    ours = running_statistics([batch], momentum)
+    torch.testing.assert_close(ours.mean, layer.running_mean)
+    torch.testing.assert_close(ours.variance, layer.running_var)
+    if momentum is None:
+        flat = batch.transpose(0, 1).flatten(1)
+        torch.testing.assert_close(ours.mean, flat.mean(1))
+        torch.testing.assert_close(ours.variance, flat.var(1))
+
+
+@pytest.mark.parametrize("batch", [torch.ones(1, 3), torch.ones(4), torch.ones(1, 2, 1, 1)])
+def test_batches_of_one_value_a_channel_are_refused(batch):
+    with pytest.raises(
+        ValueError, match=r"batches\[1\] must have shape \(N, C, …\) and two values"
+    ):
+        running_statistics([torch.ones(2, 3), batch], None)
 
 
 @given(
@@ -121,6 +152,34 @@ def test_ridge_moves_with_the_data(seed, decay):
     torch.testing.assert_close(
         moved.intercept, plain.intercept + shift @ plain.weight, rtol=1e-8, atol=1e-9
     )
+
+
+@given(seed=st.integers(0, 10**6), penalize=st.booleans())
+def test_ridge_is_the_exact_solution(seed, penalize):
+    rng = np.random.default_rng(seed)
+    x, y = whole_numbers(rng, 6, 3), whole_numbers(rng, 6, 2)
+    exact = exact_ridge(x, y, Fraction(1, 2), penalize_intercept=penalize)
+    found = ridge(x.astype(float), y.astype(float), 0.5, penalize_intercept=penalize)
+    for ours, right in zip(found, exact, strict=True):
+        torch.testing.assert_close(ours, torch.tensor(right.astype(float)), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [2.5, -0.4])
+@pytest.mark.parametrize("shift", [0.0, 0.7, -3.0])
+def test_probabilities_do_not_depend_on_the_sign_of_the_scale(scale, shift):
+    z = torch.special.ndtri((torch.arange(20001, dtype=DOUBLE) + 0.5) / 20001)
+    off = (shift + scale * z <= 0).double().mean().item()
+    assert relu_off_probability(shift, scale) == pytest.approx(off, abs=1e-4)
+    outside = ((shift + scale * z).abs() > 2).double().mean().item()
+    assert saturation_probability(scale, shift) == pytest.approx(outside, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "probability", [lambda: relu_off_probability(1.0, 0.0), lambda: saturation_probability(0.0)]
+)
+def test_a_constant_unit_is_refused(probability):
+    with pytest.raises(ValueError, match="scale must be a number other than 0"):
+        probability()
 
 
 def test_probabilities_are_torchs_normal():

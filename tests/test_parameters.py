@@ -144,6 +144,26 @@ def test_groups_are_right_where_the_name_rule_is_wrong():
         assert bool(name_rule_errors(model)) == (title != "ResNet-18")
 
 
+@pytest.mark.parametrize("side", [32, 50])
+def test_example_networks_compute(side):
+    networks = name_rule_examples()
+    images = torch.randn(2, 3, side, side)
+    model = networks["ResNet-18-D"].eval()
+    assert model(images).shape == networks["ResNet-18"].eval()(images).shape == (2, 1000)
+    assert networks["Sequential"](images).shape == (2, 8, side - 4, side - 4)
+
+
+def test_average_shortcuts_average_then_convolve():
+    model = name_rule_examples()["ResNet-18-D"]
+    shortcut = model.layer2[0].downsample.eval()
+    x = torch.randn(2, 64, 8, 6)
+    averages = x.reshape(2, 64, 4, 2, 3, 2).mean((3, 5))
+    expected = torch.einsum("oc,nchw->nohw", shortcut[1].weight[:, :, 0, 0], averages)
+    torch.testing.assert_close(shortcut(x), expected / (1 + 1e-5) ** 0.5, rtol=1e-4, atol=1e-4)
+    total = parameter_table(model).total
+    assert total == parameter_table(resnet18()).total
+
+
 def test_table_shows_as_text_and_html():
     table = parameter_table(nn.Sequential(nn.Linear(1000, 10)), (1000,))
     assert str(table).splitlines()[-1].split() == ["total", "10,010", "10,000"]
