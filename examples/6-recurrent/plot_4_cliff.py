@@ -1,11 +1,11 @@
 """
-A cliff in the loss throws gradient descent out; clipping keeps it on the ground
-================================================================================
+A cliff in the loss throws gradient descent far out; clipping keeps the step short
+==================================================================================
 
 Even one recurrent unit has a loss with a wall in it (Pascanu, Mikolov and Bengio 2013, figure 6): xₜ = w σ(xₜ₋₁) + b from x₀ = ½, and after 50 steps the loss
 (σ(x₅₀) − 0.7)². On the wall the gradient is enormous. What do gradient descent and its clipped version make of it?
 
-The derivation is in :doc:`/solutions/6-recurrent/c-clipping`; this script is evidence for the claims ``6c-sgd`` and ``6c-norm``.
+The derivation is in :doc:`/solutions/6-recurrent/c-clipping`; this script is evidence for the claims ``6c-sgd``, ``6c-step`` and ``6c-choice``.
 """
 
 import matplotlib.pyplot as plt
@@ -40,7 +40,8 @@ print(f"gradient: median {slopes.median():.1e}, largest on the grid {slopes.max(
 # %%
 # Descent with and without clipping
 # ---------------------------------
-# Seven starts on both sides of the wall, 300 steps with learning rate ½.
+# Seven starts on both sides of the wall, 300 steps with learning rate ½. The threshold 0.1 is about
+# twice the median slope of the surface.
 
 starts = [(6.6, -2.6), (5.5, -2.2), (6.0, -2.4), (5.0, -2.0), (4.6, -1.8), (6.0, -3.4), (5.0, -3.2)]
 
@@ -70,16 +71,19 @@ for name in last:
 # %%
 # Verify
 # ------
-# The wall is steep; clipped descent arrives from every start, free descent is thrown out from more than half of them.
+# The wall is steep. Free descent leaves the picture from most of these starts, clipped descent from none,
+# and its steps are no longer than learning rate times threshold.
 
 across, along = paths["free"].amax(0).T
 left = (across > 7.5) | (along > -1.4)
-assert left.sum() == 5
-assert (left & (last["free"] < 0.001)).sum() == 1  # found its way back
+lost = left & (last["free"] > 0.05)
+print(f"of {len(starts)} free paths {left.sum()} leave the picture and {lost.sum()} do not return")
+assert len(starts) / 2 < lost.sum() < left.sum()
+assert (paths["clipped"].amax(0) < torch.tensor([7.5, -1.4])).all()
 assert slopes.max() > 1e3 * slopes.median()
+assert slopes.median() < 0.1 < 3 * slopes.median()
 assert jumps["clipped"] <= 0.05 + 1e-12
 assert last["clipped"].max() < 0.01
-assert (last["free"] > 0.05).sum() >= 4
 
 # %%
 # The figure
@@ -109,13 +113,15 @@ bottom.legend(loc="upper center", bbox_to_anchor=(0.5, -0.38), ncols=2)
 figures.describe(
     figure,
     "Top: the loss of a one-unit recurrent network over w and b, flat on both sides of a steep wall, with seven paths of free and of clipped gradient descent; "
-    "several free paths jump out of the picture at the wall, the clipped ones follow it. Bottom: the loss after 300 steps is small for all clipped paths, and near 0.09 for four of seven free ones.",
+    f"{left.sum()} free paths jump out of the picture at the wall, the clipped ones stay in it. Bottom: the loss after 300 steps is below 0.01 for all clipped paths, and above 0.05 for "
+    f"{lost.sum()} of the {len(starts)} free ones.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Left and right of the wall the loss is nearly flat, so the gradient says nothing of the wall until it is met. From five of
-# seven starts the free path then leaves the picture; one finds its way back, four end where all that they had learned of w and
-# b is lost. Clipping changes nothing on flat ground and limits the damage at the wall.
+# Left and right of the wall the loss is nearly flat, so the gradient says nothing of the wall until it is met. From most of
+# these starts the free path then leaves the picture, and most of those that leave end far away, on ground so flat that 300
+# steps do not bring them back. Clipping changes nothing where the gradient is shorter than the threshold, and bounds the step
+# where it is not. Thresholds over three powers of ten, and many more starts, are in the claim ``6c-choice``.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,13 +21,13 @@ GATES = ("input gate", "forget gate", "candidate", "output gate")  # PyTorch's o
 class Run(NamedTuple):
     """A cell of PyTorch's in double precision, its inputs (T, ·) and its first states (p,)."""
 
-    cell: nn.RNNBase
+    cell: Any  # nn.RNN, nn.LSTM or nn.GRU
     inputs: Tensor
     hidden: Tensor
     memory: Tensor
 
 
-def new_cell(kind: type[nn.RNNBase], channels: int, p: int, seed: int = 0) -> nn.RNNBase:
+def new_cell(kind: type[nn.RNNBase], channels: int, p: int, seed: int = 0) -> Any:
     """Return a cell as PyTorch initialises it, in double precision."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
