@@ -1,0 +1,1 @@
+"""Claims of Solution 6: why recurrent networks are hard to train."""
