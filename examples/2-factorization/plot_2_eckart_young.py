@@ -4,7 +4,7 @@ No factors beat the truncated SVD, and plain descent finds its loss from random 
 
 How well can 1797 handwritten digits of 64 pixels be described by r numbers each? The truncated SVD gives a
 loss; Weyl's inequality says that nothing is below it; two iterative methods that compute no singular vectors get
-there too. The derivation is in :doc:`/solutions/2-factorization/b-optimum`; this script is evidence for the
+close to it too. The derivation is in :doc:`/solutions/2-factorization/b-optimum`; this script is evidence for the
 claims ``2b-optimum`` and ``2b-residual``.
 """
 
@@ -130,5 +130,5 @@ plt.show()
 # What to see
 # -----------
 # The squares and diamonds come from random starts and methods that never compute a singular vector, yet they lie on
-# the curve: the problem is not convex, but it has no bad local minimum. At rank 16 a quarter of the numbers
-# describes a digit well enough to read it.
+# the curve. Three seeds prove nothing; that the problem, though not convex, has no bad local minimum is theorem T2 of
+# :doc:`/solutions/2-factorization/d-landscape`. Rank 16 describes a digit of 64 pixels by a quarter of the numbers.

@@ -2,10 +2,9 @@
 The minimisers are an orbit of all invertible matrices; balance picks the orthogonal
 ====================================================================================
 
-From one minimiser (A, B) every invertible G makes another, (AG, G⁻¹B). The printed solution names only
-orthogonal G. What changes along the orbit, and what does not? The derivation is in
-:doc:`/solutions/2-factorization/c-orbit`; this script is evidence for the claims ``2c-scale``, ``2c-orbit``
-and ``2c-infinite``.
+From one minimiser (A, B) every invertible G makes another, (AG, G⁻¹B). What changes along the orbit, and what
+does not? The derivation is in :doc:`/solutions/2-factorization/c-orbit`; this script is evidence for the claims
+``2c-scale``, ``2c-orbit``, ``2c-balanced`` and ``2c-ties``.
 """
 
 import matplotlib.pyplot as plt
@@ -21,7 +20,7 @@ torch.set_default_dtype(torch.float64)
 # %%
 # Walk along the orbit
 # --------------------
-# 300 matrices G, from orthogonal to badly conditioned ones. The print's own example, (eA, B/e), is in between.
+# 300 matrices G, from orthogonal to badly conditioned ones, and the rescalings (eA, B/e), G = eI.
 
 X, rank = torch.randn(9, 6), 3
 best = low_rank_factors(X, rank)
@@ -79,6 +78,7 @@ print(f"their size over the least: {min(sizes):.2f} to {max(sizes):.2f}")
 assert max(abs(value - least) for value in losses) < 1e-10
 assert min(sizes) > 1
 assert max(abs(value - 1) for value in rotations) < 1e-12
+assert min(scaled) > 1 - 1e-12
 assert (tied_losses - truncation_error(tied, 2)).abs().max() < 1e-12
 assert abs(distances[-1].item() - 2 * 2**0.5) < 1e-12
 
@@ -96,9 +96,7 @@ top.plot(
     ms=8,
     label="orthogonal G (balanced)",
 )
-top.plot(
-    [1] * len(scaled), scaled, "-", color=figures.GREEN, lw=2.2, label="printed rescaling (eA, B/e)"
-)
+top.plot([1] * len(scaled), scaled, "-", color=figures.GREEN, lw=2.2, label="rescaling (eA, B/e)")
 top.set(xscale="log", yscale="log", xlabel="condition number of G", ylabel="(‖A‖² + ‖B‖²) / least")
 top.set_title("Same loss; least size at orthogonal G")
 top.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=1)
@@ -114,7 +112,7 @@ bottom.legend(loc="upper left")
 figures.describe(
     figure,
     "Top: the size of both factors against the condition number of G for 300 minimisers of equal loss; it is "
-    "least for orthogonal G, and the print's rescaling by e runs up at condition number 1. Bottom: with a tie the "
+    "least for orthogonal G, and the rescaling by e runs up at condition number 1. Bottom: with a tie the "
     "distance between products grows with the chosen direction while the loss stays the same.",
 )
 plt.show()
@@ -123,5 +121,5 @@ plt.show()
 # What to see
 # -----------
 # Every dot has the same, least loss. Orthogonal G keep the factors as small as possible. The green line is the
-# printed rescaling: its G = eI has condition number 1 but is not orthogonal unless e = ±1, so of the two families in print
-# neither contains the other. With a tie the loss (dashed) stays while the product moves.
+# rescaling: its G = eI has condition number 1 but is not orthogonal unless e = ±1, so neither family contains the
+# other. With a tie the loss (dashed) stays while the product moves.

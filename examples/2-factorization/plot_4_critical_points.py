@@ -5,7 +5,7 @@ Every critical point but the best has a direction of descent
 Why does descent find the minimum of a problem that is not convex? Because every other critical point is a
 *strict* saddle: its Hessian has a negative eigenvalue. At the balanced critical points all eigenvalues are known
 in closed form. The derivation is in :doc:`/solutions/2-factorization/d-landscape`; this script is evidence for
-the claim ``2c-T2``.
+the claims ``2d-T2``, ``2d-spectrum`` and ``2d-least``.
 """
 
 import itertools
@@ -52,6 +52,8 @@ for J in choices:
     assert max(g.abs().max() for g in loss_gradient(X, *points[J])) < 1e-12
     assert (computed[J] - theory[J]).abs().max() < 1e-12
     assert (computed[J][0] > -1e-12) == (J == (0, 1))
+assert abs(computed[0, 2][0] + 2) < 1e-12
+assert abs(computed[0, 3][0] + 4) < 1e-12
 
 # %%
 # The figure
@@ -84,6 +86,7 @@ plt.show()
 # What to see
 # -----------
 # The loss falls from top to bottom. The least eigenvalue rises only on the whole: it depends on the largest singular
-# value that is missing, and on whether all r places are used. Only at the minimum is none negative. There the r² = 4
+# value that is missing, on whether all r places are used and, if they are, on the least value that is kept: {σ₁, σ₃} and
+# {σ₁, σ₄} both miss σ₂, with −2 and −4. Only at the minimum is none negative. There the r² = 4
 # zeros are the directions along the orbit of minimisers; at saddles some zeros are directions in which the loss is
 # merely flat to second order.

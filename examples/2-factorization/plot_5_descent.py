@@ -1,0 +1,128 @@
+"""
+Near a balanced minimum two eigenvalues set the speed of gradient descent
+=========================================================================
+
+How should the learning rate be chosen, and how fast is descent? Near a balanced minimiser the least positive eigenvalue
+of the Hessian, 2(σ_r − σ_{r+1}), and the largest, 4σ₁, predict the factor a step. The derivation is in
+:doc:`/solutions/2-factorization/d-landscape`; this script is evidence for the claims ``2d-rate`` and ``2d-descent``.
+"""
+
+import matplotlib.pyplot as plt
+import torch
+
+from hw2lib import figures
+from hw2lib.factorization import gradient_descent, low_rank_factors, truncation_error
+
+plt.style.use("hw2lib.figures")
+torch.manual_seed(1)
+torch.set_default_dtype(torch.float64)
+
+# %%
+# Beside the minimum
+# ------------------
+# Start a little beside the balanced minimiser of a 6×5 problem and count how the distance of AB from its limit changes.
+
+U, V = (torch.linalg.qr(torch.randn(n, 5)).Q for n in (6, 5))
+X, rank = U @ torch.diag(torch.tensor([3.0, 2.4, 1.4, 0.9, 0.3])) @ V.T, 2
+best = low_rank_factors(X, rank)
+target = best.A @ best.B
+start = [factor + 1e-4 * torch.randn(factor.shape) for factor in best]
+largest, least = 4 * 3.0, 2 * (2.4 - 1.4)
+stable = 2 / largest
+
+
+def distances(learning_rate, steps=80):
+    found, factors = [], start
+    for _ in range(steps):
+        A, B, _ = gradient_descent(X, rank, 1, learning_rate=learning_rate, start=factors)
+        factors = (A, B)
+        found.append(torch.linalg.matrix_norm(A @ B - target).item())
+    return torch.tensor(found)
+
+
+fractions = (0.25, 0.5, 0.95, 1.05)
+paths = {fraction: distances(fraction * stable) for fraction in fractions}
+predicted = {
+    fraction: max(abs(1 - fraction * stable * least), abs(1 - fraction * stable * largest))
+    for fraction in fractions
+}
+
+# %%
+# From far away
+# -------------
+# One start each: small; balanced; and one factor ten times as large as the other. The learning rate falls with the start.
+
+
+def descend(A, B, steps=1000):
+    learning_rate = 1 / (4 * 3.0 + 2 * (A.square().sum() + B.square().sum()).item())
+    losses = gradient_descent(X, rank, steps, learning_rate=learning_rate, start=(A, B)).losses
+    return losses / truncation_error(X, rank) - 1
+
+
+A, B = torch.randn(6, rank), torch.randn(rank, 5)
+far = {
+    "small": descend(0.05 * A, 0.05 * B),
+    "balanced": descend(*low_rank_factors(A @ B, rank)),
+    "unbalanced": descend(A, B / 10),
+}
+
+# %%
+# Verify
+# ------
+# The measured factors are the predicted ones, the largest stable learning rate is 1/(2σ₁), and all three starts reach the minimum.
+
+for fraction, path in paths.items():
+    measured = (path[-1] / path[54]) ** (1 / 25)
+    print(f"{fraction} of 1/(2σ₁): factor {measured:.4f}, predicted {predicted[fraction]:.4f}")
+    assert abs(measured.log() / torch.tensor(predicted[fraction]).log() - 1) < 0.02
+    assert (path[-1] < path[54]) == (fraction < 1)
+for excess in far.values():
+    assert excess[-1] < 1e-6
+
+# %%
+# The figure
+# ----------
+
+figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.2, 7.0))
+steps = torch.arange(1, 81)
+colors = (figures.BLUE, figures.GREEN, figures.PURPLE, figures.RED)
+for (fraction, path), color in zip(paths.items(), colors, strict=True):
+    top.plot(steps, path, color=color)
+    line = path[-1] * predicted[fraction] ** (steps - 80.0)
+    top.plot(steps, line, color=color, ls=":", lw=1.2)
+    top.annotate(f" {fraction:g}", (80, path[-1]), color=color, va="center")
+top.set(
+    yscale="log",
+    xlim=(0, 89),
+    ylim=(1e-12, 10),
+    xlabel="steps",
+    ylabel="distance of AB from the minimum",
+)
+top.set_title("Dotted: predicted. Above 1/(2σ₁) it leaves")
+top.text(2, 1e-11, "learning rate as a fraction of 1/(2σ₁)", color=figures.MUTED)
+for (name, excess), color in zip(far.items(), colors, strict=False):
+    bottom.plot(excess.clamp(min=1e-12), color=color)
+    reached = int((excess > 1e-6).sum())
+    bottom.annotate(name, (reached, 1e-6), xytext=(4, 2), textcoords="offset points", color=color)
+bottom.set(
+    yscale="log",
+    ylim=(1e-9, 1e3),
+    xlim=(0, 1000),
+    xlabel="steps",
+    ylabel="loss above the least, relative",
+)
+bottom.set_title("Small, balanced, unbalanced: all arrive")
+figures.describe(
+    figure,
+    "Top: the distance from the minimum against the steps on a logarithmic scale at four learning rates; three fall and "
+    "one rises, along the dotted lines that two eigenvalues predict. Bottom: the loss above its least value falls to "
+    "zero from a small, a balanced and an unbalanced start.",
+)
+plt.show()
+
+# %%
+# What to see
+# -----------
+# At a quarter and a half of the largest stable learning rate the gap σ_r − σ_{r+1} decides, close to it the largest
+# singular value, and above it descent leaves even a start beside the minimum. From far away there is no such formula: a large
+# start needs a smaller learning rate, and this unbalanced one ends at an unbalanced minimiser, more slowly.
