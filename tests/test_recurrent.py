@@ -2,12 +2,20 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from hw2lib.claims.solution_6_recurrent.cells import (
+    CHANNELS,
+    lstm_sizes,
+    new_cell,
+    noise,
+    rnn_sizes,
+)
 from hw2lib.recurrent import (
     clip_by_norm,
     clip_by_value,
@@ -103,6 +111,28 @@ def test_lstm_jacobian_is_autograds(bias):
     torch.testing.assert_close(run.jacobian, reference, rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("forget_bias", [0.0, 2.0])
+def test_batched_lstms_are_the_single_ones(forget_bias):
+    seeds, p, steps = (3, 4), 6, 7
+    sizes = lstm_sizes(seeds, p, (steps,), forget_bias)[steps]
+    for k, seed in enumerate(seeds):
+        lstm = new_cell(nn.LSTM, CHANNELS, p, seed)
+        with torch.no_grad():
+            lstm.bias_ih_l0[p : 2 * p] += forget_bias
+        run = lstm_jacobian(lstm, noise([seed], steps)[:, 0], torch.zeros(p), torch.zeros(p))
+        whole = torch.linalg.matrix_norm(run.jacobian[p:, p:], 2)
+        torch.testing.assert_close(sizes.whole[k], whole)
+        torch.testing.assert_close(sizes.direct[k], run.forget_product.max())
+
+
+def test_batched_rnns_are_the_single_ones():
+    sizes = rnn_sizes((3, 4), 6, 7)
+    for k, seed in enumerate((3, 4)):
+        rnn = new_cell(nn.RNN, CHANNELS, 6, seed)
+        run = rnn_jacobian(rnn, noise([seed], 7)[:, 0], torch.zeros(6))
+        torch.testing.assert_close(sizes[k], torch.linalg.matrix_norm(run.jacobian, 2))
+
+
 def test_deep_or_bidirectional_cells_are_refused():
     for cell in (nn.RNN(2, 3, num_layers=2), nn.RNN(2, 3, bidirectional=True)):
         with pytest.raises(ValueError, match="rnn must have one layer, one direction"):
@@ -148,6 +178,26 @@ def test_clipping_by_norm_keeps_the_direction_and_by_value_bounds_the_angle(seed
     assert h.abs().max() <= bound
     assert (g @ h) / (g.norm() * h.norm()) >= n**-0.5 - 1e-12
     assert rescale_to_norm(g, bound).norm().item() == pytest.approx(bound)
+
+
+@pytest.mark.parametrize("clip", [clip_by_norm, clip_by_value, rescale_to_norm])
+@pytest.mark.parametrize("entries", [[0.375, 0.5], [3.0, 4.0]])
+def test_clipping_returns_new_memory(clip, entries):
+    for gradient in (torch.tensor(entries), np.array(entries)):
+        clip(gradient, 1.0).zero_()
+        assert gradient.tolist() == entries
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("power", [-0.9, -0.6, 0.6, 0.9])
+def test_clipping_by_norm_where_squares_over_or_underflow(dtype, power):
+    scale = torch.finfo(dtype).max ** power
+    gradient = scale * torch.tensor([3.0, -4.0], dtype=dtype)
+    expected = torch.tensor([0.6, -0.8], dtype=dtype)
+    torch.testing.assert_close(rescale_to_norm(gradient, 1.0), expected)
+    limit = scale / 8
+    torch.testing.assert_close(clip_by_norm(gradient, limit) / limit, expected)
+    assert (clip_by_norm(gradient, 8 * scale) == gradient).all()
 
 
 def test_zero_has_no_direction_to_keep():
