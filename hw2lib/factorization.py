@@ -368,7 +368,7 @@ def balance_factors(A: Any, B: Any) -> Factors:
     r"""Return the balanced factors of the same product: :math:`A^\top A=BB^\top`, diagonal.
 
     Of all factors of AB with this inner size they have the least :math:`\|A\|_F^2+\|B\|_F^2`,
-    twice the nuclear norm of AB. Serves claim 2c-orbit and theorem T2.
+    twice the nuclear norm of AB. Serves claim 2c-balanced.
 
     Parameters
     ----------
@@ -404,7 +404,7 @@ def critical_point(X: Any, indices: Sequence[int], rank: int) -> Factors:
 
     :math:`A=[\sqrt{\sigma_j}u_j]_{j\in J}` and :math:`B=[\sqrt{\sigma_j}v_j^\top]_{j\in J}`, filled
     up with zeros to inner size r. J = the r largest gives the minimum, any other J a saddle
-    (unless it has the same singular values). Serves theorem T2.
+    (unless the loss is the same). Serves theorem T2 and claim 2d-least.
 
     Parameters
     ----------
@@ -455,7 +455,8 @@ def critical_hessian_eigenvalues(X: Any, indices: Sequence[int], rank: int) -> T
     the other p − k; :math:`2\sigma_j`, \|m − n\| times for every j in J; :math:`\pm2\sigma_i`,
     r − k times for every other i; and 0 for the rest. The least is
     :math:`-2(\max_{i\notin J}\sigma_i-\min_{j\in J}\sigma_j)` for k = r and
-    :math:`-2\max_{i\notin J}\sigma_i` for k < r, where that is negative. Serves theorem T2.
+    :math:`-2\max_{i\notin J}\sigma_i` for k < r, where that is negative. Serves claims
+    2d-spectrum, 2d-least and 2d-minimum.
 
     Parameters
     ----------
@@ -512,8 +513,8 @@ def alternating_least_squares(
 ) -> Fit:
     """Minimise over A and B in turn, each time exactly, from a random start.
 
-    Each half of the problem is convex, an ordinary least-squares problem. Serves claims
-    2a-bilinear and 2b-optimum.
+    Each half of the problem is convex, an ordinary least-squares problem, and a sweep takes the
+    column space of A to its image under XXᵀ. Serves claims 2a-alternating and 2c-orbit.
 
     Parameters
     ----------

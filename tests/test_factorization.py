@@ -19,6 +19,7 @@ from hw2lib.factorization import (
     loss_gradient,
     loss_hessian,
     low_rank_factors,
+    random_factors,
     truncation_error,
     weyl_gaps,
 )
@@ -125,6 +126,62 @@ def test_descent_reaches_the_minimum_and_is_reproducible(method):
     torch.testing.assert_close(fits[0].losses[-1], loss(X, fits[0].A, fits[0].B))
 
 
+def test_default_step_follows_the_gradient_of_both_factors_over_four_sigma():
+    X = random(5, 4)
+    start = random_factors(X, 2, torch.Generator().manual_seed(1))
+    found = gradient_descent(X, 2, 1, generator=torch.Generator().manual_seed(1))
+    slopes, rate = loss_gradient(X, *start), 1 / (4 * torch.linalg.matrix_norm(X, 2))
+    torch.testing.assert_close(found.A, start.A - rate * slopes.A)
+    torch.testing.assert_close(found.B, start.B - rate * slopes.B)
+
+
+def test_descent_takes_a_start_and_a_learning_rate():
+    X, A, B = random(5, 4), random(5, 2, seed=1), random(2, 4, seed=2)
+    kept = A.clone(), B.clone()
+    found = gradient_descent(X, 2, 1, learning_rate=0.01, start=(A, B))
+    slopes = loss_gradient(X, A, B)
+    torch.testing.assert_close(found.A, A - 0.01 * slopes.A)
+    torch.testing.assert_close(found.B, B - 0.01 * slopes.B)
+    torch.testing.assert_close((A, B), kept)
+    torch.testing.assert_close(found.losses[0], loss(X, A, B))
+
+
+def test_descent_with_a_given_rate_takes_any_x_and_may_run_off():
+    zero = gradient_descent(torch.zeros(3, 2), 1, 1, learning_rate=0.1)
+    assert zero.losses[1] <= zero.losses[0]
+    far = gradient_descent([[1.0]], 1, 30, learning_rate=1.0, start=([[9.0]], [[9.0]]))
+    assert not far.losses[-1].isfinite()
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "arguments"),
+    [
+        (ValueError, r"learning_rate must be a positive number, got 0", {"learning_rate": 0.0}),
+        (TypeError, r"learning_rate must be a positive number", {"learning_rate": "fast"}),
+        (TypeError, r"start must be a pair \(A, B\), got Tensor", {"start": torch.ones(3, 2)}),
+        (TypeError, r"start must be a pair \(A, B\)", {"start": (torch.ones(3, 2),)}),
+        (
+            ValueError,
+            r"A must have shape \(3, 2\) \(m and the rank\), got \(3, 1\)",
+            {"start": (torch.ones(3, 1), torch.ones(1, 4))},
+        ),
+        (
+            ValueError,
+            r"share dtype.*float32.*float64",
+            {"start": (torch.ones(3, 2).double(), torch.ones(2, 4).double())},
+        ),
+    ],
+)
+def test_bad_starts_and_learning_rates_are_refused(error, message, arguments):
+    with pytest.raises(error, match=message):
+        gradient_descent(torch.ones(3, 4), 2, 1, **arguments)
+
+
+def test_zero_has_no_default_learning_rate():
+    with pytest.raises(ValueError, match="X must not be zero"):
+        gradient_descent(torch.zeros(3, 2), 1, 1)
+
+
 def test_dtype_is_kept_and_arrays_are_accepted():
     assert low_rank_factors(torch.ones(3, 2, dtype=torch.float32), 1).A.dtype == torch.float32
     assert low_rank_factors(random(3, 2).numpy(), 1).A.dtype == torch.float64
@@ -134,6 +191,14 @@ def test_dtype_is_kept_and_arrays_are_accepted():
 def test_singular_change_of_basis_is_refused():
     with pytest.raises(ValueError, match="G must be invertible"):
         change_basis(torch.ones(3, 2), torch.ones(2, 3), torch.ones(2, 2))
+
+
+@pytest.mark.parametrize("odd", ["A", "B", "G"])
+def test_change_of_basis_refuses_mixed_dtypes(odd):
+    matrices = {"A": random(3, 2), "B": random(2, 4), "G": random(2, 2)}
+    matrices[odd] = matrices[odd].float()
+    with pytest.raises(ValueError, match=r"share dtype.*float"):
+        change_basis(**matrices)
 
 
 def test_mixed_dtypes_are_refused_with_both_named():
