@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 import re
 
 import pytest
@@ -12,12 +13,14 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from hw2lib.adversarial import (
+    first_switch,
     input_gradient,
     linear_prediction,
     locally_affine_loss,
     random_sign_perturbation,
     signed_gradient_attack,
     steepest_direction,
+    worst_linear_margins,
 )
 from hw2lib.adversarial import main as attack
 from hw2lib.allcnn import AllCNN
@@ -232,6 +235,94 @@ def test_random_signs_have_the_size_of_the_attack():
         random_sign_perturbation(images, eps=0.1, seed=5),
         random_sign_perturbation(images, eps=0.1, seed=5),
     )
+
+
+def test_a_start_is_where_the_attack_begins_and_stays_in_the_box():
+    model, (images, labels) = network(), batch()
+    far = torch.full_like(images, 2.0)
+    attacked = signed_gradient_attack(model, images, labels, eps=EPS, steps=1, start=far)
+    assert (attacked - images).abs().max().item() <= EPS
+    assert attacked.max() <= 1
+    top = signed_gradient_attack(model, images, labels, eps=EPS, step_size=0.0, start=far)
+    assert torch.equal(top, torch.maximum(images, top)), "the start is moved into the box"
+    assert (top > images).any()
+    same = signed_gradient_attack(model, images, labels, eps=EPS, start=images)
+    assert torch.equal(same, signed_gradient_attack(model, images, labels, eps=EPS))
+    with pytest.raises(ValueError, match="start must have shape"):
+        signed_gradient_attack(model, images, labels, eps=EPS, start=images[:1])
+
+
+def test_first_switch_is_where_the_pattern_changes():
+    model, (images, _) = network(torch.float64).eval(), batch(dtype=torch.float64)
+    direction = torch.ones_like(images) - 2 * images
+    found = first_switch(model, images, direction)
+
+    def patterns(at):
+        masks = []
+        hooks = [
+            module.register_forward_hook(lambda m, i, output: masks.append(output > 0))
+            for module in model.modules()
+            if isinstance(module, nn.ReLU)
+        ]
+        model(images + at.view(-1, 1, 1, 1) * direction)
+        for hook in hooks:
+            hook.remove()
+        return torch.cat([mask.flatten(1) for mask in masks], 1)
+
+    at_the_image = patterns(torch.zeros_like(found))
+    assert (found > 0).all()
+    assert torch.equal(patterns((1 - 1e-6) * found), at_the_image)
+    assert (patterns((1 + 1e-6) * found) != at_the_image).any(1).all()
+
+
+def test_first_switch_of_a_linear_network_is_infinite_and_modes_stay():
+    linear = nn.Sequential(nn.Linear(3, 2), nn.Dropout())
+    assert first_switch(linear, torch.ones(2, 3), torch.ones(2, 3)).tolist() == [math.inf] * 2
+    assert linear.training
+    unmoved = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+    assert first_switch(unmoved, torch.ones(1, 3), torch.zeros(1, 3)).item() == math.inf
+    with pytest.raises(ValueError, match="direction must have shape"):
+        first_switch(unmoved, torch.ones(1, 3), torch.ones(1, 2))
+
+
+def test_worst_linear_margins_are_those_of_the_worst_corner():
+    generator = torch.Generator().manual_seed(4)
+    weight, bias = torch.randn(4, 6, generator=generator), torch.randn(4, generator=generator)
+    images, labels = torch.rand(7, 6, generator=generator), torch.arange(7) % 4
+    images[0, :3] = torch.tensor([0.0, 1.0, 0.1])
+    corners = torch.tensor(list(itertools.product((-0.3, 0.3), repeat=6)))
+    scores = (images[:, None] + corners).clamp(0, 1) @ weight.T + bias
+    expected = (scores - scores.gather(2, labels[:, None, None].expand(-1, 64, 1))).amax(1)
+    found = worst_linear_margins(weight, bias, images, labels, eps=0.3)
+    torch.testing.assert_close(found, expected)
+    assert (found[torch.arange(7), labels] == 0).all()
+    with pytest.raises(ValueError, match=r"labels must lie in 0..3 .* got 4"):
+        worst_linear_margins(weight, bias, images, labels + 1, eps=0.3)
+    with pytest.raises(ValueError, match=r"images must have shape \(7, 5\)"):
+        worst_linear_margins(weight[:, :5], bias, images, labels, eps=0.3)
+
+
+def test_labels_beyond_the_classes_are_refused():
+    model, (images, labels) = network(), batch()
+    labels[3] = 10
+    perturbed = images.clone()
+    for call in (
+        lambda: input_gradient(model, images, labels),
+        lambda: linear_prediction(model, images, labels, eps=0.1),
+        lambda: locally_affine_loss(model, images, labels, perturbed),
+        lambda: signed_gradient_attack(model, images, labels, eps=0.1),
+    ):
+        with pytest.raises(ValueError, match=r"labels must lie in 0..9 .* got 10"):
+            call()
+
+
+def test_steepest_direction_in_the_l1_ball_is_one_entry_of_a_tensor():
+    gradient = torch.zeros(2, 3, 4)
+    gradient[1, 0, 2], gradient[0, 1, 1] = -5.0, 3.0
+    direction = steepest_direction(gradient, 1)
+    assert direction.shape == (2, 3, 4)
+    assert direction.nonzero().tolist() == [[1, 0, 2]]
+    assert direction[1, 0, 2] == -1
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=6), st.sampled_from([1, 2, float("inf")]))

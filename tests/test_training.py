@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from hw2lib.allcnn import AllCNN
+from hw2lib.claims.solution_5_adversarial.shared import Family
 from hw2lib.datasets import ImageData, digits_data
 from hw2lib.parameters import parameter_groups
 from hw2lib.training import (
@@ -104,6 +105,38 @@ def test_fit_is_the_plain_loop():
     torch.testing.assert_close(history.training_loss, means, rtol=1e-3, atol=1e-4)
     final = evaluate(plain.eval(), data.validation_images, data.validation_labels)
     assert math.isclose(history.validation_loss[-1], final.loss, rel_tol=1e-2)
+
+
+def test_labels_beyond_the_classes_are_refused():
+    data, model = few_digits(), network()
+    labels = data.validation_labels.clone()
+    labels[2] = 10
+    with pytest.raises(ValueError, match=r"labels must lie in 0..9 .* got 10"):
+        evaluate(model, data.validation_images, labels)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match=r"data.validation_labels must lie in 0..9 .* got 10"):
+        fit(model, data._replace(validation_labels=labels), epochs=1, batch_size=50)
+    training = data.training_labels.clone()
+    training[0] = 12
+    with pytest.raises(ValueError, match=r"data.training_labels must lie in 0..9 .* got 12"):
+        fit(model, data._replace(training_labels=training), epochs=1, batch_size=50)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_networks_side_by_side_are_the_networks_alone():
+    data = few_digits()
+    images, labels = data.training_images[:60], data.training_labels[:60]
+    models = [network(seed, dropout=(0.0, 0.0)).train() for seed in range(3)]
+    together = Family(models).train()
+    losses = 3 * cross_entropy(together(images), labels)  # a batch of 20 for each
+    losses.backward()
+    gradient = together.layers[2][0].weight.grad.chunk(3)
+    for number, model in enumerate(models):
+        part = slice(20 * number, 20 * number + 20)
+        alone = cross_entropy(model(images[part]), labels[part])
+        alone.backward()
+        expected = model.features[1].conv.weight.grad
+        torch.testing.assert_close(gradient[number], expected, rtol=1e-3, atol=1e-5)
 
 
 def test_seeds_decide():

@@ -5,7 +5,7 @@ The sign of the gradient gets all there is to get
 A perturbation d may change every pixel by at most ε. To first order it changes the loss by dᵀ∇ℓ; which d is best? In two
 dimensions one sees the answer; on a trained network one can count how much of it other directions get.
 
-The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claims ``5-first-order`` and ``5-random``.
+The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claims ``5-first-order``, ``5-dual-norms`` and ``5-random``.
 (A reduced network: 16 and 32 channels, ten epochs on the handwritten digits.)
 """
 

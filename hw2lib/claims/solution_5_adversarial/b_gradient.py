@@ -171,12 +171,12 @@ def misclassified_images_have_large_gradients(seed: int) -> Trial:
     norms = gradients(seed).double().abs().sum(2)
     doubts = probabilities.sum(1).view_as(norms)
     plain, divided = ratios(norms, wrong), ratios(norms / doubts, wrong)
-    short = torch.maximum(50 / plain, torch.maximum(divided / 8, 0.5 / divided))
+    short = torch.maximum(15 / plain, torch.maximum(divided / 8, 0.5 / divided))
 
     def error(plain: Tensor, divided: Tensor) -> float:
-        """By how much a network misses 50 times, or a factor of 8 after division."""
+        """By how much a network misses 15 times, or a factor of 8 after division."""
         return max(
-            *(shortfall(ratio, 50) / 50 for ratio in plain.tolist()),
+            *(shortfall(ratio, 15) / 15 for ratio in plain.tolist()),
             *(shortfall(8, ratio) / 8 for ratio in divided.tolist()),
             *(shortfall(ratio, 0.5) / 0.5 for ratio in divided.tolist()),
         )

@@ -401,7 +401,7 @@ def linear_prediction_explains_small_steps(seed: int) -> Trial:
             misses(plain[0], 1.1, 1.5),
             misses(bounded[0], 0.85, 1.0),
             misses(bounded[1], 0.45, 0.85),
-            misses(bounded[2], 0.05, 0.4),
+            misses(bounded[2], 0.05, 0.45),
             misses(held[0], 0.8, 1.25),
             misses(held[1], 0.6, 1.4),
         )
