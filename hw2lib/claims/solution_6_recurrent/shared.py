@@ -23,6 +23,7 @@ SLOPE: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": lambda z: z.sigmoid() * (1 - z.sigmoid()),
     "relu": lambda z: (z > 0).to(z),
 }
+WARM_UP, STEPS = 40, 110
 STEEPEST = {"identity": 1.0, "tanh": 1.0, "sigmoid": 0.25, "relu": 1.0}
 
 
@@ -120,16 +121,16 @@ def jacobian(W: Tensor, slopes: Tensor) -> Tensor:
 
 
 def exponents(
-    name: str, W: Tensor, start: Tensor, inputs: Tensor | None = None, steps: int = 150
+    name: str, W: Tensor, start: Tensor, inputs: Tensor | None = None, steps: int = STEPS
 ) -> Tensor:
     """Return the growth rates of a small change in a batch of networks, averaged over `steps`.
 
-    W (…, p, p), start (…, p), inputs (steps + 50, …, p); 50 steps before are left out. Without
+    W (…, p, p), start (…, p), inputs (WARM_UP + steps, …, p); the first WARM_UP steps are left out. Without
     inputs, ReLU and identity keep their state at length 1.
     """
     h, tangent, total = start[..., None], torch.ones_like(start)[..., None], 0.0
     tangent = tangent + 0.1 * h.sin()  # in no network's stable directions only
-    for step in range(50 + steps):
+    for step in range(WARM_UP + steps):
         z = W @ h
         if inputs is not None:
             z = z + inputs[step][..., None]
@@ -138,7 +139,7 @@ def exponents(
         tangent = tangent / growth
         if inputs is None and name in ("relu", "identity"):
             h = h / h.norm(dim=-2, keepdim=True)
-        if step >= 50:
+        if step >= WARM_UP:
             total = total + growth.log()
     return torch.as_tensor(total).flatten() / steps
 
