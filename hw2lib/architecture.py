@@ -49,7 +49,7 @@ class ResidualBlock:
 def batchnorm_destinations(model: nn.Module) -> dict[str, str]:
     """Say for every batch norm where its output goes.
 
-    Serves claims 1a-order and 1a-normalised.
+    Serves claim 1a-order.
 
     Parameters
     ----------

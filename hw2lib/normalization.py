@@ -54,7 +54,7 @@ def batch_normalize(
 
     :math:`y = \gamma\,(x-\mu)/\sqrt{\sigma^2+\varepsilon} + \beta`, the training mode of batch
     norm; unlike ``torch.nn.functional.batch_norm`` it accepts ε = 0, for which the mathematics is
-    exact. Serves claims 1a-normalised and 1a-conv-bias.
+    exact. Serves claims 1a-moments, 1a-saturation, 1a-relu-off, 1a-conv-bias and 1b-running.
 
     Parameters
     ----------
@@ -297,7 +297,7 @@ def measured_bias_offsets(
 def layer_inputs(model: nn.Module, images: Tensor, kind: type[nn.Module] = nn.ReLU) -> list[Tensor]:
     """Run the model in training mode and return what enters each layer of a kind, in order.
 
-    The model itself is not modified: a copy runs. Serves claims 1a-normalised and 1a-reverse.
+    The model itself is not modified: a copy runs.
 
     Parameters
     ----------
@@ -444,7 +444,7 @@ def absorb_shift(layer: ShiftableLayer, shift: Any) -> ShiftableLayer:
     :math:`c' = c + Wb`, for a convolution
     :math:`c'_k = c_k + \sum_c b_c \sum_{uv} w_{kcuv}`. With zero padding the convolution agrees
     only where no window touches the padding (see :func:`padding_mask`); padding the shifted input
-    with −b instead (:func:`pad_channels`) makes it agree everywhere. Serves claim 1d-shift.
+    with −b instead (:func:`pad_channels`) makes it agree everywhere. Serves claims 1d-shift, 1d-T1.
 
     Parameters
     ----------
@@ -600,7 +600,7 @@ def ridge(
 
     The smallest network with weight decay. With `penalize_intercept` the penalty has
     :math:`\lambda\|c\|^2` too, and the solution is no longer equivariant to a shift of the inputs.
-    Serves claims 1d-penalty and 1d-invariance.
+    Claim 1d-invariance is about it.
 
     Parameters
     ----------

@@ -197,7 +197,7 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
     One multiply–accumulate (MAC) is one product added to a sum. Counted are convolutions and
     linear layers, without biases, batch norm, pooling and additions: output positions × weights.
     Shapes come from a run on an empty batch, which computes nothing.
-    Serves claims 1c-stem to 1c-layer4-1-conv2 and 1e-counts.
+    Serves claims 1c-stem to 1c-work and 1e-counts.
 
     Parameters
     ----------

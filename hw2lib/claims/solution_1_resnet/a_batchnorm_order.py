@@ -16,6 +16,7 @@ from hw2lib.architecture import batchnorm_destinations
 from hw2lib.claims.registry import Trial, claim, counterexample
 from hw2lib.claims.solution_1_resnet.shared import (
     Channels,
+    Layer,
     channels,
     experiments,
     one_network,
@@ -462,7 +463,7 @@ def only_the_reverse_order_has_dead_channels(case: DeadOrAlive) -> Trial:
     return Trial((lifeless if off else float(lifeless == 0)) + float(reference <= 0), mutants)
 
 
-@counterexample("1a-dead", "$\\beta\\ge0$")
+@counterexample("1a-dead", r"$\beta\ge0$")
 def a_low_shift_kills_in_either_order() -> float:
     case = Normalised(tensor([[-1.0], [1.0]]), tensor([1.0]), tensor([-3.0]), 1e-5)
     return float(functional.relu(trained(case)).max().item() <= 0)
@@ -480,8 +481,8 @@ def a_constant_channel_is_off_in_either_order() -> float:
 class BiasShift(NamedTuple):
     """A layer with bias, the batch norm after it, a shift of the bias, and training batches."""
 
-    layer: nn.Module
-    batchnorm: nn.Module
+    layer: Layer
+    batchnorm: Layer
     shift: Tensor
     batches: list[Tensor]
 
@@ -494,7 +495,7 @@ def bias_shifts(rng: np.random.Generator) -> Iterator[tuple[str, BiasShift]]:
         dims, incoming, outgoing = size(rng, 0, 2), size(rng, 1, 3), size(rng, 1, 4)
         momentum = next(momenta, float(rng.uniform(0.02, 0.98)))
         scale = next(shifts, float(10 ** rng.uniform(-1, 1)))
-        make = (nn.Linear, nn.Conv1d, nn.Conv2d)[dims]
+        make: Layer = (nn.Linear, nn.Conv1d, nn.Conv2d)[dims]
         norm = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d)[dims]
         kernel = [2] if dims else []
         layer = seeded(partial(make, incoming, outgoing, *kernel, dtype=torch.float64))

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from hw2lib.claims.registry import Trial, claim, counterexample
 from hw2lib.claims.solution_1_resnet.shared import (
+    Layer,
     Model,
     experiments,
     mode_gap,
@@ -147,7 +148,9 @@ def averages(
     tolerance=1e-12,
 )
 def running_statistics_are_exponential_averages(case: Passes) -> Trial:
-    layer = BATCHNORMS[case.dims](case.batches[0].shape[1], momentum=case.momentum, dtype=DOUBLE)
+    layer: Layer = BATCHNORMS[case.dims](
+        case.batches[0].shape[1], momentum=case.momentum, dtype=DOUBLE
+    )
     outputs = [layer(x).detach() for x in case.batches]
     buffers = layer.running_mean, layer.running_var
 
@@ -183,7 +186,7 @@ def running_statistics_are_exponential_averages(case: Passes) -> Trial:
 class Validation(NamedTuple):
     """A batch norm after some training, and a validation batch."""
 
-    layer: nn.Module
+    layer: Layer
     images: Tensor
 
 
@@ -242,7 +245,7 @@ def validation_moves_the_statistics(case: Validation) -> Trial:
 
 @counterexample("1b-validation", "in eval mode nothing moves")
 def a_training_pass_moves() -> float:
-    layer = nn.BatchNorm1d(1, dtype=DOUBLE)
+    layer: Layer = nn.BatchNorm1d(1, dtype=DOUBLE)
     layer(tensor([[1.0], [3.0]]))
     return largest(layer.running_mean)
 
@@ -250,7 +253,7 @@ def a_training_pass_moves() -> float:
 class One(NamedTuple):
     """A model, and a batch of one image."""
 
-    model: nn.Module
+    model: Layer
     image: Tensor
 
 

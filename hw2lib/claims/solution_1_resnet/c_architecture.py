@@ -100,7 +100,8 @@ def figure_is_rebuilt(model: ResNet) -> Trial:
     changes = [before != after for before, after in itertools.pairwise(sizes)]
 
     def kernel(name: str) -> tuple[int, ...]:
-        return model.get_submodule(name).kernel_size
+        convolution = model.get_submodule(name)
+        return convolution.kernel_size if isinstance(convolution, nn.Conv2d) else ()
 
     def wrong(projected: list[bool], count: int = 8) -> float:
         kernels = {kernel(name) for block in blocks for name in block.branch} ^ {(3, 3)}
@@ -387,7 +388,7 @@ def convolutions_that_keep_their_size_cost_the_same(model: ResNet) -> Trial:
         and module.stride == (1, 1)
     ]
     costs = {rows[name].macs or 0 for name in keeping}
-    weights = [model.get_submodule(name).weight.numel() for name in keeping]
+    weights = [model.get_parameter(f"{name}.weight").numel() for name in keeping]
     total = table(model)
     last = next(row for row in total.by_block().rows if row.name == "layer4")
     every = {row.macs for row in rows.values() if row.name != "fc"}

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from hw2lib.claims.registry import Trial, claim, counterexample, outside
 from hw2lib.claims.solution_1_resnet.shared import (
+    Layer,
     differ,
     exact_ridge,
     fractions,
@@ -87,7 +88,7 @@ def shift_is_affine(case: Points) -> Trial:
 class Shifted(NamedTuple):
     """A layer of whole numbers, its input and a shift of every feature or channel."""
 
-    layer: nn.Module
+    layer: Layer
     x: Tensor
     shift: Tensor
 
@@ -95,7 +96,7 @@ class Shifted(NamedTuple):
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-def whole_layer(rng: np.random.Generator, build: Callable[[], nn.Module]) -> nn.Module:
+def whole_layer(rng: np.random.Generator, build: Callable[[], Layer]) -> Layer:
     """Build a layer in double precision and fill it with whole numbers."""
     layer = seeded(build).double()
     with torch.no_grad():
@@ -131,7 +132,7 @@ def shifted_layers(rng: np.random.Generator) -> Iterator[tuple[str, Shifted]]:
         yield name, Shifted(layer, x, shift)
 
 
-def random_convolution(rng: np.random.Generator, dims: int) -> tuple[nn.Module, str]:
+def random_convolution(rng: np.random.Generator, dims: int) -> tuple[Layer, str]:
     """Return a convolution of whole numbers with random groups, stride, dilation and padding."""
     groups, kernel, stride = size(rng, 1, 2), size(rng, 1, 3), size(rng, 1, 2)
     dilation, padding = size(rng, 1, 2), size(rng, 0, 2)
@@ -139,8 +140,9 @@ def random_convolution(rng: np.random.Generator, dims: int) -> tuple[nn.Module, 
     mode = str(rng.choice(["zeros", "zeros", "reflect", "circular", "replicate"]))
     if dims == 3 and mode == "reflect":
         mode = "zeros"
+    make: Layer = CONVOLUTIONS[dims - 1]
     build = partial(
-        CONVOLUTIONS[dims - 1],
+        make,
         incoming,
         outgoing,
         kernel,
@@ -206,7 +208,7 @@ def bias_grows_by_weight_times_shift(case: Shifted) -> Trial:
     return Trial(error, mutants, values)
 
 
-def wrong_at_the_border(layer: nn.Module, absorbed: nn.Module, case: Shifted, gap: Tensor) -> float:
+def wrong_at_the_border(layer: Layer, absorbed: Layer, case: Shifted, gap: Tensor) -> float:
     """Return how wrong two statements are: the error of zero padding, and none with padding by −b."""
     x, shift = case.x, case.shift
     convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[x.ndim - 3]
@@ -367,7 +369,7 @@ class Entry(NamedTuple):
     """A network of whole numbers: what enters a layer, the layer, what follows, targets, a shift."""
 
     entering: Tensor
-    layer: nn.Module
+    layer: Layer
     after: Tensor
     target: Tensor
     shift: Tensor
@@ -380,7 +382,7 @@ ACTIVATIONS = {"ReLU": torch.relu, "square": torch.square, "absolute value": tor
 def entries(rng: np.random.Generator) -> Iterator[tuple[str, Entry]]:
     """Yield networks whose input, or hidden activations, enter an affine layer."""
 
-    def case(layer: nn.Module, entering: Tensor, name: str, shift: Tensor) -> Entry:
+    def case(layer: Layer, entering: Tensor, name: str, shift: Tensor) -> Entry:
         features = layer(entering).flatten(1).shape[1]
         after = whole(rng, features, 2)
         return Entry(entering, layer, after, whole(rng, len(entering), 2), shift, ACTIVATIONS[name])
@@ -395,7 +397,8 @@ def entries(rng: np.random.Generator) -> Iterator[tuple[str, Entry]]:
         name = str(rng.choice(list(ACTIVATIONS)))
         incoming, outgoing, count = size(rng, 1, 5), size(rng, 1, 5), size(rng, 1, 6)
         x = whole(rng, count, incoming)
-        build, place = partial(nn.Linear, incoming, outgoing), "a layer of the input"
+        build: Layer = partial(nn.Linear, incoming, outgoing)
+        place = "a layer of the input"
         if index % 3 == 2:
             build, place = partial(nn.Conv2d, incoming, outgoing, 2), "an unpadded convolution"
             x = whole(rng, count, incoming, 3, 3)
@@ -406,7 +409,7 @@ def entries(rng: np.random.Generator) -> Iterator[tuple[str, Entry]]:
         yield f"{place}, {name}", case(whole_layer(rng, build), x, name, shift)
 
 
-def objective(case: Entry, layer: nn.Module, entering: Tensor, biases: bool = False) -> float:
+def objective(case: Entry, layer: Layer, entering: Tensor, biases: bool = False) -> float:
     """Return squared loss plus penalty, of the weights alone or of weights and biases."""
     output = case.activation(layer(entering)).flatten(1) @ case.after
     penalty = layer.weight.square().sum() + case.after.square().sum()
@@ -430,7 +433,7 @@ def objective_is_equivariant(case: Entry) -> Trial:
     moved = case.entering - as_column(case.shift, case.entering)
     absorbed = absorb_shift(case.layer, case.shift)
 
-    def gap(layer: nn.Module, biases: bool = False) -> float:
+    def gap(layer: Layer, biases: bool = False) -> float:
         there, here = (
             objective(case, layer, moved, biases),
             objective(case, case.layer, case.entering, biases),

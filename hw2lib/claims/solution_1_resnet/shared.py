@@ -16,6 +16,7 @@ from hw2lib.claims.tools import largest
 from hw2lib.resnet import BasicBlock, ResNet, resnet18
 
 Model = TypeVar("Model", bound=nn.Module)
+Layer = Any  # a module: torch declares its attributes as "Tensor | Module", whatever they are
 
 SEEDS = 8
 IMAGES = (8, 3, 32, 32)
@@ -194,7 +195,8 @@ def whole_numbers(rng: np.random.Generator, *shape: int, largest: int = 3) -> np
 
 def eliminate(matrix: np.ndarray, columns: int) -> tuple[np.ndarray, list[int]]:
     """Return a reduced row echelon form, pivots in the first columns only, and their columns."""
-    rows, pivots = matrix.copy(), []
+    rows = matrix.copy()
+    pivots: list[int] = []
     for column in range(columns):
         found = [row for row in range(len(pivots), len(rows)) if rows[row, column] != 0]
         if not found:
