@@ -552,11 +552,11 @@ def alternating_least_squares(
     X = as_tensor("X", X, ndim=2)
     rank, steps = check_rank(X, rank), check_integer("steps", steps, 1)
     A, B = random_factors(X, rank, generator)
-    losses = [loss(X, A, B)]
+    losses = [(X - A @ B).square().sum()]
     for _ in range(steps):
         B = torch.linalg.lstsq(A, X).solution
         A = torch.linalg.lstsq(B.T, X.T).solution.T
-        losses.append(loss(X, A, B))
+        losses.append((X - A @ B).square().sum())
     return Fit(A, B, torch.stack(losses))
 
 

@@ -75,14 +75,17 @@ def found_points(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Tensor, 
         scale = largest(X) ** 0.5
         start = (normal(rng, len(X), rank), normal(rng, rank, X.shape[1]))
         found = newton(X, rank, Factors(scale * start[0], scale * start[1]))
-        if found is not None:
-            yield f"{description} (at most 4×3, rank {rank})", (X, found)
-            moved = change_basis(*found, invertible(rng, rank))
-            yield f"{description} (at most 4×3, rank {rank}), in another basis", (X, moved)
-            yield (
-                f"{description} (at most 4×3, rank {rank}), transposed",
-                (X.T, Factors(moved.B.T, moved.A.T)),
-            )
+        if found is None:
+            continue
+        where = f"{description} (at most 4×3, rank {rank})"
+        moved = change_basis(*found, invertible(rng, rank))
+        yield where, (X, found)
+        yield f"{where}, in another basis", (X, moved)
+        yield f"{where}, transposed", (X.T, Factors(found.B.T, found.A.T))
+        yield (
+            f"{where}, in another basis and 10⁴ times as large",
+            (1e4 * X, Factors(100 * moved.A, 100 * moved.B)),
+        )
 
 
 @claim(
@@ -91,7 +94,7 @@ def found_points(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Tensor, 
     verdict="theorem",
     statement=r"**Lemma.** At a critical point $AB$ keeps some of the singular values of $X$: the decompositions of $AB$ and "
     r"of $X-AB$ together are one of $X$, and the loss is the sum of the squares that are not kept. (Tried on points that "
-    r"Newton's method finds, which is drawn to saddles as well; at each that is not a minimum the Hessian has "
+    r"Newton's method finds, which is drawn to saddles as well: at each that is not a minimum the Hessian has "
     r"a negative eigenvalue.)",
     family=found_points,
     tolerance=1e-9,
@@ -476,8 +479,11 @@ def far_starts(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Tensor, Fa
         yield f"{description}, ‖A‖ to ‖B‖ as {a / b:.2g}", (X, factors)
 
 
-def violation(X: Tensor, start: Factors, rate: float, decrease: float = 0.5) -> float:
-    """Return by how much steps of descent break the three bounds of the theorem, relatively."""
+def violation(X: Tensor, start: Factors, rate: float) -> tuple[float, float]:
+    """Return by how much steps of descent break the three bounds of the theorem, relatively.
+
+    The second is by how much they would break a fourfold decrease.
+    """
     path = [start]
     for _ in range(5):
         path.append(Factors(*descend(X, *path[-1], rate, 1)[:2]))
@@ -485,15 +491,16 @@ def violation(X: Tensor, start: Factors, rate: float, decrease: float = 0.5) -> 
     R = X - walk.A @ walk.B
     losses = R.square().sum((-2, -1))
     squares = 4 * ((R @ walk.B.mT).square().sum((-2, -1)) + (walk.A.mT @ R).square().sum((-2, -1)))
-    drift = torch.linalg.matrix_norm(imbalance(walk) - imbalance(start))
-    sizes = sum(torch.linalg.matrix_norm(M, 2).square() for M in walk)
+    drift = torch.linalg.matrix_norm(imbalance(walk) - imbalance(start)).max().item()
+    sizes = sum(torch.linalg.matrix_norm(M, 2).square() for M in walk).max().item()
     first, bound = losses[0].item(), size_bound(X, start)
-    promised = decrease * rate * squares[:-1]
-    return max(
-        shortfall((losses[:-1] - losses[1:] - promised).min().item(), 0.0) / (first or 1.0),
-        shortfall(2 * rate * first, drift.max().item()) / (bound or 1.0),
-        shortfall(bound, sizes.max().item()) / (bound or 1.0),
-    )
+
+    def too_little(decrease: float) -> float:
+        margin = losses[:-1] - losses[1:] - decrease * rate * squares[:-1]
+        return shortfall(margin.min().item(), 0.0) / (first or 1.0)
+
+    outside = max(shortfall(2 * rate * first, drift), shortfall(bound, sizes)) / (bound or 1.0)
+    return max(too_little(0.5), outside), too_little(2.0)
 
 
 @claim(
@@ -504,24 +511,22 @@ def violation(X: Tensor, start: Factors, rate: float, decrease: float = 0.5) -> 
     r"$S^2=2(\lVert D_0\rVert_F+\frac12\sqrt{f_0})^2+4(\lVert X\rVert_F+\sqrt{f_0})^2$. For every learning rate "
     r"$\eta\le1/(6S+4\sqrt{f_0})$ each step of gradient descent lowers $f$ by at least "
     r"$\frac\eta2\lVert\nabla f\rVert^2$, $A^\top A-BB^\top$ stays within $2\eta f_0$ of $D_0$, and "
-    r"$\lVert A\rVert^2+\lVert B\rVert^2\le S$ (operator norms). Hence it converges to a critical point, and from almost every start of which this "
+    r"$\lVert A\rVert^2+\lVert B\rVert^2\le S$ (operator norms). These bounds are checked; by the proof on the page descent then converges to a critical point, and from almost every start of which this "
     r"is true, to a global minimum.",
     family=far_starts,
     tolerance=1e-12,
 )
 def descent_stays_bounded(case: tuple[Tensor, Factors]) -> Trial:
     X, start = case
-    rate = proved_rate(X, start)
-    wrong = {}
-    if largest(flat(*loss_gradient(X, *start))):
-        wrong = {"by at least 2η‖∇f‖²": violation(X, start, rate, 2.0)}
-    return Trial(violation(X, start, rate), wrong)
+    error, faster = violation(X, start, proved_rate(X, start))
+    moves = largest(flat(*loss_gradient(X, *start))) > 0
+    return Trial(error, {"by at least 2η‖∇f‖²": faster} if moves else {})
 
 
 @counterexample("2d-convergence", "η small enough for the start: 1/(4σ₁) from a distant one")
 def distant_start_with_a_rate_for_the_minimum() -> float:
     X, start = tensor([[1.0]]), Factors(tensor([[3.0]]), tensor([[3.0]]))
-    return violation(X, start, 0.25)
+    return violation(X, start, 0.25)[0]
 
 
 @counterexample("2d-convergence", "almost every start: $A$ and $B$ along $u_2$, $v_2$ only")
@@ -539,7 +544,7 @@ def excess_after(X: Tensor, start: Factors, rate: float, count: int) -> float:
 
 SIZES = ((4, 3, 1), (6, 5, 2), (5, 9, 3))
 RUNS = 8
-STEPS = 900
+STEPS = 800
 
 
 class Starts(NamedTuple):
@@ -674,7 +679,7 @@ def off(found: list[float], predicted: float) -> float:
     "2d-rate",
     kind="limit",
     verdict="theorem",
-    statement=r"**Local rate.** Let $\sigma_r>\sigma_{r+1}$. From almost every start close to a balanced minimiser the distance of "
+    statement=r"**Local rate.** Let $\sigma_r>\sigma_{r+1}$ (else $X_r$ is not unique). From almost every start close to a balanced minimiser the distance of "
     r"$AB$ to $X_r$ changes, in the long run, by the factor $\max(|1-\eta\lambda^+|,|1-4\eta\sigma_1|)$ a step, up to an error that "
     r"vanishes with the distance of the start; here $\lambda^+=2(\sigma_r-\sigma_{r+1})$ ($4\sigma_r$ for $r=m=n$). "
     r"So gradient descent converges there for $\eta<1/(2\sigma_1)$, by $1-\eta\lambda^+$ a step if $\eta\le"
