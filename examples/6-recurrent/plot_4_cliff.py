@@ -101,7 +101,7 @@ for name, color, width in (("free", figures.RED, 0.7), ("clipped", figures.BLUE,
     top.plot(across, along, color=color, lw=width)[0].set_label(name)
 top.plot(*zip(*starts, strict=True), "o", color="#fffffe", mec="black", ms=6, zorder=5)
 top.set(xlim=(3.5, 7.5), ylim=(-3.6, -1.4), xlabel="w", ylabel="b")
-top.set_title("Red paths leave the picture at the wall")
+top.set_title("Most red paths leave the picture at the wall")
 top.legend(loc="lower left")
 positions = torch.arange(len(starts))
 bottom.semilogy(positions - 0.1, last["free"], "s", color=figures.RED, ms=7, label="free")

@@ -83,15 +83,15 @@ def controls(rng: np.random.Generator) -> Iterator[tuple[str, Control]]:
     yield "one unit, one step, half", Control(tensor([0.5]), random_run(rng, nn.LSTM, 1, 1))
     for share in (1e-6, 0.999):
         yield (
-            f"{share:g} of each unit, 50 steps",
-            Control(tensor([share] * 3), random_run(rng, nn.LSTM, 3, 50)),
+            f"{share:g} of each unit, 30 steps",
+            Control(tensor([share] * 3), random_run(rng, nn.LSTM, 3, 30)),
         )
     yield (
         "almost nothing and almost all",
         Control(tensor([1e-9, 1 - 1e-9]), random_run(rng, nn.LSTM, 2, 20)),
     )
     while True:
-        p, steps = size(rng, 1, 5), size(rng, 1, 8)
+        p, steps = size(rng, 1, 5), size(rng, 1, 6)
         kept = tensor(rng.uniform(0.001, 0.999, p))
         yield f"{p} units, {steps} steps", Control(kept, random_run(rng, nn.LSTM, p, steps))
 
@@ -153,7 +153,7 @@ def forget_gates_with_weights() -> float:
     "is enough for full credit.",
     statement=r"On the direct path it has none. The whole $\partial c_T/\partial c_0$ is the product of the forget gates if the "
     "recurrent weights of forget gate, input gate and candidate are zero, whatever the other weights; over two steps or "
-    "more those of any one of the three change it.",
+    "more those of any one of the three change it in general.",
     corrected="on the direct path",
     family=longer_runs,
     tolerance=1e-12,
@@ -507,7 +507,7 @@ def biases(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Tensor, int]]]
     yield "one step", (tensor([0.0]), 1)
     yield "gates almost shut and almost open", (tensor([-20.0, 20.0]), 10)
     while True:
-        p, steps = size(rng, 1, 5), size(rng, 1, 8)
+        p, steps = size(rng, 1, 5), size(rng, 1, 6)
         yield f"{p} units, {steps} steps, random biases", (tensor(rng.uniform(-4, 8, p)), steps)
 
 
