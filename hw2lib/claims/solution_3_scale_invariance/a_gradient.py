@@ -318,7 +318,7 @@ class Perturbation(NamedTuple):
 
     f: Callable[[Vector], Fraction]
     x: Vector
-    index: int
+    entry: int
     scale: Fraction
     alpha: Fraction
 
@@ -349,17 +349,18 @@ def perturbations(rng: np.random.Generator) -> Iterator[tuple[str, Perturbation]
             yield f"{kind}, λ = {scale}, α = {float(alpha):.2g}", case
         case = Perturbation(sign, x, 0, scale, -x[0] - alpha)
         yield f"sign of the first entry, across 0, λ = {scale}", case
-        description, (f, x) = next(smooth)
+        description, (smooth_f, x) = next(smooth)
         scale *= (-1) ** size(rng, 0, 1)
-        case = Perturbation(f, x, size(rng, 0, len(x) - 1), scale, alpha)
+        case = Perturbation(smooth_f, x, size(rng, 0, len(x) - 1), scale, alpha)
         if defined(case):
             yield f"{description}, λ = {scale}, α = {float(alpha):.2g}", case
 
 
 def defined(case: Perturbation) -> bool:
-    """Say whether a quotient is defined at the perturbed point too."""
+    """Say whether a quotient is defined at the perturbed points too."""
     try:
-        quotient(case.f, case.x, case.index, case.alpha)
+        quotient(case.f, case.x, case.entry, case.alpha)
+        quotient(case.f, case.scale * case.x, case.entry, case.alpha)
     except ZeroDivisionError:
         return False
     return True
@@ -398,8 +399,11 @@ def substitution_is_exact_before_the_limit(case: Perturbation) -> Trial:
 
 @counterexample("3a-limit", "f(λ·) = f")
 def quotient_of_a_linear_function() -> float:
+    def total(x: Vector) -> Fraction:
+        return sum(x, Fraction(0))
+
     x, scale = vector(1, 2), Fraction(3)
-    return wrong(quotient(sum, scale * x, 0, scale) - quotient(sum, x, 0, Fraction(1)) / scale)
+    return wrong(quotient(total, scale * x, 0, scale) - quotient(total, x, 0, Fraction(1)) / scale)
 
 
 @claim(
