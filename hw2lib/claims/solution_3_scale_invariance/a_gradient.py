@@ -351,7 +351,7 @@ def perturbations(rng: np.random.Generator) -> Iterator[tuple[str, Perturbation]
         yield f"sign of the first entry, across 0, λ = {scale}", case
         description, (smooth_f, x) = next(smooth)
         scale *= (-1) ** size(rng, 0, 1)
-        case = Perturbation(smooth_f, x, size(rng, 0, len(x) - 1), scale, alpha)
+        case = Perturbation(smooth_f.__call__, x, size(rng, 0, len(x) - 1), scale, alpha)
         if defined(case):
             yield f"{description}, λ = {scale}, α = {float(alpha):.2g}", case
 
