@@ -537,19 +537,20 @@ def convolution_bias_is_cancelled(case: BiasShift) -> Trial:
             variances.append((1 - m) * variances[-1] + m * z.var(1))
     scale = 1 + largest(offsets[0])
 
-    def predicted(momentum: float, later: int = 0) -> float:
-        right = [
+    weight, eps = batchnorm.weight.detach(), batchnorm.eps
+    right = torch.stack(
+        [
             bias_offset_in_eval(
-                shift,
-                k + later,
-                weight=batchnorm.weight.detach(),
-                running_variance=variance,
-                momentum=momentum,
-                eps=batchnorm.eps,
+                shift, k, weight=weight, running_variance=variance, momentum=m, eps=eps
             )
             for k, variance in enumerate(variances)
         ]
-        return largest(offsets - torch.stack(right)) / scale
+    )
+    at_once = weight * shift / (torch.stack(variances) + eps).sqrt()
+    powers = tensor([[m**k] for k in range(len(variances))])
+
+    def error(predicted: Tensor) -> float:
+        return largest(offsets - predicted) / scale
 
     z = layer(batches[0])
     column = shift.reshape(-1, *(1,) * (z.ndim - 2))
@@ -558,14 +559,14 @@ def convolution_bias_is_cancelled(case: BiasShift) -> Trial:
     in_training = largest(moved - plain) / (1 + largest(shift))
     return Trial(
         max(
-            predicted(m),
+            error(right),
             in_training,
             largest(gradients[1]) / (1 + largest(gradients[0])),
         ),
         {
             "no offset in eval mode": largest(offsets) / scale,
-            "(1 − m)^(k+1)": predicted(m, later=1),
-            "mᵏ": predicted(1 - m),
+            "(1 − m)^(k+1)": error(right * (1 - m)),
+            "mᵏ": error(at_once * powers),
         },
     )
 
