@@ -110,7 +110,8 @@ def steepest_direction(gradient: Any, norm: float) -> Tensor:
     r"""Return the d with ‖d‖ ≤ 1 that maximises the inner product with a gradient.
 
     For the ℓ∞ norm it is sign(∇), for ℓ2 ∇/‖∇‖₂, for ℓ1 the largest entry's sign alone; the
-    maximum is the dual norm of the gradient: ‖∇‖₁, ‖∇‖₂, ‖∇‖∞. Serves claim 5-first-order.
+    maximum is the dual norm of the gradient: ‖∇‖₁, ‖∇‖₂, ‖∇‖∞. Serves claims 5-first-order and
+    5-dual-norms.
 
     Parameters
     ----------

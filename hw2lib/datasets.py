@@ -137,7 +137,7 @@ def digits_data(*, unseen_writers: bool = False) -> ImageData:
     By default a fifth of every digit, drawn at random with a fixed seed, is kept for validation; so
     the same writers stand on both sides. With ``unseen_writers`` the last three of the 14 forms
     (21 % of the images) are kept: other hands, as far as the data tell. The harder test.
-    Serves claim 5-writers.
+    Claim 5-writers holds out other forms, drawn at random.
 
     Parameters
     ----------

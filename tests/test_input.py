@@ -44,14 +44,27 @@ CLASSIFIER = {
 ATTACK = {"eps": 0.1, "bounds": (0.0, 1.0)}
 FEW = ImageData(*(part[:80] for part in digits_data()[:4]), digits_data().classes)
 VALID = {
+    "adversarial.first_switch": {
+        "model": nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.ReLU()),
+        "images": torch.full((2, 1, 8, 8), 0.5),
+        "direction": torch.ones(2, 1, 8, 8),
+    },
     "adversarial.input_gradient": CLASSIFIER,
     "adversarial.linear_prediction": CLASSIFIER | {"eps": 0.1},
     "adversarial.locally_affine_loss": CLASSIFIER | {"perturbed": torch.full((2, 1, 8, 8), 0.4)},
     "adversarial.random_sign_perturbation": {"images": CLASSIFIER["images"], "seed": 1} | ATTACK,
     "adversarial.signed_gradient_attack": CLASSIFIER
     | ATTACK
-    | {"steps": 2, "step_size": 0.1, "project": True, "targeted": False},
+    | {"steps": 2, "step_size": 0.1, "project": True, "targeted": False}
+    | {"start": torch.full((2, 1, 8, 8), 0.4)},
     "adversarial.steepest_direction": {"gradient": torch.ones(3), "norm": 2},
+    "adversarial.worst_linear_margins": {
+        "weight": torch.ones(10, 64),
+        "bias": torch.ones(10),
+        "images": CLASSIFIER["images"],
+        "labels": CLASSIFIER["labels"],
+    }
+    | ATTACK,
     "architecture.batchnorm_destinations": {"model": resnet18()},
     "architecture.residual_blocks": {"model": resnet18(), "input_shape": (3, 64, 64)},
     "datasets.cifar10_data": {"path": "nowhere", "download": False},
@@ -239,12 +252,14 @@ def wrong_values(value):
 ANY_SHAPE = {  # arguments that broadcast, or that only a model can judge
     "normalization.bias_offset_in_eval": ("shift", "weight", "running_variance"),
     "normalization.layer_inputs": ("images",),
+    "adversarial.first_switch": ("images",),
     "adversarial.input_gradient": ("images",),
     "adversarial.linear_prediction": ("images",),
     "adversarial.locally_affine_loss": ("images",),
     "adversarial.random_sign_perturbation": ("images",),
     "adversarial.signed_gradient_attack": ("images",),
     "adversarial.steepest_direction": ("gradient",),
+    "adversarial.worst_linear_margins": ("images",),
     "training.evaluate": ("images",),
     "training.predict": ("images",),
     "scale_invariance.function_gradient": ("x",),
@@ -284,6 +299,10 @@ EDGES = {
         "bounds": ([(0.5, 0.5)], [(0.6, 1.0), (0.0, 0.4), (1.0, 0.0), (0.0, 0.5, 1.0)]),
     },
     "adversarial.steepest_direction": {"norm": ([1, 2, float("inf")], [0, 3, 1.5])},
+    "adversarial.worst_linear_margins": {
+        "eps": AT_LEAST_0,
+        "bounds": ([(0.5, 0.5)], [(0.6, 1.0), (0.0, 0.4), (1.0, 0.0), (0.0, 0.5, 1.0)]),
+    },
     "dropout.dropout_outputs": {"drop_probability": FRACTION},
     "factorization.alternating_least_squares": {"rank": RANK, "steps": WHOLE},
     "factorization.critical_point": {"rank": RANK, "indices": ([[], [2], [0, 2]], [[3], [0, 0]])},
@@ -365,7 +384,7 @@ def test_last_right_value_is_taken(name, argument, value):
 
 @pytest.mark.parametrize(("name", "argument", "value"), WRONG)
 def test_first_wrong_value_is_refused(name, argument, value):
-    with pytest.raises((TypeError, ValueError), match=re.escape(argument)):
+    with pytest.raises((TypeError, ValueError), match=rf"\b{re.escape(argument)}\b"):
         FUNCTIONS[name](**VALID[name] | {argument: value})
 
 
@@ -383,7 +402,7 @@ def test_every_public_function_is_covered():
 
 @pytest.mark.parametrize(("name", "argument", "wrong"), CASES)
 def test_wrong_argument_is_named(name, argument, wrong):
-    with pytest.raises((TypeError, ValueError), match=re.escape(argument)):
+    with pytest.raises((TypeError, ValueError), match=rf"\b{re.escape(argument)}\b"):
         FUNCTIONS[name](**VALID[name] | {argument: wrong})
 
 

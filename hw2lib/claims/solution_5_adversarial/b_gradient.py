@@ -115,7 +115,7 @@ def gradient_is_taken_in_evaluation_mode(batch: Batch) -> Trial:
     statement=r"For cross-entropy over the logits $z$, differentiable at $x$, and probabilities $p$, "
     r"$\nabla_x\ell=\sum_{k\ne y}p_k\,\nabla_x(z_k-z_y)$. So "
     r"$\|\nabla_x\ell\|_1\le(1-p_y)\max_{k\ne y}\|\nabla_x(z_k-z_y)\|_1$: the surer the network is of the "
-    r"right class, the smaller is the gradient, as long as the logits' own gradients stay as they are.",
+    r"right class, the smaller is what bounds the gradient, as long as the logits' own gradients stay as they are.",
     family=relu_networks,
     tolerance=1e-12,
 )

@@ -47,7 +47,7 @@ from hw2lib.datasets import digits_data
     verdict="measured",
     statement=r"One signed step of $\varepsilon=8/255$ multiplies the mean loss of eight networks on the digits by "
     r"{value}`ratio:.1f` (from {value}`ratio_least:.1f` to {value}`ratio_most:.1f`); a step against the gradient "
-    r"divides it, and signs at random, of the same size, multiply it by {value}`noise:.2f` (from {value}`noise_least:.2f` to {value}`noise_most:.2f`). "
+    r"by {value}`down:.2f`, and signs at random, of the same size, multiply it by {value}`noise:.2f` (from {value}`noise_least:.2f` to {value}`noise_most:.2f`). "
     r"Errors rise from {value}`clean:.1%` to {value}`wrong:.1%`.",
 )
 def one_step_doubles_the_loss(seed: int) -> Trial:

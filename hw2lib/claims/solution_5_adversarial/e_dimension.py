@@ -138,8 +138,8 @@ def clipped_random_signs_have_a_mean(case: Clipped) -> Trial:
     statement=r"On the digits random signs of $\varepsilon=8/255$ multiply the mean loss of eight networks by "
     r"{value}`ratio_8:.3g` (from {value}`ratio_8_least:.3g` to {value}`ratio_8_most:.3g`), of $32/255$ by {value}`ratio_32:.2f` "
     r"(from {value}`ratio_32_least:.2f` to {value}`ratio_32_most:.2f`). The mean first-order change of the clipped "
-    r"signs is not 0: at $8/255$ it is from {value}`first_8_least:.1%` to {value}`first_8_most:.1%` of the clean loss, at "
-    r"$32/255$ from {value}`first_32_least:.1%` to {value}`first_32_most:.1%`, where most of the rise is of second order and beyond.",
+    r"signs is not 0: at $8/255$ it is from {value}`first_8_least:.2%` to {value}`first_8_most:.2%` of the clean loss, at "
+    r"$32/255$ from {value}`first_32_least:.2%` to {value}`first_32_most:.2%`, where most of the rise is of second order and beyond.",
 )
 def noise_has_a_first_order_at_the_bounds(seed: int) -> Trial:
     images = validation()[0].flatten(1).view(COUNT, -1, 64).double()
