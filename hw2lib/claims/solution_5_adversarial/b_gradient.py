@@ -17,6 +17,7 @@ from hw2lib.claims.solution_5_adversarial.shared import (
     Problem,
     family,
     gradients,
+    parameter,
     relu_networks,
     seen,
     validation,
@@ -29,14 +30,16 @@ from hw2lib.training import predict
 
 
 class Batch(NamedTuple):
-    """A network of one sort of layer that knows training from evaluation, and a batch."""
+    """A network with layers that know training from evaluation, and a batch."""
 
-    model: nn.Module
+    model: nn.Sequential
+    batchnorm: bool
+    dropout: bool
     images: Tensor
     labels: Tensor
 
 
-def convolutional(rng: np.random.Generator, batchnorm: bool, dropout: float) -> nn.Module:
+def convolutional(rng: np.random.Generator, batchnorm: bool, dropout: float) -> nn.Sequential:
     """Return a small convolutional network with random weights and statistics."""
     channels = size(rng, 1, 4)
     model = nn.Sequential(
@@ -49,11 +52,11 @@ def convolutional(rng: np.random.Generator, batchnorm: bool, dropout: float) -> 
         nn.Linear(3 * 16, 4),
     ).double()
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(normal(rng, *parameter.shape))
+        for each in model.parameters():
+            each.copy_(normal(rng, *each.shape))
         if batchnorm:
-            model[1].running_mean.copy_(normal(rng, channels))
-            model[1].running_var.copy_(normal(rng, channels).square() + 0.1)
+            parameter(model[1], "running_mean").copy_(normal(rng, channels))
+            parameter(model[1], "running_var").copy_(normal(rng, channels).square() + 0.1)
     return model
 
 
@@ -68,7 +71,10 @@ def batches(rng: np.random.Generator) -> Iterator[tuple[str, Batch]]:
         if alike:
             images = images[:1].repeat(count, 1, 1, 1)
         model = convolutional(rng, batchnorm, dropout)
-        yield f"{kind}, {count} images{', all alike' * alike}", Batch(model, images, labels)
+        yield (
+            f"{kind}, {count} images{', all alike' * alike}",
+            Batch(model, batchnorm, dropout > 0, images, labels),
+        )
 
 
 def in_training_mode(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -89,17 +95,17 @@ def in_training_mode(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor
     tolerance=1e-10,
 )
 def gradient_is_taken_in_evaluation_mode(batch: Batch) -> Trial:
-    model, images, labels = batch
+    model, batchnorm, dropout, images, labels = batch
     together, again = (input_gradient(model, images, labels) for _ in range(2))
     alone = input_gradient(model, images[:1], labels[:1])
     mutants = {}
     with torch.random.fork_rng([]):
         torch.manual_seed(len(images))
         trained = in_training_mode(model, images, labels)[:1]
-        if isinstance(model[1], nn.BatchNorm2d) and model[2].p == 0 and len(images) > 1:
+        if batchnorm and not dropout and len(images) > 1:
             by_itself = in_training_mode(model, images[:1], labels[:1])
             mutants["batch norm in training mode"] = relative(by_itself - trained, together)
-        if model[2].p > 0:
+        if dropout:
             once_more = in_training_mode(model, images, labels)[:1]
             mutants["dropout in training mode"] = relative(once_more - trained, together)
     return Trial(max(relative(together[:1] - alone, together), largest(together - again)), mutants)

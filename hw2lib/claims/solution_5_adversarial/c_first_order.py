@@ -32,6 +32,7 @@ from hw2lib.claims.solution_5_adversarial.shared import (
     gradients,
     layered,
     member,
+    parameter,
     relu_networks,
     seen,
     validation,
@@ -297,10 +298,10 @@ def saturating(x: float, eps: float, weight: float) -> float:
     """Return the theorem's error for two logits, 0 and x − ReLU(x)·weight, at class 0."""
     layers = layered(np.random.default_rng(0), [1, 2, 2])
     with torch.no_grad():
-        layers[1].weight.copy_(tensor([[1.0], [1.0]]))
-        layers[1].bias.copy_(tensor([5.0, 0.0]))  # the first unit is on: x + 5
-        layers[3].weight.copy_(tensor([[0.0, 0.0], [1.0, -weight]]))
-        layers[3].bias.copy_(tensor([0.0, -5.0]))
+        parameter(layers[1], "weight").copy_(tensor([[1.0], [1.0]]))
+        parameter(layers[1], "bias").copy_(tensor([5.0, 0.0]))  # the first unit is on: x + 5
+        parameter(layers[3], "weight").copy_(tensor([[0.0, 0.0], [1.0, -weight]]))
+        parameter(layers[3], "bias").copy_(tensor([0.0, -5.0]))
     images, labels = tensor([[x]]), torch.tensor([0])
     signs = input_gradient(layers, images, labels).sign()
     with torch.no_grad():
@@ -358,8 +359,8 @@ def ranges(seed: int) -> Ranges:
         if name != "1":
             affine = locally_affine_loss(networks, images, labels, after).view_as(clean.loss)
             held.append((affine.double().mean(1) - clean.mean) / rise)
-    columns = (torch.stack(column) for column in zip(*rows, strict=True))
-    return Ranges(*columns, torch.stack(held))
+    plain, bounded, sure = (torch.stack(column) for column in zip(*rows, strict=True))
+    return Ranges(plain, bounded, sure, torch.stack(held))
 
 
 @cache

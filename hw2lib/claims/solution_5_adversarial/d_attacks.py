@@ -294,8 +294,8 @@ def worst_case_of_a_linear_classifier(case: Linear) -> Trial:
     scores = box @ W.T + c
     margins = scores - scores[:, y : y + 1]
     worst = margins.amax(0)
-    options = {"eps": float(eps), "bounds": (0.0, float(top))}
-    found = worst_linear_margins(W, c, x[None], [y], **options)[0]
+    eps, bounds = float(eps), (0.0, float(top))
+    found = worst_linear_margins(W, c, x[None], [y], eps=eps, bounds=bounds)[0]
     wrong = [k for k in range(len(c)) if k != y]
     fooled = bool((margins[:, wrong] > 0).any())
 
@@ -308,7 +308,7 @@ def worst_case_of_a_linear_classifier(case: Linear) -> Trial:
         with torch.no_grad():
             model.weight.copy_(W / 64)  # so that no probability is exactly 0 or 1
             model.bias.copy_(c / 64)
-        stepped = signed_gradient_attack(model, x[None], [y], **options)[0]
+        stepped = signed_gradient_attack(model, x[None], [y], eps=eps, bounds=bounds)[0]
         reached = W @ stepped + c
         errors.append(error(reached - reached[y]))
     mutants = {}
@@ -427,7 +427,7 @@ def logistic_regressions(seed: int) -> tuple[Heads, Tensor, Tensor]:
         total.backward()
         return total
 
-    optimizer.step(objective)  # type: ignore[arg-type]
+    optimizer.step(objective)
     x, y = (torch.cat([part[mask] for mask in masks]) for part in (images, labels))
     return model.eval(), x, y
 

@@ -97,12 +97,12 @@ def family(seed: int) -> Family:
     """Train eight networks on the digits, by the recipe of :func:`hw2lib.training.fit`."""
     data, first = digits_data(), COUNT * seed
     mean, std = data.pixel_statistics()
-    options = {"widths": WIDTHS, "dropout": DROPOUT, "pixel_mean": mean, "pixel_std": std}
     models = []
     with torch.random.fork_rng([]):
         for number in range(COUNT):
             torch.manual_seed(first + number)
-            models.append(AllCNN(1, 10, 8, **options))
+            model = AllCNN(1, 10, 8, widths=WIDTHS, dropout=DROPOUT, pixel_mean=mean, pixel_std=std)
+            models.append(model)
         networks = Family(models)
         train(networks, data, np.random.default_rng(first))
     return networks
@@ -205,6 +205,11 @@ def layered(rng: np.random.Generator, widths: Sequence[int], scale: float = 1.0)
     return nn.Sequential(*layers[:-1])
 
 
+def parameter(layer: nn.Module, name: str) -> Tensor:
+    """Return a parameter or a buffer of a layer by its name."""
+    return layer.state_dict(keep_vars=True)[name]
+
+
 def problem(rng: np.random.Generator, model: nn.Module, *shape: int, classes: int) -> Problem:
     """Return random images inside the bounds of the pixels, and random labels."""
     labels = torch.as_tensor(rng.integers(0, classes, shape[0]))
@@ -218,21 +223,22 @@ def relu_networks(rng: np.random.Generator) -> Iterator[tuple[str, Problem]]:
     yield "linear", problem(rng, layered(rng, [6, 4]), 3, 6, classes=4)
     dead = layered(rng, [5, 4, 3])
     with torch.no_grad():
-        dead[1].bias.fill_(-100.0)
+        parameter(dead[1], "bias").fill_(-100.0)
     yield "every unit off", problem(rng, dead, 3, 5, classes=3)
     for scale in (1e-3, 10.0, 100.0):
         model = layered(rng, [6, 8, 5], scale)
         yield f"weights times {scale:g}", problem(rng, model, 3, 6, classes=5)
     tied = layered(rng, [6, 5, 4])
     with torch.no_grad():
-        tied[3].weight.copy_(tied[3].weight[:1].expand(4, 5))
+        weight = parameter(tied[3], "weight")
+        weight.copy_(weight[:1].expand(4, 5))
     yield "all classes alike", problem(rng, tied, 3, 6, classes=4)
     for batchnorm in (True, False):
         with torch.random.fork_rng([]):
             torch.manual_seed(int(rng.integers(2**31)))
-            model = AllCNN(1, 10, 8, widths=(4, 6), batchnorm=batchnorm).double()
+            convolutional = AllCNN(1, 10, 8, widths=(4, 6), batchnorm=batchnorm).double()
         name = f"convolutional, batch norm {'on' if batchnorm else 'off'}"
-        yield name, problem(rng, model, 3, 1, 8, 8, classes=10)
+        yield name, problem(rng, convolutional, 3, 1, 8, 8, classes=10)
     while True:
         pixels, classes = size(rng, 1, 12), size(rng, 2, 6)
         widths = [pixels, *(size(rng, 1, 12) for _ in range(size(rng, 1, 3))), classes]
