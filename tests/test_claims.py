@@ -147,6 +147,13 @@ def test_values_that_a_claim_quotes_are_there(claim):
 
 
 @every_claim
+def test_formulas_stand_in_raw_strings(claim):
+    text = claim.statement + claim.printed + claim.corrected
+    assert not re.findall(r"[\x00-\x1f]", text.replace("\n", " ")), "\\b, \\f, \\n, \\t were read"
+    assert text.count("$") % 2 == 0
+
+
+@every_claim
 def test_check_is_as_wide_as_its_sentence(claim):
     if claim.kind in (Kind.IDENTITY, Kind.UNIVERSAL):
         assert claim.family is not None
