@@ -21,6 +21,7 @@ from hw2lib.recurrent import (
     clip_by_value,
     eigenvalue_gradient,
     kreiss_constant,
+    krylov,
     linear_rnn_gradient,
     lstm_jacobian,
     lyapunov_exponent,
@@ -71,6 +72,18 @@ def test_mode_that_is_not_met_does_not_overflow():
     gradient = linear_rnn_gradient(W, stable, stable, 5000)
     assert gradient.isfinite().all()
     assert gradient.abs().max() < 1e-300
+
+
+@given(seeds, st.integers(1, 5), st.integers(1, 300))
+def test_krylov_columns_are_powers(seed, p, count):
+    W, z = random(p, p, seed=seed), random(p, seed=seed + 1)
+    W = W / torch.linalg.matrix_norm(W, 2)
+    columns = krylov(W, z, count)
+    assert columns.shape == (p, count)
+    for k in {0, count // 2, count - 1}:
+        torch.testing.assert_close(
+            columns[:, k], torch.linalg.matrix_power(W, k) @ z, rtol=0, atol=1e-12
+        )
 
 
 def test_closed_form_of_a_number():
@@ -148,8 +161,43 @@ def test_kreiss_constant_bounds_the_peak(seed, rho):
     powers = [torch.linalg.matrix_power(W, k) for k in range(200)]
     peak = max(torch.linalg.matrix_norm(power, 2).item() for power in powers)
     kreiss = kreiss_constant(W)
-    assert kreiss <= peak * (1 + 1e-9)
-    assert peak <= 1.2 * math.e * 3 * kreiss  # the grid sees a little less than the supremum
+    assert 1 <= kreiss <= peak * (1 + 1e-9)
+    assert peak <= math.e * 3 * kreiss
+
+
+def kreiss_of_a_block(rho, c):
+    """Return the constant of (ρ, c; 0, ρ), whose resolvent's norm is known at every radius."""
+    above = torch.logspace(-14, 3, 400_001, dtype=torch.float64)
+    x = c / (above + 1 - rho)
+    return (above / (above + 1 - rho) * (x + (x.square() + 4).sqrt()) / 2).max().item()
+
+
+@pytest.mark.parametrize("gap", [0.5, 1e-2, 1e-5])
+@pytest.mark.parametrize("points", [4, 40])
+@pytest.mark.parametrize("angle", [0.0, 0.7, math.pi])
+def test_kreiss_constant_is_found_near_the_circle(gap, points, angle):
+    c, s = math.cos(angle), math.sin(angle)
+    turn = torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
+    W = torch.kron((1 - gap) * torch.eye(2).double(), turn) + torch.kron(
+        torch.tensor([[0.0, 3.0], [0.0, 0.0]]), torch.eye(2)
+    )
+    expected = kreiss_of_a_block(1 - gap, 3.0)
+    assert kreiss_constant(W, points) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("points", [4, 40])
+def test_kreiss_constant_of_a_large_block_is_found_inside_the_gap(points):
+    W = 0.99 * torch.eye(5).double() + torch.diag(torch.ones(4).double(), 1)
+    above = 0.01 * torch.logspace(-2, 2, 20_001, dtype=torch.float64)
+    resolvents = (1 + above)[:, None, None] * torch.eye(5).double() - W
+    expected = (above / torch.linalg.svdvals(resolvents)[:, -1]).max().item()
+    assert above[(above / torch.linalg.svdvals(resolvents)[:, -1]).argmax()] < 0.003
+    assert kreiss_constant(W, points) == pytest.approx(expected, rel=1e-5)
+
+
+def test_kreiss_constant_of_a_normal_matrix_is_one():
+    assert kreiss_constant([[0.0, -0.999], [0.999, 0.0]]) == pytest.approx(1, abs=1e-12)
+    assert kreiss_constant([[0.0]]) == 1
 
 
 def test_unstable_matrix_has_no_kreiss_constant():
@@ -161,6 +209,49 @@ def test_exponent_of_a_linear_map_is_its_spectral_radius():
     W = random(8, 8)
     rate = lyapunov_exponent(W, "identity", torch.ones(8).double(), steps=2000)
     assert rate == pytest.approx(torch.linalg.eigvals(W).abs().max().log().item(), abs=0.02)
+
+
+@pytest.mark.parametrize("nonlinearity", ["relu", "identity"])
+@pytest.mark.parametrize("gain", [1e-200, 0.01, 20.0, 1e150])
+def test_exponent_of_a_homogeneous_network_shifts_with_the_gain(nonlinearity, gain):
+    W, start = random(100, 100) / 10, random(100, seed=1)
+    rates = [lyapunov_exponent(g * W, nonlinearity, start, steps=300) for g in (1.0, gain)]
+    assert rates[1] == pytest.approx(rates[0] + math.log(gain), abs=0.02)
+
+
+def test_exponent_of_a_large_relu_network():
+    W, start = 20 * random(100, 100) / 10, random(100, seed=1)
+    assert lyapunov_exponent(W, "relu", start, steps=300) == pytest.approx(2.61, abs=0.1)
+
+
+def test_exponent_of_a_sigmoid_network_at_rest():
+    W = 8 * torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).double()  # rests at ½, where the slope is ¼
+    start = torch.tensor([0.5, 0.5]).double()
+    assert lyapunov_exponent(W, "sigmoid", start, 5) == pytest.approx(math.log(4))
+
+
+def test_exponent_sees_a_direction_orthogonal_to_ones():
+    W = torch.tensor([[1.5, -0.5], [-0.5, 1.5]]).double()  # 2 along (1, −1), 1 along (1, 1)
+    assert lyapunov_exponent(W, "identity", torch.ones(2).double(), 50) == pytest.approx(
+        math.log(2), abs=1e-12
+    )
+
+
+def test_small_exponents_do_not_underflow():
+    rate = lyapunov_exponent(1e-200 * torch.eye(3).double(), "tanh", torch.ones(3).double(), 5)
+    assert rate == pytest.approx(math.log(1e-200))
+
+
+@given(seeds, st.integers(1, 6), st.sampled_from(["tanh", "relu"]))
+def test_exponent_is_the_growth_that_the_jacobian_gives(seed, p, nonlinearity):
+    rnn = nn.RNN(1, p, nonlinearity=nonlinearity, bias=False).double()
+    W, start = 1.5 * random(p, p, seed=seed), random(p, seed=seed + 1)
+    with torch.no_grad():
+        rnn.weight_hh_l0.copy_(W)
+    v = torch.randn(p, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    growth = (rnn_jacobian(rnn, torch.zeros(7, 1), start).jacobian @ v).norm() / v.norm()
+    rate = lyapunov_exponent(W, nonlinearity, start, steps=7, warm_up=0)
+    assert rate == pytest.approx(growth.log().item() / 7, abs=1e-6)
 
 
 def test_dead_relu_network_has_exponent_minus_infinity():

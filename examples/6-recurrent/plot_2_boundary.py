@@ -2,11 +2,11 @@
 Between explosion and decay: polynomial growth, a hump, and a leak
 ==================================================================
 
-Eigenvalues above 1 explode, below 1 decay. Three things happen in between that the two words do not cover: growth like a power of t for
+Modes with eigenvalues above 1 in magnitude explode, those below 1 decay. Three things happen in between that the two words do not cover: growth like a power of t for
 eigenvalues of magnitude 1, a transient hump although all eigenvalues are below 1, and rounding errors that find the unstable mode.
 
 The derivation is in :doc:`/solutions/6-recurrent/a-linear-gradient`; this script is evidence for the claims ``6a-boundary``,
-``6a-vanish`` and ``6a-stable-start``.
+``6a-vanish``, ``6a-kreiss`` and ``6a-leak``.
 """
 
 import math
@@ -115,4 +115,4 @@ plt.show()
 # What to see
 # -----------
 # Top: no eigenvalue exceeds 1, and gradients grow without bound. Middle: the spectral radius is a statement about the far end only; for the first sixty-two
-# steps its powers exceed 1. Bottom: "if z₀ has no unstable component" is a condition that rounding usually breaks.
+# steps its powers exceed 1. Bottom: −⅔ is no binary fraction, so the rounded start has a small unstable component, which doubles in every step.

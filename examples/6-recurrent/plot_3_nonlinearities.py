@@ -2,8 +2,8 @@
 It is not the spectral radius that decides, once there is a nonlinearity
 ========================================================================
 
-A random RNN hₜ = σ(W hₜ₋₁) with weights of growing size: at which rate do gradients grow or shrink? The printed solution says that for ReLU
-the eigenvalues of W decide. The rate is the largest Lyapunov exponent, the mean logarithm of the growth of a small change.
+A random RNN hₜ = σ(W hₜ₋₁) with weights of growing size: at which rate do gradients grow or shrink? For the identity the eigenvalues of W decide; do they
+for tanh, sigmoid and ReLU? The rate is the largest Lyapunov exponent, the mean logarithm of the growth of a small change.
 
 The derivation is in :doc:`/solutions/6-recurrent/b-nonlinearities`; this script is evidence for the claims ``6b-saturate`` and ``6b-eigen``.
 """
@@ -41,13 +41,17 @@ spectral = torch.tensor(gains).log()
 # %%
 # Verify
 # ------
-# Without a nonlinearity the rate is log ρ(W). With one, it is not: at the largest gain tanh and sigmoid stay far below, ReLU at every gain.
+# Without a nonlinearity the rate is log ρ(W). With one, it is not: at the largest gain tanh and sigmoid stay far below, ReLU at every gain, and
+# by an amount that does not depend on the gain, since it is homogeneous. Tanh explodes from 2 on, and not below 0.9.
 
 assert (rates["identity"] - spectral).abs().max() < 0.05
 assert rates["tanh"][:, -1].max() < spectral[-1] - 0.5
 assert rates["tanh"].max() > 0.2
 assert rates["sigmoid"][:, :12].max() < 0
 assert ((spectral - rates["relu"]).amin(1) > 0.1).all()
+gap = spectral - rates["relu"]
+assert (gap.amax(1) - gap.amin(1)).max() < 0.05
+assert rates["tanh"][:, spectral.exp() < 0.9].max() < 0 < rates["tanh"][:, spectral.exp() > 2].min()
 print(
     f"at gain {gains[-1]:.0f}, log ρ = {spectral[-1]:.2f}:",
     {n: round(r[:, -1].mean().item(), 2) for n, r in rates.items()},
@@ -83,5 +87,5 @@ plt.show()
 # %%
 # What to see
 # -----------
-# The identity follows the dashed line. ReLU lies below it by a constant, since about half of the units are off, so gradients still vanish at ρ = 1. Tanh crosses zero near 1 and then explodes
-# slowly: the larger the weights, the more units saturate. The sigmoid's slope of at most ¼ needs weights several times larger.
+# The identity follows the dotted line. ReLU lies below it by the same amount everywhere, since some of the units are off, so gradients still vanish at ρ = 1. Tanh crosses zero between 0.9 and 2 and then
+# explodes slowly: the larger the weights, the more units saturate. The sigmoid's slope of at most ¼ needs weights several times larger.

@@ -258,7 +258,7 @@ def either_vector_can_meet_the_unstable_mode(found: Modes) -> Trial:
     verdict="holds",
     printed=r"This example demonstrates that depending upon the initial value of the hidden vector in an RNN, and the weights, we may "
     r"get exploding or vanishing gradients for the weights.",
-    statement=r"For every matrix with eigenvalues inside and outside the unit circle there are starts of both kinds: with a stable left eigenvector for $\bar z$, a stable "
+    statement=r"For every diagonalisable matrix with real eigenvalues inside and outside the unit circle there are starts of both kinds: with a stable left eigenvector for $\bar z$, a stable "
     r"right one for $z_0$ makes the gradient vanish, an unstable one makes it explode. But it depends on $\bar z$ as well: with an unstable $\bar z$ it explodes "
     r"from the stable start too. For $W=\operatorname{diag}(2,\frac12)$, $z_0=e_2$, $\bar z=e_1$, $t=20$ the state has "
     r"shrunk to {value}`state`, and the gradient has norm {value}`gradient:.2f`.",
@@ -611,7 +611,7 @@ def peak_of_powers(W: Tensor) -> float:
     verdict="theorem",
     statement=r"**How high is the hump?** If $\rho(W)<1$, then $K\le\sup_k\|W^k\|\le e\,p\,K$ with the Kreiss constant "
     r"$K=\sup_{|z|>1}(|z|-1)\,\|(zI-W)^{-1}\|$ (Kreiss; the constant $ep$ is due to Spijker). For the matrix of 6a-vanish $K$ is "
-    r"{value}`kreiss:.1f`, $epK$ is {value}`bound:.0f`, and the peak {value}`peak:.1f`.",
+    r"{value}`kreiss:.1f`, $epK$ is {value}`bound:.0f`, and the peak {value}`peak:.2f`.",
     family=contractions,
     tolerance=1e-9,
 )
@@ -691,9 +691,9 @@ def stable_lines(rng: np.random.Generator) -> Iterator[tuple[str, tuple[int, int
     "6a-leak",
     kind="universal",
     verdict="theorem",
-    statement=r"**Rounding finds the unstable mode.** The stable line of $\begin{bmatrix}2&c\\0&\frac12\end{bmatrix}$ is that of $(-\frac23c,1)$. For whole $a$, $c$, a start "
+    statement=r"**Rounding finds the unstable mode.** The stable line of $\begin{bmatrix}2&c\\0&\frac12\end{bmatrix}$ is that of $(-\frac23c,1)$. For whole $a$, $c$ (their product below $2^{52}$) a start "
     r"$(-\frac23ca,a)$ in double precision decays for ever if 3 divides $ca$; else its first entry is rounded, and the rounding error doubles with "
-    r"every step until it dominates. For $a=c=1$ it is {value}`leak:.2g`, and the state after 200 steps has norm {value}`after:.1g`.",
+    r"every step. For $a=c=1$ it is {value}`leak:.2g`, and the state after 200 steps has norm {value}`after:.1g`.",
     family=stable_lines,
     tolerance=1e-12,
 )

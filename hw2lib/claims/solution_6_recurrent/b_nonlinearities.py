@@ -192,8 +192,8 @@ def gaussian(rng: np.random.Generator, p: int) -> tuple[Tensor, Tensor, Tensor]:
     kind="measured",
     verdict="holds",
     printed=r"…saturating nonlinearities like tanh and sigmoid … often result in vanishing gradients.",
-    statement=r"Often, yes: with weights of PyTorch's default size, uniform up to $1/\sqrt p$, gradients of every tanh and sigmoid network tried shrink by a factor of {value}`tanh:.2f` (tanh) and {value}`sigmoid:.2f` (sigmoid) a step, in "
-    r"the median. Not always: they multiply by at most 1 and ¼, and larger weights make up for it. Gaussian tanh networks of 64 units and more, at three times "
+    statement=r"Often, yes: with weights of PyTorch's default size, uniform up to $1/\sqrt p$, gradients shrink in every tanh and sigmoid network tried: they are multiplied by {value}`tanh:.2f` (tanh) and {value}`sigmoid:.2f` (sigmoid) a step, in "
+    r"the median. Not always: they multiply by at most 1 and ¼, and larger weights make up for it. Gaussian tanh networks of 64 to 128 units, at three times "
     r"the critical size, are chaotic, and their gradients grow by a factor of {value}`chaotic:.2f` a step ({value}`chaotic_least:.2f` to {value}`chaotic_most:.2f`).",
 )
 def saturating_networks_shrink_by_default_and_explode_at_large_weights(seed: int) -> Trial:
@@ -264,7 +264,7 @@ def masked_networks(rng: np.random.Generator) -> Iterator[tuple[str, Masked]]:
     kind="universal",
     verdict="conditional",
     printed=r"ReLU can result in vanishing or exploding gradients, the former happens if the inputs to ReLU are negative.",
-    statement=r"If they are negative for *all* units at one step, the gradient through it is exactly 0; more generally, if every path of non-zero weights through time meets a unit that is off. "
+    statement=r"If they are negative for *all* units at one step, the gradient through it is exactly 0; more generally, it is 0 between two units if every path of non-zero weights from one to the other meets a unit that is off. "
     r"For some units it is not enough: one unit $i$ that stays on while all others are off carries $w_{ii}^{T-1}$ times the $i$-th row of $W$, which explodes if $|w_{ii}|>1$.",
     corrected=r"if those of all units are, at one step; or if every path is cut",
     family=masked_networks,
@@ -353,12 +353,11 @@ class Cut(NamedTuple):
 
 
 def cut_networks(rng: np.random.Generator) -> Iterator[tuple[str, Cut]]:
-    """Yield weights (g, b; −c, −g) with bc = g² + ρ², some beside other units that stay off."""
+    """Yield weights (g, 1; −g² − ρ², −g), some beside other units that stay off."""
     for index in count():
-        rate, radius = float(size(rng, 2, 5)), float(size(rng, 0, 9))
+        rate, radius = size(rng, 3, 10) / 2, size(rng, 0, 18) / 2
         others = index % 4
-        b = 1.0
-        W = tensor([[rate, b], [-(rate**2 + radius**2) / b, -rate]])
+        W = tensor([[rate, 1.0], [-(rate**2 + radius**2), -rate]])
         if others:
             W = torch.block_diag(W, -radius * torch.eye(others, dtype=torch.float64))
         steps = size(rng, 2, 9)
@@ -382,7 +381,7 @@ def relu_network(W: Tensor) -> nn.RNN:
     verdict="corrected",
     severity=3,
     printed=r"…therefore the eigenvalues of the weight matrices in the fully-connected parts of the RNN (as also for standard deep networks) determine the magnitude of the output.",
-    statement=r"The products of $D_tW$ do, with $D_t$ the slopes; the eigenvalues of $W$ say nothing. For every $g>1$ and $\rho\ge0$ the matrix $W=\begin{bmatrix}g&1\\-(g^2+\rho^2)&-g\end{bmatrix}$ has eigenvalues $\pm i\rho$, "
+    statement=r"The products of $D_tW$ do, with $D_t$ the slopes; the eigenvalues of $W$ do not. For every $g>1$ and $\rho\ge0$ the matrix $W=\begin{bmatrix}g&1\\-(g^2+\rho^2)&-g\end{bmatrix}$ has eigenvalues $\pm i\rho$, "
     r"and its ReLU network started at $e_1$ grows like $g^t$, state and gradient (for $\rho=0$ the linear network is dead after two steps). "
     r"And for every $\rho$ the weights $-\rho I$ have the spectral radius $\rho$ and kill every non-negative state in one step.",
     corrected=r"the products of $D_tW$ do",
@@ -420,8 +419,8 @@ def products_of_masked_weights_decide(case: Cut) -> Trial:
     kind="measured",
     verdict="conditional",
     printed=r"Exploding gradients are more common with ReLUs because the input magnitude is unchanged by the nonlinearity…",
-    statement=r"True where inputs keep the tanh units away from 0. For Gaussian weights of spectral radius $g$ and inputs of standard deviation 1, gradients of ReLU networks grow faster than those of tanh networks with the same weights at every $g$ tried, from 1.2 to 5; at $g=1.7$ they grow by a factor of "
-    r"{value}`relu:.2f` a step, those of tanh networks shrink by {value}`tanh:.2f`. The reason is the tanh's saturation, more than anything that ReLU keeps: near 0 the tanh has slope 1 for *all* units, and it is the tanh network that explodes at a smaller $g$.",
+    statement=r"True where inputs keep the tanh units away from 0. For Gaussian weights of spectral radius $g$ and inputs of standard deviation 1, gradients of ReLU networks grow faster than those of tanh networks with the same weights at every $g$ tried, from 1.2 to 5; at $g=1.7$ they are multiplied by "
+    r"{value}`relu:.2f` a step, those of tanh networks by {value}`tanh:.2f`, in the median. The reason is the tanh's saturation, more than anything that ReLU keeps: near 0 the tanh has slope 1 for *all* units, and it is the tanh network that explodes at a smaller $g$.",
     corrected=r"where inputs saturate the tanh; near a zero state it is the other way round",
 )
 def relu_networks_grow_faster_when_driven(seed: int) -> Trial:
@@ -510,7 +509,7 @@ def weight_gradient_is_a_sum_over_times(case: Network) -> Trial:
     "6b-recent",
     kind="measured",
     verdict="measured",
-    statement=r"So the gradient in the weights need not vanish where $\partial h_T/\partial h_0$ does. For sigmoid networks with $\|W\|=1$ the latter is below $4^{-T}$, after 80 steps {value}`jacobian:.1g` in the "
+    statement=r"So the gradient in the weights need not vanish where $\partial h_T/\partial h_0$ does. For sigmoid networks with $\|W\|=1$ the latter is at most $4^{-T}$, after 80 steps {value}`jacobian:.1g` in the "
     r"median; the norm of the gradient in $W$ is {value}`short:.3f` at $T=5$ and {value}`long:.3f` at $T=80$ (unit $\bar z$, the same last inputs). What is lost is the part that old states should have in it.",
 )
 def recent_terms_survive(seed: int) -> Trial:
@@ -634,8 +633,8 @@ def orthogonals(rng: np.random.Generator) -> Iterator[tuple[str, Network]]:
     "6b-orthogonal",
     kind="identity",
     verdict="theorem",
-    statement=r"**Orthogonal weights.** With the identity, $W=cQ$ and $Q$ orthogonal, every gradient's length is multiplied by exactly $c^T$: kept for ever if $c=1$. Tanh and ReLU only "
-    r"shrink it further, but for ReLU with $W=I$, inputs that are not negative and a positive start, where $\partial h_T/\partial h_0=I$.",
+    statement=r"**Orthogonal weights.** With the identity, $W=cQ$ and $Q$ orthogonal, every gradient's length is multiplied by exactly $c^T$: kept for ever if $c=1$. With tanh or ReLU for the identity "
+    r"no gradient becomes longer than that, and most become shorter; not so for ReLU with $W=I$, inputs that are not negative and a positive start, where $\partial h_T/\partial h_0=I$.",
     family=orthogonals,
     exact=True,
 )
