@@ -575,8 +575,8 @@ def bias_and_bound(case: Truncation) -> tuple[float, float]:
     "6b-truncated",
     kind="universal",
     verdict="theorem",
-    statement=r"**Truncated backpropagation is biased.** Keep the last $m$ terms of 6b-weights. If $q=\sup|\sigma'|\,\|W\|<1$, the rest is at most "
-    r"$\sup|\sigma'|\,\|\bar z\|\,\max_t\|h_t\|\;q^m/(1-q)$, however long the sequence; a linear unit attains this as $T\to\infty$.",
+    statement=r"**Truncated backpropagation is biased.** Keep the last $m$ terms of the gradient in the weights. If $q=\sup|\sigma'|\,\|W\|<1$, the rest is at most "
+    r"$\sup|\sigma'|\,\|\bar z\|\,\max_t\|h_t\|\;q^m/(1-q)$, however long the sequence; a linear unit at rest comes as near as one likes.",
     family=truncations,
     tolerance=1e-12,
 )
@@ -712,7 +712,7 @@ def hold(w: float, inputs: np.ndarray) -> tuple[float, float]:
     verdict="theorem",
     statement=r"**What keeps a bit loses its gradient.** A unit $h_t=\tanh(wh_{t-1}+u_t)$ with $w>1$ keeps the sign of its state for ever against all inputs $|u_t|\le b<u^*$, "
     r"$u^*=w\bar h-\operatorname{artanh}\bar h$, $\bar h=\sqrt{1-1/w}$, if it starts at its state of rest; and then $|\partial h_T/\partial h_0|\le q^T$ with $q=w(1-h_b^2)<1$, $h_b$ the largest solution of "
-    r"$h=\tanh(wh-b)$. A steady input beyond $u^*$ flips it. (Bengio, Simard and Frasconi prove this of every robust attractor.)",
+    r"$h=\tanh(wh-b)$. A steady input beyond $u^*$ flips it. (Bengio, Simard and Frasconi prove the like of hyperbolic attractors.)",
     family=latches,
     tolerance=1e-9,
 )
