@@ -365,9 +365,9 @@ def ranges(seed: int) -> Ranges:
 
 @cache
 def switches(seed: int) -> Tensor:
-    """Return ε₀ of the first fifty digits: one row a network."""
-    few, networks = validation()[0][:50], family(seed)
-    signs = gradients(seed)[:, :50].sign().unflatten(2, few.shape[1:])
+    """Return ε₀ of the first twenty digits: one row a network."""
+    few, networks = validation()[0][:20], family(seed)
+    signs = gradients(seed)[:, :20].sign().unflatten(2, few.shape[1:])
     return torch.stack(
         [first_switch(member(networks, number), few, signs[number]) for number in range(COUNT)]
     )

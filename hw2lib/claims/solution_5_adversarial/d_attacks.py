@@ -418,7 +418,7 @@ def logistic_regressions(seed: int) -> tuple[Heads, Tensor, Tensor]:
     model = Heads(COUNT, 64, 10)
     x, y = (torch.cat([part[~mask] for mask in masks]) for part in (images, labels))
     optimizer = torch.optim.LBFGS(
-        model.parameters(), max_iter=80, history_size=20, line_search_fn="strong_wolfe"
+        model.parameters(), max_iter=60, history_size=20, line_search_fn="strong_wolfe"
     )
 
     def objective() -> Tensor:
