@@ -263,6 +263,13 @@ def test_family_is_tried_on_as_many_cases_as_asked_for():
     assert seen[1:] != [x for _, x in itertools.islice(numbers(np.random.default_rng(6)), 7)][1:]
 
 
+def test_values_are_pythons_own_numbers():
+    check = lambda x: Trial(0.0, {"m": 1.0}, {"n": np.int64(3), "x": np.float64(x)})  # noqa: E731
+    values = make(check).evidence.values
+    assert type(values["n"]) is int
+    assert type(values["x"]) is float
+
+
 def test_nan_in_one_case_of_many_is_not_accepted():
     right = make(lambda x: Trial(0.0, {"m": 1.0}))
     assert right.accepted

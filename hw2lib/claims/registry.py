@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import math
+import numbers
 import pkgutil
 import re
 import statistics
@@ -331,11 +332,16 @@ def spread_of(trials: list[Trial]) -> dict[str, float]:
     """Return every value's median over the trials, and its extremes if it varies."""
     values: dict[str, float] = {}
     for name in dict.fromkeys(name for trial in trials for name in trial.values):
-        found = [trial.values[name] for trial in trials if name in trial.values]
+        found = [plain(trial.values[name]) for trial in trials if name in trial.values]
         values[name] = found[0] if len(set(found)) == 1 else statistics.median(found)
         if len(found) > 1:
             values |= {f"{name}_least": min(found), f"{name}_most": max(found)}
     return values
+
+
+def plain(value: float) -> float:
+    """Return a number of Python's own, an int if it is whole by type."""
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
 _registry: dict[str, Claim] = {}
