@@ -94,12 +94,10 @@ def multiples(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Problem, fl
 @claim(
     "2c-scale",
     kind="identity",
-    verdict="sharpened",
-    severity=1,
+    verdict="holds",
     printed=r"For instance we can multiply $A$ by any constant $e\in\mathbb R$ and $B$ by $1/e$ to preserve the "
     r"objective.",
     statement=r"By any $e\ne0$, as $1/e$ implies: $(eA^*,B^*/e)$ is a minimiser, with $G=eI$.",
-    corrected=r"any $e\ne0$",
     family=multiples,
     tolerance=1e-12,
 )
@@ -295,7 +293,7 @@ def infinitely_many_through_rescaling(problem: ExactProblem) -> Trial:
     statement=r"**Balance.** Of all factors of a product the balanced ones, $A^\top A=BB^\top$, have the least "
     r"$\lVert A\rVert_F^2+\lVert B\rVert_F^2$, namely $2\lVert AB\rVert_*$; for minimisers it is $2\sum_{i\le r}\sigma_i$. "
     r"At $(A^*G,G^{-1}B^*)$ it is larger by at least $\sigma_r\sum_i(g_i-1/g_i)^2$, with $g_i$ the singular values of $G$. "
-    r"So, if $\sigma_r>0$, the balanced ones are those with $G$ orthogonal.",
+    r"So, if $\sigma_r>0$, the balanced ones among these are those with $G$ orthogonal.",
     family=lambda rng: (
         (
             description,
@@ -398,7 +396,7 @@ def decayed_minimum(X: Tensor, rank: int, decay: float) -> float:
     verdict="theorem",
     statement=r"**Weight decay** on both factors picks balanced ones and shrinks: the minimisers of $\lVert X-AB\rVert_F^2"
     r"+\lambda(\lVert A\rVert_F^2+\lVert B\rVert_F^2)$, $\lambda>0$, are balanced, with $AB=\sum_{i\le r}"
-    r"\max(\sigma_i-\lambda,0)\,u_iv_i^\top$. The least value is $\sum(2\lambda\sigma_i-\lambda^2)$ over the $i\le r$ with "
+    r"\max(\sigma_i-\lambda,0)\,u_iv_i^\top$ (if $\sigma_r=\sigma_{r+1}>\lambda$, for one of the choices of singular vectors). The least value is $\sum(2\lambda\sigma_i-\lambda^2)$ over the $i\le r$ with "
     r"$\sigma_i>\lambda$, plus the squares of the other $\sigma_i$.",
     family=decays,
     tolerance=1e-12,
