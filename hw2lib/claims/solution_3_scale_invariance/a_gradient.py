@@ -153,6 +153,12 @@ def negative_scale_of_an_odd_function() -> float:
     return scaling_error(Scaled(cosine(tensor([1.0, 2.0])), tensor([3.0, 1.0]), -2.0))
 
 
+@counterexample("3a-scaling", "f(λ·) = f: λ = −2 for a unit behind batch norm")
+def negative_scale_of_a_normalised_unit() -> float:
+    f = unit_on_data(np.random.default_rng(0), 3)
+    return scaling_error(Scaled(f, tensor([1.0, -0.5, 0.5]), -2.0))
+
+
 @counterexample("3a-scaling", "f(λ·) = f: batch norm with ε = 0.1")
 def batch_norm_with_epsilon() -> float:
     f = unit_on_data(np.random.default_rng(0), 3, 0.1)
@@ -380,7 +386,7 @@ def quotient(f: Callable[[Vector], Fraction], x: Vector, index: int, step: Fract
     printed=r"To exploit the scale invariance, we will change the variable in the limit and set $\alpha=h/\lambda$. It is "
     r"clear that when $h\to0$, also $\alpha\to0$.",
     statement=r"The difference quotient at $\lambda x$ with step $h=\lambda\alpha$ is exactly $1/\lambda$ times that at $x$ with "
-    r"step $\alpha$: not only in the limit, but for every $\alpha\ne0$, smooth $f$ or not, as long as $f(\lambda\,\cdot)=f$.",
+    r"step $\alpha$: not only in the limit, but for every $\alpha\ne0$ for which it is defined, smooth $f$ or not, as long as $f(\lambda\,\cdot)=f$.",
     family=perturbations,
     exact=True,
 )

@@ -14,11 +14,14 @@ from torch import Tensor
 from hw2lib.claims.registry import Trial, claim, counterexample
 from hw2lib.claims.solution_3_scale_invariance.shared import (
     Case,
+    Monomials,
+    Quotient,
     Step,
     Vector,
     compare,
     direction,
     fraction,
+    identity,
     invariant,
     linear,
     orthonormal,
@@ -187,6 +190,14 @@ def turns(rng: np.random.Generator) -> Iterator[tuple[str, Turn]]:
         yield f"{n} dimensions, s = {case.s}", case
 
 
+def linear_form(coefficients: Vector) -> Monomials:
+    """Return a linear form as a polynomial."""
+    return {
+        tuple(map(int, row)): c
+        for row, c in zip(identity(len(coefficients)), coefficients, strict=True)
+    }
+
+
 @claim(
     "3b-step",
     kind="identity",
@@ -195,13 +206,15 @@ def turns(rng: np.random.Generator) -> Iterator[tuple[str, Turn]]:
     statement=r"Exactly: $u^{(k+1)}=\cos\theta\,u-\sin\theta\,\hat g$, where $\hat g$ is the direction of $\nabla f(u)$ and "
     r"$\tan\theta=s=\eta\|\nabla f(u)\|/\|x\|^2$. (Where $\nabla f(u)=0$, $u^{(k+1)}=u$.) The remainder has exactly the norm "
     r"$\sqrt{1+s^2}-1\le\frac12s^2$. All that is used of $f$ is that $\nabla f(x)$ is orthogonal to $x$, and every vector $c$ orthogonal "
-    r"to $x$ is the gradient there of an invariant function, $z\mapsto\|x\|\,c^\top z/\|z\|$.",
+    r"to $x$ is the gradient there of an invariant function, $z\mapsto\|x\|^2\,c^\top z/x^\top z$.",
     family=turns,
     exact=True,
 )
 def remainder_of_the_step_is_exact(case: Turn) -> Trial:
     u, r, heading, length, rate, s, secant = case
-    following = r * u - rate * length * heading
+    x, c = r * u, length * heading
+    f = Quotient(linear_form((x @ x) * c), linear_form(x))
+    following = x - rate * c
     cosine, sine = 1 / secant, s / secant
     next_direction = following / (r * secant)
     gap = next_direction - (u - s * heading)
@@ -216,7 +229,7 @@ def remainder_of_the_step_is_exact(case: Turn) -> Trial:
 
     bound = max(0.0, float(remainder - s**2 / 2))
     return Trial(
-        max(error(cosine, sine, remainder), bound),
+        max(error(cosine, sine, remainder), bound, wrong(f.gradient(x) - c)),
         {
             "a remainder of first order, s": error(cosine, sine, s),
             "a remainder of s²/2 exactly": error(cosine, sine, s**2 / 2),
@@ -342,8 +355,9 @@ def projector_of_a_longer_vector() -> float:
 SCALES_OF_X: dict[str, Callable[[Tensor], Tensor]] = {
     "1/‖x‖": lambda x: 1 / x.norm(),
     "‖x‖": torch.linalg.vector_norm,
-    "2 + sin x₁": lambda x: 2 + x[0].sin(),
+    "1 + 1/(1 + x₁²)": lambda x: 1 + 1 / (1 + x[0].square()),
     "1/Σ|xᵢ|": lambda x: 1 / x.abs().sum(),
+    "2 or 3, by the sign of x₁": lambda x: 2.0 + (x[0] > 0),
 }
 
 
@@ -363,7 +377,8 @@ def scales_of_x(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Case, Any
     printed=r"the scale invariant property holds for any $x$ and for any $\lambda$ (even if you calculated your $\lambda$ afterwards, based on "
     r"your $x$). … we *first* take the gradient and *then* evaluate it at the point $\lambda(x)x$.",
     statement=r"So $\lambda(x)\,\nabla f(\lambda(x)x)=\nabla f(x)$ for every function $\lambda(x)>0$, with the gradient taken before the point is "
-    r"put in. It is not the derivative of $x\mapsto f(\lambda(x)x)$, which is that of $f$ again.",
+    r"put in. This $\nabla f(\lambda(x)x)$ is not, but for $\lambda(x)=1$ or $\nabla f(x)=0$, the gradient of the function $x\mapsto f(\lambda(x)x)$, which is $f$ again and has the gradient "
+    r"$\nabla f(x)$.",
     family=scales_of_x,
     tolerance=1e-12,
 )
@@ -374,7 +389,7 @@ def scale_may_depend_on_the_point(case: tuple[Case, Callable[[Tensor], Tensor]])
     total = scaled_gradient(lambda z: f(scale(z) * z), x)
     return Trial(
         max(compare(chosen * there, at_x), compare(total, at_x)),
-        {"∇f(λ(x)x) is the derivative of x ↦ f(λ(x)x)": compare(chosen * there, chosen * total)},
+        {"∇f(λ(x)x) is the gradient of x ↦ f(λ(x)x)": compare(chosen * there, chosen * total)},
     )
 
 

@@ -50,7 +50,7 @@ def decayed(rng: np.random.Generator) -> Iterator[tuple[str, Decayed]]:
     """Yield steps with 0 ≤ ηλ < 1: no decay, hardly any, and almost all of it."""
     shares = [Fraction(0), Fraction(1, 10**6), Fraction(1, 2), 1 - Fraction(1, 10**6)]
     for index, (description, (f, x)) in enumerate(quotients(rng)):
-        share = shares[index % 4] if index < 40 else Fraction(size(rng, 0, 9), 10)
+        share = shares[index % 4] if index < 12 else Fraction(size(rng, 1, 99), 100)
         rate = fraction(rng) * Fraction(10) ** size(rng, -3, 3)
         yield (
             f"{description}, η = {float(rate):.2g}, ηλ = {share}",
@@ -290,11 +290,11 @@ class Smooth(NamedTuple):
     value: Callable[[Vector], float]
     gradient: Callable[[Vector], Vector]
     least: float
-    curvature: float  # a bound of ‖∇²f(u)‖ over all unit vectors
+    curvature: float  # L, the largest norm of ∇²f(u) over all unit vectors
 
 
 def smooth_cosine(c: Vector) -> Smooth:
-    """Return the projection of the direction on a vector; its Hessian is at most 2/√3 ‖c‖."""
+    """Return the projection of the direction on a vector; its Hessian is at most 2/√3 ‖c‖, and that much."""
 
     def gradient(x: Vector) -> Vector:
         r = math.sqrt(x @ x)
@@ -305,7 +305,12 @@ def smooth_cosine(c: Vector) -> Smooth:
 
 
 def smooth_rayleigh(M: np.ndarray) -> Smooth:
-    """Return a Rayleigh quotient; its Hessian is at most four times the width of the spectrum."""
+    """Return a Rayleigh quotient; its Hessian is at most twice the width of the spectrum.
+
+    In the plane of u and any other vector it is a Rayleigh quotient of two dimensions, (w/2)·cos 2φ
+    plus a constant with w at most the width. Its Hessian there is (1 + |cos 2φ|)·w in norm. At an
+    eigenvector for one end of the spectrum it is that much.
+    """
     spectrum = np.linalg.eigvalsh(M)
 
     def gradient(x: Vector) -> Vector:
@@ -313,7 +318,32 @@ def smooth_rayleigh(M: np.ndarray) -> Smooth:
         return 2 / square * (Mx - (x @ Mx) / square * x)
 
     width = float(spectrum[-1] - spectrum[0])
-    return Smooth(lambda x: (x @ M @ x) / (x @ x), gradient, float(spectrum[0]), 4 * width)
+    return Smooth(lambda x: (x @ M @ x) / (x @ x), gradient, float(spectrum[0]), 2 * width)
+
+
+def smooth_waves(a: Vector, b: Vector) -> Smooth:
+    """Return Σ aₖ cos kφ + bₖ sin kφ, φ the angle in the plane: many minima and maxima.
+
+    With its derivatives f′ and f″ in φ, the Hessian at a unit vector has the rows (0, −f′) and
+    (−f′, f″). The least value and the curvature are taken on a grid, with a margin.
+    """
+    k = np.arange(1, len(a) + 1)
+
+    def waves(angle: float | Vector, order: int) -> float | Vector:
+        quarter = np.multiply.outer(angle, k) + order * math.pi / 2
+        return np.cos(quarter) @ (a * k**order) + np.sin(quarter) @ (b * k**order)
+
+    def gradient(x: Vector) -> Vector:
+        return waves(math.atan2(x[1], x[0]), 1) / (x @ x) * np.array([-x[1], x[0]])
+
+    values, first, second = (waves(np.linspace(0, 2 * math.pi, 2000), order) for order in range(3))
+    curvature = (abs(second) + np.hypot(second, 2 * first)).max() / 2
+    return Smooth(
+        lambda x: waves(math.atan2(x[1], x[0]), 0),
+        gradient,
+        float(values.min() - 1e-3 * abs(values).max()),
+        float(1.001 * curvature),
+    )
 
 
 class Fixed(NamedTuple):
@@ -325,17 +355,25 @@ class Fixed(NamedTuple):
 
 
 def fixed_functions(rng: np.random.Generator) -> Iterator[tuple[str, Fixed]]:
-    """Yield smooth functions with starts and learning rates: a minimum, a maximum, huge steps."""
+    """Yield smooth functions with starts and learning rates: a minimum, a maximum, huge steps.
+
+    Random starts have r² from ηL/3 to 10ηL, on both sides of where the bounds begin.
+    """
     e = np.array([1.0, 0.0])
     yield "at the minimum", Fixed(smooth_cosine(-e), e, 0.1)
     yield "at the maximum", Fixed(smooth_cosine(e), e, 0.1)
     yield "a Rayleigh quotient that is constant", Fixed(smooth_rayleigh(2 * np.eye(2)), e, 0.1)
     while True:
-        n = size(rng, 2, 8)
-        x, rate = rng.standard_normal(n), 10 ** rng.uniform(-1.5, 2)
-        M = rng.standard_normal((n, n))
-        yield f"cosine, {n} dimensions, η = {rate:.2g}", Fixed(smooth_cosine(M[0]), x, rate)
-        yield f"Rayleigh, {n} dimensions, η = {rate:.2g}", Fixed(smooth_rayleigh(M + M.T), x, rate)
+        n, count = size(rng, 2, 8), size(rng, 1, 6)
+        M, waves = rng.standard_normal((n, n)), rng.standard_normal((2, count))
+        for kind, f, dimension in (
+            (f"cosine, {n} dimensions", smooth_cosine(M[0]), n),
+            (f"Rayleigh quotient, {n} dimensions", smooth_rayleigh(M + M.T), n),
+            (f"waves of {count} periods in the plane", smooth_waves(*waves), 2),
+        ):
+            rate, share, x = *10 ** rng.uniform((-2, -0.5), (2, 1)), rng.standard_normal(dimension)
+            x *= math.sqrt(share * rate * f.curvature / (x @ x))
+            yield f"{kind}, η = {rate:.2g}, r² = {share:.2g} ηL", Fixed(f, x, rate)
 
 
 STEPS = 40
@@ -375,7 +413,8 @@ def bounded_length(functions: Sequence[Smooth], x: Vector, rate: float) -> Trial
             dropped = rate * (start[1] - f.value(following))
             halves.append(max(0.0, length - start[0] - dropped) / length)
         x = following
-    return Trial(max(errors), {"r² grows by at most η(f(x_m) − f(x_k))": max(halves)})
+    wrong_form = {"r² grows by at most η(f(x_m) − f(x_k))": max(halves)}
+    return Trial(max(errors), wrong_form if start else {})
 
 
 @counterexample("3b-converges", "twice continuously differentiable: |c·x|/‖x‖")
@@ -397,10 +436,11 @@ def fresh_functions_in_every_step() -> float:
     return bounded_length(fresh, np.array([1.5, 0.1, 0.2]), 0.5).error
 
 
-@counterexample("3b-converges", "r_m² ≥ ηL")
-def bounds_from_the_start_on() -> float:
-    flat = smooth_cosine(np.array([0.0, 1.0]))._replace(curvature=0.0)
-    return bounded_length([flat] * 20, np.array([0.3, 0.1]), 0.5).error
+@counterexample("3b-converges", "r_m² ≥ ηL: from 0.9 ηL on, at a minimum where the curvature is L")
+def bounds_from_nearer_on() -> float:
+    f = smooth_rayleigh(np.diag([0.0, 1.0]))
+    near = f._replace(curvature=0.9 * f.curvature)
+    return bounded_length([near], math.sqrt(near.curvature) * np.array([1.0, 0.01]), 1.0).error
 
 
 # ---- with weight decay
@@ -432,7 +472,7 @@ def balances(rng: np.random.Generator) -> Iterator[tuple[str, Balance]]:
     kind="universal",
     verdict="theorem",
     statement=r"With constant $G>0$ and $0<\eta\lambda<1$ the length settles from every start: $r\to r_*$ with $r_*^4=\frac{\eta G^2}{\lambda(2-\eta\lambda)}$. Since with "
-    r"$w=r^2/r_*^2$ and $a=1-\eta\lambda$ the recursion reads $w_+=a^2w+(1-a^2)\frac1w$, a weighted mean of $w$ and $1/w$, $|\ln w|$ falls in every step, to 0. "
+    r"$w=r^2/r_*^2$ and $a=1-\eta\lambda$ the recursion reads $w_+=a^2w+(1-a^2)\frac1w$, a weighted mean of $w$ and $1/w$, $|\ln w|$ falls in every step (unless $w=1$), to 0. "
     r"There each step turns the direction by $\arccos(1-\eta\lambda)$, whatever $G$ is.",
     family=balances,
     exact=True,
@@ -472,7 +512,7 @@ def all_of_the_length_decays() -> float:
 def no_decay_no_equilibrium() -> float:
     run = Constant(1.0, 1.0, 0.5, 1000)
     norms = norms_after(*run).log()
-    return largest(norms[-1] - norms[len(norms) // 2])  # would be 0 if it had settled
+    return max(0.0, largest(norms[-1] - norms[len(norms) // 2]) - 1e-3)  # 0 if it had settled
 
 
 @counterexample("3b-equilibrium", "constant G: the length alternates with it")
@@ -481,7 +521,7 @@ def alternating_gradients() -> float:
     for step in range(1000):
         run = Constant(norms[-1], 1.0 + step % 2, 0.5, 1)
         norms.append(norms_after(*run, weight_decay=0.5)[-1].item())
-    return abs(math.log(norms[-1] / norms[-2]))  # would be 0 if it had settled
+    return max(0.0, abs(math.log(norms[-1] / norms[-2])) - 1e-3)  # 0 if it had settled
 
 
 class Path(NamedTuple):
@@ -540,6 +580,13 @@ def cosines_multiply_to_the_decay(path: Path) -> Trial:
 def cosines_on_a_function_that_is_not_invariant() -> float:
     f, x, kept = Quotient({(0, 2): 1}, {(1, 0): 1}), vector(2, 3), Fraction(9, 10)
     return cosines_multiply_to_the_decay(Path([x, kept * x - f.gradient(x)], kept)).error
+
+
+@counterexample("3b-mean-angle", "two positive bounds: at a critical point it shrinks to 0")
+def geometric_mean_at_a_critical_point() -> float:
+    kept, steps = Fraction(9, 10), 20
+    path = Path([kept**k * vector(1, 2) for k in range(steps + 1)], kept)
+    return cosines_multiply_to_the_decay(path).mutants["without the ends"]
 
 
 @counterexample("3b-mean-angle", "ηλ < 1")
@@ -612,8 +659,8 @@ def heavy(rng: np.random.Generator) -> Iterator[tuple[str, Heavy]]:
     kind="identity",
     verdict="theorem",
     statement=r"**With heavy-ball momentum** as in PyTorch, $v_{k+1}=\beta v_k+\nabla f_k(x_k)+\lambda x_k$ and $x_{k+1}=x_k-\eta v_{k+1}$, for scale-invariant $f_k$, exactly in every "
-    r"step: $\|\Delta_k\|^2+\beta\|\Delta_{k-1}\|^2=2\eta\lambda\,r_k^2+(r_{k+1}^2-r_k^2)-\beta\,(r_k^2-r_{k-1}^2)$, where $\Delta_k=x_{k+1}-x_k$. So at constant length and angle "
-    r"$\cos\theta=1-\frac{\eta\lambda}{1+\beta}$, and in every run in which the length stays between two positive bounds, the mean of $\|\Delta_k\|^2$ over that of $r_k^2$ tends to "
+    r"step: $\|\Delta_k\|^2+\beta\|\Delta_{k-1}\|^2=2\eta\lambda\,r_k^2+(r_{k+1}^2-r_k^2)-\beta\,(r_k^2-r_{k-1}^2)$, where $\Delta_k=x_{k+1}-x_k$ (and $x_{-1}=x_0+\eta v_0$). So at constant length and angle "
+    r"$\cos\theta=1-\frac{\eta\lambda}{1+\beta}$, and in every run in which the length stays between two positive bounds, with $K\to\infty$ steps, the mean of $\|\Delta_k\|^2$ over that of $r_k^2$ tends to "
     r"$\frac{2\eta\lambda}{1+\beta}$, whatever the functions.",
     family=heavy,
     exact=True,
@@ -645,6 +692,14 @@ def balance(before: Vector, x: Vector, after: Vector, share: Fraction, momentum:
     )
 
 
+@counterexample("3b-momentum", "two positive bounds: at a critical point it shrinks to 0")
+def mean_step_at_a_critical_point() -> float:
+    share, momentum = Fraction(1, 10), Fraction(0)
+    points = [(1 - share) ** k * vector(1, 2) for k in range(21)]
+    moved = sum((b - a) @ (b - a) for a, b in pairwise(points))
+    return wrong(moved / sum(x @ x for x in points[:-1]) - 2 * share / (1 + momentum))
+
+
 @counterexample("3b-momentum", "decay inside the momentum (decoupled, as in SGDW)")
 def decoupled_decay() -> float:
     f, before, x = Quotient({(0, 1): 1}, {(1, 0): 1}), vector(2, 2), vector(2, 3)
@@ -669,7 +724,7 @@ RUNS = 8
     "3b-momentum-angle",
     kind="measured",
     verdict="measured",
-    statement=r"On fresh random batches the length settles on average, and the root mean square of the angle a step is within 10 % of $\arccos(1-\frac{\eta\lambda}{1+\beta})\approx"
+    statement=r"On fresh random batches the root mean square of the angle a step, over the last 400 of 500 steps from a length of 2, is within 10 % of $\arccos(1-\frac{\eta\lambda}{1+\beta})\approx"
     r"\sqrt{2\eta\lambda/(1+\beta)}$: {value}`ratio:.3f` of it ({value}`ratio_least:.3f` to {value}`ratio_most:.3f`) for $\beta=0,\,0.5,\,0.9$ and $\eta\lambda=0.002,\,0.01$, "
     r"units with 8 inputs behind batch norm, eight runs each. For $\beta=0.9$ and $\eta\lambda=0.002$ it is {value}`angle:.4f`.",
 )
@@ -715,7 +770,7 @@ def noisy_angles(
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
     w, teacher, velocity = draw(runs, inputs), draw(runs, inputs), torch.zeros(runs, inputs)
-    w = 1.4 * w / w.norm(dim=1, keepdim=True)  # about the length at which they settle
+    w = 2 * w / w.norm(dim=1, keepdim=True)
     total = torch.zeros(runs, dtype=torch.float64)
     for step in range(steps):
         X = draw(batch, runs, inputs)
@@ -744,43 +799,54 @@ BURSTS = ((0.1, 0.2), (0.1, 0.05), (0.5, 0.02))
     kind="measured",
     verdict="measured",
     statement=r"On a *fixed* function with weight decay the length need not settle. For $f(x)=-c^\top x/\|x\|$ there is a path of constant length, which hops to and fro across the minimum, "
-    r"by $\arccos(1-\eta\lambda)$ a step. But from random starts in four dimensions every one of {value}`cases` runs bursts, for $(\eta,\lambda)=(0.1,\,0.2)$, $(0.1,\,0.05)$, $(0.5,\,0.02)$: over the last 1500 of 2500 steps the angle falls below "
-    r"1 % of $\arccos(1-\eta\lambda)$ and rises to {value}`peak:.1f` times it ({value}`peak_least:.1f` to {value}`peak_most:.1f`).",
+    r"by $\arccos(1-\eta\lambda)$ a step. But from random starts in four dimensions every one of {value}`cases` runs bursts again and again, for $(\eta,\lambda)=(0.1,\,0.2)$, $(0.1,\,0.05)$, $(0.5,\,0.02)$: over the last 1500 of 2500 steps the angle falls "
+    r"below 1 % of $\arccos(1-\eta\lambda)$ and rises above the whole of it again {value}`bursts_least:d` to {value}`bursts_most:d` times in a run, up to {value}`peak:.1f` times it ({value}`peak_least:.1f` to {value}`peak_most:.1f`).",
 )
 def fixed_functions_burst(seed: int) -> Trial:
-    peaks, lulls, hops = [], [], []
+    peaks, bursts, hops = [], [], []
     for rate, decay in BURSTS:
-        angles = cosine_angles(seed, rate, decay)
         settled = equilibrium_angle(rate, decay)
-        peaks += list(angles.max(0) / settled)
-        lulls += list(angles.min(0) / settled)
+        ratios = cosine_angles(seed, rate, decay) / settled
+        peaks += list(ratios.max(0))
+        bursts += [count_bursts(run) for run in ratios.T]
         hops.append(abs(hop(rate, decay) / settled - 1))
     worst = int(np.argmin(peaks))
     rate, decay = BURSTS[worst // RUNS]
     return Trial(
-        max(shortfall(min(peaks), 3.0), max(0.0, max(lulls) - 0.01), max(0.0, max(hops) - 1e-9)),
+        max(shortfall(min(peaks), 3.0), shortfall(min(bursts), 3), max(0.0, max(hops) - 1e-9)),
         {
             "the angle settles within 10 %": max(0.0, min(peaks) - 1.1),
-            "the angle settles above half of it": shortfall(max(lulls), 0.5),
+            "one burst, and then it settles": max(0.0, min(bursts) - 1.0),
         },
-        spread("peak", [*map(float, peaks)]),
+        spread("peak", [*map(float, peaks)]) | spread("bursts", bursts),
         cases=len(peaks),
         worst=f"η = {rate}, λ = {decay}, run {worst % RUNS}",
     )
 
 
 def cosine_angles(seed: int, rate: float, decay: float) -> np.ndarray:
-    """Return the late angles of eight runs on −c·x/‖x‖ in four dimensions, one a column."""
+    """Return the late angles of eight runs on −c·x/‖x‖ in four dimensions, one a column.
+
+    A run stays in the plane of x and c. There x is its angle φ from c and its squared length, and
+    G = ‖c‖ sin φ. In the entries of x, round-off would end a lull when φ reaches 1e-16: too early.
+    """
     rng = np.random.default_rng(seed)
     c, x = rng.standard_normal((2, RUNS, 4))
+    square, length = (x * x).sum(1), np.sqrt((c * c).sum(1))
+    phi = np.arccos((c * x).sum(1) / (length * np.sqrt(square)))
     kept, rows = 1 - rate * decay, []
-    for step in range(2500):
-        square = (x * x).sum(1, keepdims=True)
-        pull = (c - (c * x).sum(1, keepdims=True) / square * x) / np.sqrt(square)
-        if step >= 1000:
-            rows.append(np.arctan(rate * np.sqrt((pull * pull).sum(1) / square[:, 0]) / kept))
-        x = kept * x + rate * pull
-    return np.array(rows)
+    for _ in range(2500):
+        across = rate * length * np.sin(phi)
+        turned = np.arctan(across / (kept * square))
+        phi, square = phi - turned, kept**2 * square + across**2 / square
+        rows.append(abs(turned))
+    return np.array(rows[1000:])
+
+
+def count_bursts(ratios: np.ndarray) -> int:
+    """Return how often numbers that have been below 0.01 rise above 1."""
+    outside = ratios[(ratios < 0.01) | (ratios > 1)]
+    return sum(before < 0.01 and after > 1 for before, after in pairwise(outside.tolist()))
 
 
 def hop(rate: float, decay: float) -> float:

@@ -74,8 +74,8 @@ def compositions(
     kind="identity",
     verdict="holds",
     printed=r"Mind the difference between $f'(g(x))$ and $f(g(x))'=f'(g(x))g'(x)$.",
-    statement=r"$(f\circ g)'(x)=f'(g(x))\,g'(x)$ for differentiable $f$ and $g$; the two differ by $f'(g(x))\,(g'(x)-1)$, so unless $g'(x)=1$ or "
-    r"$f'(g(x))=0$.",
+    statement=r"$(f\circ g)'(x)=f'(g(x))\,g'(x)$ for differentiable $f$ and $g$; the two differ by $f'(g(x))\,(g'(x)-1)$, so they are equal only where $g'(x)=1$ "
+    r"or $f'(g(x))=0$.",
     family=compositions,
     exact=True,
 )
@@ -181,7 +181,7 @@ def square_for_a_longer_vector() -> float:
     printed=r"changing the variable inside the gradient, using chain rule and (not scale invariance) as follows: "
     r"$\nabla f(x^k)=J_x(u)\nabla f(u^k)=\frac1{\|x^k\|}(I-u^ku^{kT})\nabla f(u^k)$ … may appear to give the same result but it is not what we are "
     r"looking for, since the right-most gradient, is the reparametrized version of $f$ and not the gradient of $f$ evaluated at $u^k$.",
-    statement=r"*Without* scale invariance the route proves nothing, as the print says. *With* it the route is a proof, and its right-most gradient "
+    statement=r"*Without* scale invariance, as the print takes it, the route proves nothing. *With* it the route is a proof, and its right-most gradient "
     r"is literally that of $f$ at $u$: invariance says $f=f\circ u$ with $u(x)=x/\|x\|$, and the chain rule for this composition is "
     r"$\nabla f(x)=\frac1{\|x\|}P\nabla f(u)$, for every $f$ with $f(\lambda x)=f(x)$ for all $\lambda>0$ wherever it has a gradient. "
     r"There is no other version of $f$ that could be meant, since $u$ has no inverse.",
@@ -292,7 +292,7 @@ EPSILONS = (1e-6, 1e-5, 1e-4, 1e-3)
     "3b-chain-epsilon",
     kind="limit",
     verdict="measured",
-    statement=r"With batch norm's $\varepsilon>0$ the route fails gradually: its relative error is proportional to $\varepsilon$ as long as $\varepsilon$ is small "
+    statement=r"With batch norm's $\varepsilon>0$ the route fails gradually: its relative error is proportional to $\varepsilon$, nearly, as long as $\varepsilon$ is small "
     r"against the variance of the unit's input. Fitted exponent {value}`exponent:.3f` ({value}`exponent_least:.3f` to {value}`exponent_most:.3f`), for "
     r"$\varepsilon$ from 10⁻⁶ to 10⁻³, units with 3, 10 and 30 inputs of variance 1, at $\|x\|=2$.",
 )

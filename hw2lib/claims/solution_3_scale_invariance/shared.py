@@ -63,6 +63,11 @@ def relu_unit(c: Tensor) -> Function:
     return lambda x: (c @ x).relu() / x.norm()
 
 
+def facing(c: Tensor, u: Tensor) -> Tensor:
+    """Return the direction of c or −c, on the side of u: a unit that is on there."""
+    return direction(c if c @ u > 0 else -c)
+
+
 def rayleigh(M: Tensor) -> Function:
     """Return a Rayleigh quotient, invariant for every λ but 0."""
     return lambda x: x @ M @ x / (x @ x)
@@ -124,7 +129,7 @@ POSITIVE: dict[str, Maker] = {
     "cosine and Rayleigh quotient, composed": lambda rng, u: mixture(
         direction(normal(rng, len(u))), normal(rng, len(u), len(u)) / len(u) ** 0.5
     ),
-    "ReLU unit on the direction": lambda rng, u: relu_unit(direction(normal(rng, len(u)))),
+    "ReLU unit on the direction": lambda rng, u: relu_unit(facing(normal(rng, len(u)), u)),
 }
 
 
@@ -217,7 +222,7 @@ def not_invariant(rng: np.random.Generator) -> Iterator[tuple[str, Case]]:
 # ---- in rational arithmetic
 
 Vector = np.ndarray  # of fractions
-Monomials = dict[tuple[int, ...], int]  # exponents → coefficient
+Monomials = dict[tuple[int, ...], int | Fraction]  # exponents → coefficient
 
 
 class Quotient(NamedTuple):
