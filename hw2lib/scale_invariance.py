@@ -120,7 +120,7 @@ def function_gradient(function: Function, x: Any) -> Tensor:
 def tangent_projector(u: Any) -> Tensor:
     r"""Return :math:`P=I-uu^\top`, the orthogonal projector onto the hyperplane :math:`u^\perp`.
 
-    Serves claims 3b-direction and 3b-idempotent.
+    Serves claim 3b-projector.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def chain_rule_gradient(function: Function, x: Any) -> Tensor:
     r"""Return :math:`P\nabla f(u)/\|x\|` with :math:`u=x/\|x\|`: the gradient of f∘u at x.
 
     It is the gradient of f itself if f(λx) = f(x) for all λ > 0, because then f = f∘u. Serves
-    claim 3b-chain.
+    claims 3b-chain, 3b-chain-converse and 3b-chain-epsilon.
 
     Parameters
     ----------
@@ -199,8 +199,8 @@ def sphere_step(x: Any, gradient: Any, learning_rate: float) -> SphereStep:
     Since the gradient is orthogonal to x, the step and x are the legs of a right triangle:
     :math:`\tan\theta=\eta\|\nabla f(x)\|/\|x\|=\eta\|\nabla f(u)\|/\|x\|^2`, the next direction is
     :math:`\cos\theta\,u-\sin\theta\,\hat g`, and it differs from the first-order step
-    :math:`u-\tan\theta\,\hat g` by exactly :math:`\sqrt{1+\tan^2\theta}-1` in norm. Serves claims
-    3b-denominator, 3b-step, 3b-projector and theorem T3.
+    :math:`u-\tan\theta\,\hat g` by exactly :math:`\sqrt{1+\tan^2\theta}-1` in norm. This is the
+    step of claims 3b-denominator, 3b-step and 3b-projector.
 
     Parameters
     ----------
@@ -307,7 +307,7 @@ def equilibrium_angle(learning_rate: float, weight_decay: float, momentum: float
     vector, of length r, the hypotenuse of a right triangle: :math:`\cos\theta=1-\eta\lambda`
     exactly, so :math:`\theta\approx\sqrt{2\eta\lambda}`. With heavy-ball momentum β, at constant
     norm and angle, :math:`\cos\theta=1-\eta\lambda/(1+\beta)`. The gradient does not enter. Serves
-    claims 3b-T3, 3b-small-angle and 3b-momentum.
+    claims 3b-small-angle, 3b-momentum-angle and 3b-bursts.
 
     Parameters
     ----------
@@ -415,7 +415,7 @@ def batchnorm_loss(
     :math:`w\mapsto\frac1N\sum_i(a^\top\tanh\mathrm{bn}(XW^\top)_i-y_i)^2` with h hidden units, W
     the rows of w and a fixed readout a; a single unit with a = 1 if the readout is left out. Scale
     invariant in w, and in each row of W by itself, for λ > 0 if ε = 0. Serves claims 3a-scaling,
-    3b-projector, 3b-chain and 3b-per-unit.
+    3b-projector, 3b-chain and 3b-chain-epsilon.
 
     Parameters
     ----------

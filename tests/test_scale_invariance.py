@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hw2lib.claims.solution_3_scale_invariance.b_step import turns
+from hw2lib.claims.solution_3_scale_invariance.c_dynamics import cosine_angles, fixed_functions
 from hw2lib.scale_invariance import (
     batchnorm_loss,
     chain_rule_gradient,
@@ -114,6 +115,24 @@ def test_equilibrium_does_not_depend_on_the_gradient(rate, decay, length):
     r = norms_after(1.0, length, rate, steps, decay)[-1].item()
     settled = math.atan(rate * length / ((1 - rate * decay) * r**2))
     assert settled == pytest.approx(equilibrium_angle(rate, decay), rel=1e-9)
+
+
+def test_gradient_goes_to_zero_on_a_fixed_function():
+    for description, (f, x, rate) in islice(fixed_functions(np.random.default_rng(0)), 30):
+        for _ in range(2000):
+            x = x - rate * f.gradient(x)
+        length = np.linalg.norm(x) * np.linalg.norm(f.gradient(x))
+        assert length <= 1e-3 * f.curvature, description
+
+
+def test_angles_in_the_plane_are_those_of_gradient_descent():
+    rate, decay = 0.1, 0.2
+    angles = cosine_angles(3, rate, decay, burn_in=0)
+    c, x = np.random.default_rng(3).standard_normal((2, 8, 4))
+    for run in range(8):
+        pull = torch.tensor(c[run])
+        path = descend(lambda z, c=pull: -(c @ z) / z.norm(), x[run], rate, 20, weight_decay=decay)
+        np.testing.assert_allclose(angles[:20, run], path.angles, rtol=1e-6, atol=1e-12)
 
 
 def test_too_much_decay_is_refused():

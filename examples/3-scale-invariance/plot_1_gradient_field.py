@@ -58,9 +58,10 @@ curves = {
 # Verify
 # ------
 
-for point, gradient in arrows:
+for (point, gradient), scale in zip(arrows, scales, strict=True):
     assert abs(ratio(point) - ratio(start)) < 1e-14
     assert abs(gradient @ point) < 1e-14
+    assert (scale * gradient - arrows[0][1]).abs().max() < 1e-14
 slopes = curves[0.0].log().diff() / lengths.log().diff()
 assert (slopes + 1).abs().max() < 1e-9
 assert curves[1e-3][0] < 0.02 * curves[0.0][0]

@@ -37,7 +37,7 @@ print(f"angle {torch.rad2deg(step.angle):.1f}°, remainder {step.remainder:.3f}"
 
 f = batchnorm_loss(torch.randn(64, 10), torch.randn(64).tanh())
 rates = torch.logspace(-2, 4, 61)
-slopes, measured = [], []
+slopes, measured, angles = [], [], []
 for seed in range(5):
     weight = torch.randn(10, generator=torch.Generator().manual_seed(seed))
     g = function_gradient(f, weight)
@@ -46,13 +46,16 @@ for seed in range(5):
         tangent = weight / weight.norm() - rate * g / weight.norm()
         slopes.append(rate * g.norm() / weight.norm())
         measured.append((moved / moved.norm() - tangent).norm())
-slopes, measured = torch.stack(slopes), torch.stack(measured)
+        across = moved - (moved @ weight) / (weight @ weight) * weight
+        angles.append(torch.atan2(across.norm(), moved @ weight / weight.norm()))
+slopes, measured, angles = torch.stack(slopes), torch.stack(measured), torch.stack(angles)
 exact = slopes.square() / (1 + (1 + slopes.square()).sqrt())
 
 # %%
 # Verify
 # ------
 
+assert (angles / slopes.atan() - 1).abs().max() < 1e-9
 assert ((measured - exact).abs() < 1e-14 * (1 + slopes)).all()
 small = (slopes > 1e-4) & (slopes < 1e-2)
 order = torch.linalg.lstsq(

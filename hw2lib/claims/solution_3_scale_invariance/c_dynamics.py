@@ -824,7 +824,7 @@ def fixed_functions_burst(seed: int) -> Trial:
     )
 
 
-def cosine_angles(seed: int, rate: float, decay: float) -> np.ndarray:
+def cosine_angles(seed: int, rate: float, decay: float, burn_in: int = 1000) -> np.ndarray:
     """Return the late angles of eight runs on −c·x/‖x‖ in four dimensions, one a column.
 
     A run stays in the plane of x and c. There x is its angle φ from c and its squared length, and
@@ -840,7 +840,7 @@ def cosine_angles(seed: int, rate: float, decay: float) -> np.ndarray:
         turned = np.arctan(across / (kept * square))
         phi, square = phi - turned, kept**2 * square + across**2 / square
         rows.append(abs(turned))
-    return np.array(rows[1000:])
+    return np.array(rows[burn_in:])
 
 
 def count_bursts(ratios: np.ndarray) -> int:

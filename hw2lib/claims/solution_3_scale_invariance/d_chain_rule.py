@@ -184,7 +184,7 @@ def square_for_a_longer_vector() -> float:
     statement=r"*Without* scale invariance, as the print takes it, the route proves nothing. *With* it the route is a proof, and its right-most gradient "
     r"is literally that of $f$ at $u$: invariance says $f=f\circ u$ with $u(x)=x/\|x\|$, and the chain rule for this composition is "
     r"$\nabla f(x)=\frac1{\|x\|}P\nabla f(u)$, for every $f$ with $f(\lambda x)=f(x)$ for all $\lambda>0$ wherever it has a gradient. "
-    r"There is no other version of $f$ that could be meant, since $u$ has no inverse.",
+    r"No other version of $f$ could be meant: $u$ has no inverse, and $f=F\circ u$ forces $F=f$ on the unit sphere.",
     corrected=r"with scale invariance, $f=f\circ u$, it is right: $\nabla f(x)=\frac1{\|x\|}P\nabla f(u)$, the literal gradient at $u$",
     family=invariant,
     tolerance=1e-12,
