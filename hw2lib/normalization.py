@@ -178,9 +178,9 @@ def bias_offset_in_eval(
 ) -> Tensor:
     r"""Return what is left in eval mode of a convolution's bias shift, `steps` batches later.
 
-    Shift the bias of the layer right before a batch norm by b, train k more batches, switch to
-    eval mode: the output is off by :math:`\gamma b (1-m)^k/\sqrt{v+\varepsilon}`, v the running
-    variance. In training mode it is off by nothing. Serves claim 1a-conv-bias.
+    Shift the bias of the layer right before a batch norm by b, pass k batches in training mode,
+    switch to eval mode: the output is off by :math:`\gamma b (1-m)^k/\sqrt{v+\varepsilon}`, v the
+    running variance. In training mode it is off by nothing. Serves claim 1a-conv-bias.
 
     Parameters
     ----------
@@ -227,10 +227,10 @@ def bias_offset_in_eval(
 def measured_bias_offsets(
     layer: nn.Module, batchnorm: nn.Module, shift: Any, batches: Sequence[Tensor]
 ) -> Tensor:
-    """Shift the bias of a layer before a batch norm, train on, and measure the offset in eval mode.
+    """Shift the bias of a layer before a batch norm, and measure the offset in eval mode.
 
-    The experiment that :func:`bias_offset_in_eval` predicts; copies of the modules run. Serves
-    claim 1a-conv-bias.
+    The experiment that :func:`bias_offset_in_eval` predicts: batches pass in training mode while
+    all parameters stay; copies of the modules run. Serves claim 1a-conv-bias.
 
     Parameters
     ----------

@@ -57,10 +57,13 @@ print(f"{'row sum':8}{sum(printed.values()):12,}{total:12,}{sum(printed.values()
 
 assert total == layers.total == 11_689_512
 assert layers.macs == 1_814_073_344
+last = ("layer4.0.conv1", "layer4.0.conv2", "layer4.1.conv1", "layer4.1.conv2")
 different = {name for name in computed if computed[name] != printed[name]}
 assert different == {"conv1", "layer4"}
 assert printed["conv1"] == resnet18().conv1.weight.numel() == computed["conv1"] - 2 * 64
+assert printed_total != total
 assert sum(printed.values()) not in (total, printed_total)
+assert sum(row.parameters for row in layers.rows if row.name in last) > layers.total / 2
 keeping = [
     row for row in layers.rows if "conv" in row.name[1:] and not row.name.endswith("0.conv1")
 ]

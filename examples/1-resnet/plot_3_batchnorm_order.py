@@ -67,6 +67,8 @@ shortcuts = [bool(block.shortcut) for block in residual_blocks(resnet18(), (3, 6
 identity = [number for number, shortcut in zip(summed, shortcuts, strict=True) if not shortcut]
 assert len(identity) == 5
 assert before[:, 1, identity].max() < 0.4
+projected = [number for number in summed if number not in identity]
+assert (before[:, 1, projected].mean() - 0.5).abs() < 0.02
 
 # %%
 # With the reverse order, the scale of what enters the convolutions is fixed instead: from the third on a batch

@@ -1,6 +1,6 @@
 """
-No factors beat the truncated SVD, and plain descent finds its loss from random starts
-======================================================================================
+No factors beat the truncated SVD, and descent from random starts comes close to it
+===================================================================================
 
 How well can 1797 handwritten digits of 64 pixels be described by r numbers each? The truncated SVD gives a
 loss; Weyl's inequality says that nothing is below it; two iterative methods that compute no singular vectors get
@@ -92,7 +92,7 @@ for (method, r), losses in found.items():
         color=color,
         ms=8,
         mfc="none",
-        label=method.replace("_", " ") + "" if r == tried[0] else None,
+        label=method.replace("_", " ") if r == tried[0] else None,
     )
 axes.set(xlabel="rank r", ylabel="‖X − AB‖² in % of ‖X‖²", ylim=(0, 100), xlim=(0, 65))
 axes.set_title("Everything lands on one curve")
@@ -130,5 +130,5 @@ plt.show()
 # What to see
 # -----------
 # The squares and diamonds come from random starts and methods that never compute a singular vector, yet they lie on
-# the curve. Three seeds prove nothing; that the problem, though not convex, has no bad local minimum is theorem T2 of
+# the curve, to the eye. Three seeds prove nothing; that the problem, though not convex, has no bad local minimum is theorem T2 of
 # :doc:`/solutions/2-factorization/d-landscape`. Rank 16 describes a digit of 64 pixels by a quarter of the numbers.

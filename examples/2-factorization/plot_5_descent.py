@@ -50,7 +50,7 @@ predicted = {
 # %%
 # From far away
 # -------------
-# One start each: small; balanced; and one factor ten times as large as the other. The learning rate falls with the start.
+# One start each: small; balanced; and one factor ten times as large as the other. The larger the start, the smaller the learning rate.
 
 
 def descend(A, B, steps=1000):

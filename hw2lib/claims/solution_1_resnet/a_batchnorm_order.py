@@ -469,6 +469,18 @@ def a_low_shift_kills_in_either_order() -> float:
     return float(functional.relu(trained(case)).max().item() <= 0)
 
 
+@counterexample("1a-dead", r"$\gamma\ne0$")
+def a_batchnorm_of_scale_zero() -> float:
+    case = Normalised(tensor([[-1.0], [1.0]]), tensor([0.0]), tensor([0.0]), 1e-5)
+    return float(functional.relu(trained(case)).max().item() <= 0)
+
+
+@counterexample("1a-dead", "in training mode")
+def below_the_running_mean_in_eval_mode() -> float:
+    layer = nn.BatchNorm1d(1).double().eval()  # running mean 0
+    return float(functional.relu(layer(tensor([[-1.0], [-2.0]]))).max().item() <= 0)
+
+
 @counterexample("1a-dead", "the channel varies")
 def a_constant_channel_is_off_in_either_order() -> float:
     case = Normalised(tensor([[2.0], [2.0]]), tensor([1.0]), tensor([0.0]), 1e-5)

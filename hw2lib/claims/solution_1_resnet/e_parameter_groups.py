@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -53,11 +54,17 @@ def networks(rng: np.random.Generator) -> Iterator[tuple[str, nn.Module]]:
     yield "norm layers only", nn.Sequential(nn.GroupNorm(2, 4), nn.InstanceNorm2d(4, affine=True))
 
 
+class Optimizer(torch.optim.Optimizer):
+    """PyTorch's base class with its own check of the groups, which else loads its compiler first."""
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+
+
 def reaches(model: nn.Module, groups: Any) -> int:
     """Return how many trainable parameters an optimiser lacks, has twice, or decays wrongly."""
     trainable = [p for p in model.parameters() if p.requires_grad]
     try:
-        optimizer = torch.optim.SGD(groups, lr=0.1)
+        optimizer = Optimizer(groups, {"weight_decay": 0.0})
     except (TypeError, ValueError):
         return len(trainable) if trainable else 0
     held = Counter(p for group in optimizer.param_groups for p in group["params"])
