@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -96,8 +96,17 @@ def prime_at_a_point_is_not_the_prime_of_the_composite(
     )
 
 
-def changes(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Any, Any, Any, Any, Any]]]:
-    """Yield changes of variable with a differentiable inverse: x, u, f(x), u(x) and x(u), x > 0."""
+class Change(NamedTuple):
+    """f′(x), u′(x), and at u(x) the derivatives of f∘u⁻¹ and of f: formulas in x, or fractions."""
+
+    of_f: Any
+    of_change: Any
+    of_composite: Any
+    at_the_point: Any
+
+
+def changes(rng: np.random.Generator) -> Iterator[tuple[str, Change]]:
+    """Yield changes of variable with a differentiable inverse, x > 0: formulas, then fractions."""
     import sympy
 
     x, u = sympy.symbols("x u", positive=True)
@@ -111,7 +120,43 @@ def changes(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Any, Any, Any
         (x**2 - x, x / (1 + x), u / (1 - u)),
         (sympy.sin(x), x**2, sympy.sqrt(u)),
     ):
-        yield f"f = {f}, u = {of_x}", (x, u, f, of_x, of_u)
+        composite = f.subs(x, of_u).diff(u).subs(u, of_x)
+        change = Change(f.diff(x), of_x.diff(x), composite, f.diff(x).subs(x, of_x))
+        yield f"f = {f}, u = {of_x}", change
+    while True:
+        a, b, c, d = (size(rng, 1, 5) for _ in range(4))
+        if a * d != b * c:
+            f, point = [*map(int, rng.integers(-4, 5, 4))], fraction(rng)
+            description = f"f of degree 3, u = ({a}x + {b})/({c}x + {d}), x = {point}"
+            yield description, fractional_linear(f, (a, b, c, d), point)
+
+
+def fractional_linear(f: Coefficients, entries: tuple[int, int, int, int], x: Fraction) -> Change:
+    """Return the derivatives for a polynomial and u = (ax + b)/(cx + d), with f∘u⁻¹ multiplied out.
+
+    x = (b − du)/(cu − a), so f∘u⁻¹ = Σ fₖ (b − du)ᵏ (cu − a)ⁿ⁻ᵏ / (cu − a)ⁿ.
+    """
+    a, b, c, d = entries
+    n = len(f) - 1
+
+    def power(base: Coefficients, k: int) -> np.ndarray:
+        return np.array(composed([0] * k + [1], base), dtype=object)
+
+    terms = (f_k * np.convolve(power([b, -d], k), power([-a, c], n - k)) for k, f_k in enumerate(f))
+    u = (a * x + b) / (c * x + d)
+    composite = derivative_of_quotient(list(sum(terms)), list(power([-a, c], n)), u)
+    return Change(
+        evaluate(derived(f), x),
+        derivative_of_quotient([b, a], [d, c], x),
+        composite,
+        evaluate(derived(f), u),
+    )
+
+
+def derivative_of_quotient(p: Coefficients, q: Coefficients, x: Fraction) -> Fraction:
+    """Return the derivative of a quotient of polynomials."""
+    above, below = evaluate(p, x), evaluate(q, x)
+    return (evaluate(derived(p), x) * below - above * evaluate(derived(q), x)) / below**2
 
 
 @claim(
@@ -126,16 +171,15 @@ def changes(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Any, Any, Any
     family=changes,
     exact=True,
 )
-def leibniz_notation_hides_a_reparametrisation(change: tuple[Any, Any, Any, Any, Any]) -> Trial:
-    x, u, f, of_x, of_u = change
-    of_f, of_change = f.diff(x), of_x.diff(x)
+def leibniz_notation_hides_a_reparametrisation(change: Change) -> Trial:
+    import sympy
 
     def error(first_factor: Any) -> float:
-        return float((first_factor * of_change - of_f).cancel() != 0)
+        return float(sympy.cancel(first_factor * change.of_change - change.of_f) != 0)
 
     return Trial(
-        error(f.subs(x, of_u).diff(u).subs(u, of_x)),
-        {"the derivative of f at the point u": error(of_f.subs(x, of_x))},
+        error(change.of_composite),
+        {"the derivative of f at the point u": error(change.at_the_point)},
     )
 
 
