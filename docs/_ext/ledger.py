@@ -95,7 +95,7 @@ def check_line(claim: Outcome) -> str:
         [
             tried(claim),
             *listed("Refused", [m for m in evidence["mutants"] if not m["condition"]]),
-            *listed("Fails", [m for m in evidence["mutants"] if m["condition"]]),
+            *listed("Fails without", [m for m in evidence["mutants"] if m["condition"]]),
         ]
     )
 
@@ -110,14 +110,15 @@ def tried(claim: Outcome) -> str:
         return f"Checked{exactly} on {cases}{worst}."
     return (
         f"Checked{exactly} on {cases}; the largest error is {typeset(evidence['error'])}{worst}, "
-        f"{typeset(evidence['tolerance'])} is allowed."
+        f"{typeset(evidence['tolerance'], '.1g')} is allowed."
     )
 
 
 def listed(heading: str, mutants: Sequence[Outcome]) -> list[str]:
     """Return a sentence on some mutants: in how many cases, unless all, each was refused."""
     names = [
-        m["name"] + (f" (in {typeset(m['share'], '.0%')} of the cases)" if m["share"] < 1 else "")
+        (f"“{m['name']}”" if m["condition"] else m["name"])
+        + (f" (in {typeset(m['share'], '.0%')} of the cases)" if m["share"] < 1 else "")
         for m in mutants
     ]
     return [f"{heading}: {'; '.join(names)}."] if names else []

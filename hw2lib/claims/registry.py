@@ -90,7 +90,7 @@ class Mutant:
     Attributes
     ----------
     name : str
-        In words.
+        The wrong conclusion, or the condition that is dropped, in words.
     errors : tuple of float
         Its error in every case, under the measure of the right form.
     tolerance : float
@@ -402,7 +402,7 @@ def counterexample(id: str, condition: str) -> Callable[[Callable[[], float]], C
         raise ValueError(f"no claim {id!r} is registered yet: put the counterexample after it")
 
     def register(measure: Callable[[], float]) -> Callable[[], float]:
-        _registry[id].counterexamples[f"without “{condition}”"] = measure
+        _registry[id].counterexamples[condition] = measure
         return measure
 
     return register
