@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache, partial
 from typing import NamedTuple
@@ -190,6 +190,7 @@ def bias_grows_by_weight_times_shift(case: Shifted) -> Trial:
         error = largest(gap[..., ~seen]) if zero_padded else largest(gap)
         if zero_padded:
             error += wrong_at_the_border(layer, absorbed, case, gap)
+            error += float((seen != sees_padding(layer, x.shape[2:])).any())
 
     def wrong(growth: Tensor) -> float:
         mistake = output + as_column(growth, right) - right
@@ -205,6 +206,17 @@ def bias_grows_by_weight_times_shift(case: Shifted) -> Trial:
     stem = x.shape[-1] == 224
     values = {"seen": int(seen.sum()), "positions": seen.numel()} if stem else {}
     return Trial(error, mutants, values)
+
+
+def sees_padding(layer: Layer, sizes: Sequence[int]) -> Tensor:
+    """Say which output positions have a window that begins before the input or ends after it."""
+    seen = torch.zeros((), dtype=torch.bool)
+    for axis, length in enumerate(sizes):
+        stride, padding = layer.stride[axis], layer.padding[axis]
+        reach = layer.dilation[axis] * (layer.kernel_size[axis] - 1)
+        first = torch.arange(-padding, length + padding - reach, stride)
+        seen = seen[..., None] | (first < 0) | (first + reach >= length)
+    return seen
 
 
 def wrong_at_the_border(layer: Layer, absorbed: Layer, case: Shifted, gap: Tensor) -> float:

@@ -397,7 +397,8 @@ def decayed_minimum(X: Tensor, rank: int, decay: float) -> float:
     statement=r"**Weight decay** on both factors picks balanced ones and shrinks: the minimisers of $\lVert X-AB\rVert_F^2"
     r"+\lambda(\lVert A\rVert_F^2+\lVert B\rVert_F^2)$, $\lambda>0$, are balanced, with $AB=\sum_{i\le r}"
     r"\max(\sigma_i-\lambda,0)\,u_iv_i^\top$ (if $\sigma_r=\sigma_{r+1}>\lambda$, for one of the choices of singular vectors). The least value is $\sum(2\lambda\sigma_i-\lambda^2)$ over the $i\le r$ with "
-    r"$\sigma_i>\lambda$, plus the squares of the other $\sigma_i$.",
+    r"$\sigma_i>\lambda$, plus the squares of the other $\sigma_i$; where at most $r$ of the $\sigma_i$ exceed $\lambda$, other factors are above it by at least "
+    r"the square of the distance of their product from this one.",
     family=decays,
     tolerance=1e-12,
 )
@@ -408,11 +409,17 @@ def decay_shrinks_the_singular_values(case: Decay) -> Trial:
     def error(by: float) -> float:
         return abs(decayed_loss(X, shrunken(X, rank, by * decay), decay) - least) / scale
 
-    beaten = shortfall(decayed_loss(X, rival, decay), least) / scale
+    above = decayed_loss(X, rival, decay) - least
+    if (
+        torch.linalg.svdvals(X) > decay
+    ).sum() <= rank:  # then ‖X − P‖² + 2λ‖P‖_* is least at this product
+        best = shrunken(X, rank, decay)
+        above -= (rival.A @ rival.B - best.A @ best.B).square().sum().item()
+    beaten = shortfall(above, 0.0) / (scale + (rival.A @ rival.B).square().sum().item())
     slopes = loss_gradient(X, *rival)  # where both vanish with the decay, AᵀA = BBᵀ:
     in_A, in_B = slopes.A + 2 * decay * rival.A, slopes.B + 2 * decay * rival.B
     pull = rival.A.T @ in_A - in_B @ rival.B.T
-    balance = relative(pull - 2 * decay * imbalance(rival), rival.A.T @ in_A)
+    balance = relative(pull - 2 * decay * imbalance(rival), decay * rival.A.T @ rival.A)
     kept = float(torch.linalg.matrix_norm(X, 2)) > decay
     wrong = {"by λ/2": error(0.5), "by nothing": error(0.0)} if kept else {}
     return Trial(max(error(1.0), beaten, balance), wrong)

@@ -374,7 +374,7 @@ def least_eigenvalue_at_an_unbalanced_saddle() -> float:
     "2d-minimum",
     kind="universal",
     verdict="theorem",
-    statement=r"Let $\sigma_r>\sigma_{r+1}$. At every minimiser, balanced or not, the Hessian has exactly $r^2$ zero eigenvalues, "
+    statement=r"Let $\sigma_r>\sigma_{r+1}$ (counting $\sigma_{r+1}=0$ for $r=\min(m,n)$). At every minimiser, balanced or not, the Hessian has exactly $r^2$ zero eigenvalues, "
     r"and the others are positive. At balanced ones the least positive is $2(\sigma_r-\sigma_{r+1})$ ($4\sigma_r$ for "
     r"$r=m=n$) and the largest $4\sigma_1$; at every other minimiser the largest is at least that.",
     family=lambda rng: (
@@ -472,13 +472,20 @@ def factors_that_take_turns() -> float:
     return largest(found - rate**2 * (slopes.A.square() - slopes.B.square()))
 
 
-def far_starts(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Tensor, Factors]]]:
-    """Yield problems with starts that are small or large, balanced or far from it."""
-    for description, (X, rank) in problems(rng):
+def far_starts(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Tensor, Factors, float]]]:
+    """Yield problems with starts that are small or large, balanced or far from it.
+
+    The learning rates are the largest of the theorem and smaller ones, as fractions of it.
+    """
+    for index, (description, (X, rank)) in enumerate(problems(rng)):
         scale = largest(X) ** 0.5 or 1.0
         a, b = (scale * float(10 ** rng.uniform(-2, 1)) for _ in range(2))
         factors = Factors(a * normal(rng, len(X), rank), b * normal(rng, rank, X.shape[1]))
-        yield f"{description}, ‖A‖ to ‖B‖ as {a / b:.2g}", (X, factors)
+        fraction = float(10 ** rng.uniform(-2, 0)) if index % 3 == 2 else 1.0
+        yield (
+            f"{description}, ‖A‖ to ‖B‖ as {a / b:.2g}, {fraction:.2g} of the largest η",
+            (X, factors, fraction),
+        )
 
 
 def violation(X: Tensor, start: Factors, rate: float, count: int = 10) -> tuple[float, float]:
@@ -518,9 +525,9 @@ def violation(X: Tensor, start: Factors, rate: float, count: int = 10) -> tuple[
     family=far_starts,
     tolerance=1e-12,
 )
-def descent_stays_bounded(case: tuple[Tensor, Factors]) -> Trial:
-    X, start = case
-    error, faster = violation(X, start, proved_rate(X, start))
+def descent_stays_bounded(case: tuple[Tensor, Factors, float]) -> Trial:
+    X, start, fraction = case
+    error, faster = violation(X, start, fraction * proved_rate(X, start))
     moves = largest(flat(*loss_gradient(X, *start))) > 0
     return Trial(error, {"by at least η‖∇f‖²": faster} if moves else {})
 
@@ -683,7 +690,7 @@ def off(found: list[float], predicted: float) -> float:
     "2d-rate",
     kind="limit",
     verdict="theorem",
-    statement=r"**Local rate.** Let $\sigma_r>\sigma_{r+1}$ (else $X_r$ is not unique). From almost every start close to a balanced minimiser the distance of "
+    statement=r"**Local rate.** Let $\sigma_r>\sigma_{r+1}$ (counting $\sigma_{r+1}=0$ for $r=\min(m,n)$; with a tie $X_r$ is not unique or the factors lose rank). From almost every start close to a balanced minimiser the distance of "
     r"$AB$ to $X_r$ changes, in the long run, by the factor $\max(|1-\eta\lambda^+|,|1-4\eta\sigma_1|)$ a step, up to an error that "
     r"vanishes with the distance of the start; here $\lambda^+=2(\sigma_r-\sigma_{r+1})$ ($4\sigma_r$ for $r=m=n$). "
     r"So gradient descent converges there for $\eta<1/(2\sigma_1)$, by $1-\eta\lambda^+$ a step if $\eta\le"
