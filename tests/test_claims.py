@@ -323,7 +323,7 @@ def test_value_that_cannot_be_quoted(wanted, message):
 
 def test_claim_without_check_has_no_values():
     with pytest.raises(ValueError, match="claim '4' computes no value 'x'; it has no check"):
-        find("4").quote("x")
+        find("4").fill("{value}`x`")
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ TYPED = re.compile(
 )
 NOT_PROSE = (
     r"\A---\n.*?\n---\n",  # front matter
-    r"^( *)(`{3,}|~{3,})(?!\{(?:admonition|dropdown|div|gallery-figure)\}).*?^\1\2 *$",  # code, maths
+    r"^( *)(`{3,}|~{3,})(?!\{(?:admonition|dropdown|div|gallery-figure)\}).*?^\1\2 *$",  # code
     r"\{(?:value|claim|cite|ref|doc|eq|func|mod|class)\}`[^`]*`",  # roles
     r"`[^`\n]*`",  # code in a line
 )

@@ -23,7 +23,7 @@ from sphinx.util import logging
 from sphinx.util.display import progress_message
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from hw2lib.claims.registry import Kind, Verdict, quote
+from hw2lib.claims.registry import Claim, Evidence, Kind, Verdict, fill, quote, run_all
 from hw2lib.claims.typeset import typeset
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def outcomes(cache: Path) -> list[Outcome]:
         from hw2lib.claims import ledger
 
         with progress_message("checking the claims"):
-            found = [outcome(claim) for claim in ledger()]
+            found = [outcome(*each) for each in run_all(ledger())]
         failed = [claim["id"] for claim in found if not claim["accepted"]]
         if failed:
             ids = " ".join(failed)
@@ -53,11 +53,13 @@ def outcomes(cache: Path) -> list[Outcome]:
     return json.loads(cache.read_text(encoding="utf-8"))
 
 
-def outcome(claim: Any) -> Outcome:
+def outcome(claim: Claim, evidence: Evidence | None) -> Outcome:
     """Return a claim and its evidence as plain data, with the values it quotes filled in."""
-    names = ("id", "part", "kind", "printed", "verdict", "severity", "accepted")
-    texts = {name: claim.fill(getattr(claim, name)) for name in ("statement", "corrected")}
-    evidence = claim.evidence
+    names = ("id", "part", "kind", "printed", "verdict", "severity")
+    values = evidence.values if evidence else {}
+    texts = {
+        name: fill(claim.id, values, getattr(claim, name)) for name in ("statement", "corrected")
+    }
     checked = None if evidence is None else {
         "error": evidence.error,
         "tolerance": evidence.tolerance,
@@ -70,7 +72,11 @@ def outcome(claim: Any) -> Outcome:
             for m in evidence.mutants
         ],
     }  # fmt: skip
-    return {name: getattr(claim, name) for name in names} | texts | {"evidence": checked}
+    return (
+        {name: getattr(claim, name) for name in names}
+        | texts
+        | {"accepted": claim.accepts(evidence), "evidence": checked}
+    )
 
 
 def load(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
@@ -288,7 +294,7 @@ class ValueRole(LedgerRole):
 
 
 class CountRole(LedgerRole):
-    """How many there are: ``all`` claims, those of a verdict, of a kind (``kind-identity``), …"""
+    """How many claims: ``all``, of a verdict, of a kind (``kind-identity``); their ``cases``, …."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Return the count as text."""

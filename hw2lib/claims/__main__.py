@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from hw2lib.claims.registry import CASES, Claim, Evidence, Kind, ledger
+from hw2lib.claims.registry import CASES, Claim, Evidence, Kind, ledger, run_all
 from hw2lib.claims.typeset import typeset
 
 LINE = "{:24} {:11} {:11} {:>7} {:>10} {:>10}  {:17} {}"
@@ -26,10 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     print(LINE.format(*HEADING).rstrip())
     failed = []
-    with tqdm(chosen, unit="claim", leave=False, disable=None) as progress:
-        for claim in progress:
-            progress.set_postfix_str(claim.id)
-            evidence = claim.run(wanted.seed, wanted.cases)
+    outcomes = run_all(chosen, wanted.seed, wanted.cases)
+    with tqdm(outcomes, total=len(chosen), unit="claim", leave=False, disable=None) as progress:
+        for claim, evidence in progress:
             few = evidence is not None and wanted.cases < CASES
             accepted = evidence.accepted if few else claim.accepts(evidence)
             failed += [] if accepted else [claim.id]

@@ -6,13 +6,16 @@ import importlib
 import itertools
 import math
 import numbers
+import os
 import pkgutil
 import re
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache, cached_property
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -302,12 +305,19 @@ class Claim:
         return evidence.accepted and (self.exact or evidence.cases >= self.kind.cases)
 
     def fill(self, text: str) -> str:
-        """Return a text in which the values that it quotes are typeset."""
-        return re.sub(r"\{value\}`([^`]*)`", lambda found: self.quote(found[1]), text)
+        """Return a text in which the values of the evidence that it quotes are typeset."""
+        return fill(self.id, self.evidence.values if self.evidence else {}, text)
 
-    def quote(self, wanted: str) -> str:
-        """Return a value of the evidence, typeset: see :func:`quote`."""
-        return quote(self.id, self.evidence.values if self.evidence else {}, wanted)
+
+def fill(id: str, values: Mapping[str, float], text: str) -> str:
+    """Return a text in which the values of a claim that it quotes are typeset.
+
+    Examples
+    --------
+    >>> fill("6d-others", {"ratio": 287.3}, "It is {value}`ratio` times as large.")
+    'It is 290 times as large.'
+    """
+    return re.sub(r"\{value\}`([^`]*)`", lambda found: quote(id, values, found[1]), text)
 
 
 def quote(id: str, values: Mapping[str, float], wanted: str) -> str:
@@ -432,13 +442,58 @@ def ledger() -> tuple[Claim, ...]:
     Examples
     --------
     >>> [claim.id for claim in ledger()][:2]
-    ['1a-order', '1a-normalised']
+    ['1a-order', '1a-moments']
     """
     modules = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     for name in sorted(info.name for info in modules):
         if ".solution_" in name:
             importlib.import_module(name)
     return tuple(sorted(_registry.values(), key=lambda entry: entry.part))
+
+
+def run_all(
+    claims: Sequence[Claim], seed: int = 0, cases: int = CASES
+) -> Iterator[tuple[Claim, Evidence | None]]:
+    """Yield claims with their evidence, in order; several parts are checked side by side.
+
+    Parameters
+    ----------
+    claims : sequence of Claim
+        Of :func:`ledger`.
+    seed, cases : int
+        See :meth:`Claim.run`.
+
+    Yields
+    ------
+    tuple of Claim and Evidence
+        As soon as the checks of its part are done.
+    """
+    parts = {part: [c.id for c in claims if c.part == part] for part in {c.part for c in claims}}
+    if len(parts) == 1:
+        yield from ((entry, entry.run(seed, cases)) for entry in claims)
+        return
+    longest_first = sorted(parts, key=lambda part: (part not in SLOW, part))
+    with ProcessPoolExecutor(
+        min(len(parts), os.cpu_count() or 1), get_context("spawn"), initializer=use_one_thread
+    ) as pool:
+        jobs = {part: pool.submit(run_here, parts[part], seed, cases) for part in longest_first}
+        for entry in claims:
+            yield entry, jobs[entry.part].result()[entry.id]
+
+
+SLOW = ("5",)  # parts that train networks
+
+
+def run_here(ids: Sequence[str], seed: int, cases: int) -> dict[str, Evidence | None]:
+    """Run the checks of some claims in this process."""
+    return {id: find(id).run(seed, cases) for id in ids}
+
+
+def use_one_thread() -> None:
+    """Leave the other cores to the other processes."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def find(id: str) -> Claim:
