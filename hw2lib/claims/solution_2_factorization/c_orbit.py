@@ -419,7 +419,8 @@ def decay_shrinks_the_singular_values(case: Decay) -> Trial:
     slopes = loss_gradient(X, *rival)  # where both vanish with the decay, AᵀA = BBᵀ:
     in_A, in_B = slopes.A + 2 * decay * rival.A, slopes.B + 2 * decay * rival.B
     pull = rival.A.T @ in_A - in_B @ rival.B.T
-    balance = relative(pull - 2 * decay * imbalance(rival), decay * rival.A.T @ rival.A)
+    terms = torch.cat([rival.A.T @ slopes.A, 2 * decay * rival.A.T @ rival.A])
+    balance = relative(pull - 2 * decay * imbalance(rival), terms)
     kept = float(torch.linalg.matrix_norm(X, 2)) > decay
     wrong = {"by λ/2": error(0.5), "by nothing": error(0.0)} if kept else {}
     return Trial(max(error(1.0), beaten, balance), wrong)
