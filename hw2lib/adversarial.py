@@ -303,7 +303,8 @@ def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
     check_matching("direction", direction, images.shape, "that of images")
     values: list[Tensor] = []
     hooks = [
-        module.register_forward_pre_hook(lambda module, inputs: values.append(inputs[0]))
+        # a copy, for a ReLU may work in place
+        module.register_forward_pre_hook(lambda module, inputs: values.append(inputs[0].clone()))
         for module in model.modules()
         if isinstance(module, nn.ReLU)
     ]
@@ -419,9 +420,10 @@ def signed_gradient_attack(
     """Raise the loss of every image by steps along the sign of its gradient, within ±ε of it.
 
     One step is the fast gradient sign method, several with projection are projected gradient
-    ascent in the ℓ∞ ball, without a random start unless `start` is one. No pixel moves by more than ε: exactly, rounding
-    included. The model runs in evaluation mode; its modes are restored and its parameters'
-    gradients stay untouched. Serves claims 5-projection, 5-attack and 5-accuracy.
+    ascent in the ℓ∞ ball, without a random start unless `start` is one. No pixel moves by more
+    than ε (with `project`): exactly, rounding included. The model runs in evaluation mode; its
+    modes are restored and its parameters' gradients stay untouched. Serves claims 5-projection,
+    5-accuracy and 5-worst-case.
 
     Parameters
     ----------
@@ -560,16 +562,21 @@ def box(images: Tensor, eps: float, bounds: tuple[float, float]) -> tuple[Tensor
     """Return the least and greatest value of each pixel: within ±ε of it, and within the bounds.
 
     x + ε rounds to the nearest number, which may lie further than ε from x: then the one before it
-    is taken, so that no pixel moves by more than ε, measured in double precision or in its own.
+    is taken, so that no pixel moves by more than ε.
     """
     reach = torch.tensor(eps, dtype=images.dtype)
     if reach.item() > eps:
         reach = reach.nextafter(torch.zeros_like(reach))
-    exact, limit = images.double(), reach.item()
-    low, high = images - limit, images + limit
-    low = torch.where(exact - low.double() > limit, low.nextafter(images), low)
-    high = torch.where(high.double() - exact > limit, high.nextafter(images), high)
+    low, high = (no_further(images, change) for change in (-reach, reach))
     return low.clamp_(min=bounds[0]), high.clamp_(max=bounds[1])
+
+
+def no_further(x: Tensor, change: Tensor) -> Tensor:
+    """Return x + change, rounded towards x."""
+    total = x + change
+    added = total - x  # the rounding error of the sum is found exactly (Knuth's two-sum)
+    error = (x - (total - added)) + (change - added)
+    return torch.where(error.sign() == -change.sign(), total.nextafter(x), total)
 
 
 # ---- as a program

@@ -4,10 +4,11 @@ import functools
 import itertools
 import math
 import re
+from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -62,15 +63,17 @@ def test_no_pixel_moves_by_more_than_eps(dtype, eps, steps):
     st.floats(0, 1, width=32),
     st.floats(0, 1),
     st.booleans(),
+    st.sampled_from([torch.float32, torch.float64]),
 )
-def test_no_pixel_moves_by_more_than_eps_for_any_numbers(pixel, eps, up):
-    model = nn.Linear(1, 2)
+@example(1.3298065274453387e-05, EPS, True, torch.float64)  # x + ε − x rounds to ε
+def test_no_pixel_moves_by_more_than_eps_for_any_numbers(pixel, eps, up, dtype):
+    model = nn.Linear(1, 2, dtype=dtype)
     with torch.no_grad():
         model.weight.copy_(torch.tensor([[1.0], [-1.0]]))
-    images = torch.full((1, 1), pixel)
+    images = torch.full((1, 1), pixel, dtype=dtype)
     attacked = signed_gradient_attack(model, images, torch.tensor([int(up)]), eps=eps, steps=2)
     assert (attacked - images).abs().item() <= eps
-    assert (attacked.double() - images.double()).abs().item() <= eps
+    assert abs(Fraction(attacked.item()) - Fraction(images.item())) <= Fraction(eps)
 
 
 @pytest.mark.parametrize("options", [{}, {"steps": 3}, {"targeted": True}, {"project": False}])
@@ -279,7 +282,10 @@ def test_first_switch_of_a_linear_network_is_infinite_and_modes_stay():
     linear = nn.Sequential(nn.Linear(3, 2), nn.Dropout())
     assert first_switch(linear, torch.ones(2, 3), torch.ones(2, 3)).tolist() == [math.inf] * 2
     assert linear.training
-    unmoved = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+    unmoved = nn.Sequential(nn.Linear(3, 2), nn.ReLU(inplace=True))
+    images, up = torch.randn(2, 5, 3)
+    there = nn.Sequential(unmoved[0], nn.ReLU())
+    assert torch.equal(first_switch(unmoved, images, up), first_switch(there, images, up))
     assert first_switch(unmoved, torch.ones(1, 3), torch.zeros(1, 3)).item() == math.inf
     with pytest.raises(ValueError, match="direction must have shape"):
         first_switch(unmoved, torch.ones(1, 3), torch.ones(1, 2))
