@@ -44,7 +44,7 @@ for name, row in zip(sources, errors, strict=True):
 # Verify
 # ------
 # Whichever network the images were made against, every other errs at least twice as often as under random signs, and
-# less often than the one that was attacked.
+# less often than under an attack of its own.
 
 own = errors[2:].diagonal()
 for source in range(3):

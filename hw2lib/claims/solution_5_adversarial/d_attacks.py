@@ -48,14 +48,15 @@ from hw2lib.datasets import digits_data
     statement=r"One signed step of $\varepsilon=8/255$ multiplies the mean loss of eight networks on the digits by "
     r"{value}`ratio:.1f` (from {value}`ratio_least:.1f` to {value}`ratio_most:.1f`); a step against the gradient "
     r"by {value}`down:.2f`, and signs at random, of the same size, multiply it by {value}`noise:.2f` (from {value}`noise_least:.2f` to {value}`noise_most:.2f`). "
-    r"Errors rise from {value}`clean:.1%` to {value}`wrong:.1%`.",
+    r"Errors rise in each, in the median from {value}`clean:.1%` to {value}`wrong:.1%`.",
 )
-def one_step_doubles_the_loss(seed: int) -> Trial:
-    clean = seen(seed)
+def one_step_raises_the_loss(seed: int) -> Trial:
+    clean, attacked = seen(seed), seen(seed, SMALL)
     up, down, noise = (
         found.mean / clean.mean
-        for found in (seen(seed, SMALL), seen(seed, SMALL, 1, True), seen_at_random(seed, SMALL))
+        for found in (attacked, seen(seed, SMALL, 1, True), seen_at_random(seed, SMALL))
     )
+    more = (attacked.error - clean.error).min().item()
 
     def error(up: Tensor, noise: Tensor, down: Tensor) -> float:
         """By how much a network misses 1.4 times, a change of a quarter by noise, or a fall."""
@@ -66,7 +67,7 @@ def one_step_doubles_the_loss(seed: int) -> Trial:
         )
 
     return Trial(
-        error(up, noise, down),
+        max(error(up, noise, down), shortfall(more, 0.01)),
         {
             "signs at random": error(noise, noise, down),
             "down instead of up": error(down, noise, down),
@@ -76,7 +77,7 @@ def one_step_doubles_the_loss(seed: int) -> Trial:
         | spread("noise", noise.tolist())
         | spread("down", down.tolist())
         | spread("clean", clean.error.tolist())
-        | spread("wrong", seen(seed, SMALL).error.tolist()),
+        | spread("wrong", attacked.error.tolist()),
         cases=COUNT,
         worst=whom(up, -up, "ratio"),
     )
@@ -109,7 +110,7 @@ def one_step_lowers_the_accuracy(seed: int) -> Trial:
         """By how much intervals meet, five steps are no better, or noise does too much."""
         return max(
             shortfall((wilson(one)[0] - top).min().item(), 0.1),
-            shortfall((five.double().mean(1) - one.double().mean(1)).min().item(), 0.02),
+            shortfall((five.double().mean(1) - one.double().mean(1)).min().item(), 0.05),
             shortfall(0.15, noise.double().mean(1).max().item()),
         )
 
@@ -185,6 +186,7 @@ def walks(rng: np.random.Generator) -> Iterator[tuple[str, Walk]]:
         model = layered(rng, [pixels, 5, 3]).to(dtype)
         images = torch.as_tensor(rng.uniform(0, 1, (2, pixels)), dtype=dtype)
         images[0, :4] = torch.tensor([0.0, 1.0, 1e-9, 1 - 1e-7])
+        images[1] = torch.as_tensor(10 ** rng.uniform(-12, 0, pixels))
         eps = (0.0, 8 / 255, 32 / 255, 1e-6, 2.0, 1 / 3)[number // 2 % 6]
         if number >= 24:
             eps = float(rng.choice([8 / 255, rng.uniform(0, 0.2)]))
@@ -370,10 +372,11 @@ def signed_step_is_the_worst_case_for_two_classes(case: tuple[Tensor, Tensor, in
         form = softplus(-margin + eps * torch.linalg.vector_norm(w, norm)).item()
         return abs(form - worst) / max(1.0, worst)
 
+    stepped = softplus(-y * (w @ (x - y * eps * w.sign()))).item()
     mutants = {}
     if eps and w.count_nonzero() > 1:
         mutants = {"‖w‖₂": error(2), "‖w‖∞": error(math.inf)}
-    return Trial(error(1), mutants)
+    return Trial(max(error(1), abs(stepped - worst) / max(1.0, worst)), mutants)
 
 
 @counterexample("5-linear-loss", "no pixel stopped by its bounds")
@@ -436,7 +439,7 @@ def logistic_regressions(seed: int) -> tuple[Heads, Tensor, Tensor]:
     "5-linear-classifier",
     kind="measured",
     verdict="measured",
-    statement=r"It takes no depth: logistic regressions on the same digits, eight random splits, err on {value}`clean:.1%`, under random "
+    statement=r"It takes no depth: logistic regressions (sum of the losses and $\|W\|_F^2/2$) on the same digits, eight random splits, err on {value}`clean:.1%`, under random "
     r"signs of $\varepsilon=32/255$ on {value}`noise:.1%` (up to {value}`noise_most:.1%`), and after one signed step on {value}`one:.0%` (from "
     r"{value}`one_least:.0%` to {value}`one_most:.0%`). In the worst case, which is known exactly, they err on {value}`exact:.0%` (from "
     r"{value}`exact_least:.0%` to {value}`exact_most:.0%`): for ten classes one step of the sign falls short.",
@@ -520,8 +523,8 @@ def robustness(seed: int, eps: float) -> Robustness:
     verdict="measured",
     statement=r"An attack shows only so many errors. Eight networks of one hidden layer err at $32/255$ on {value}`one:.1%` "
     r"after one signed step, on {value}`many:.1%` after ten projected steps of $\varepsilon/4$, and on {value}`restarts:.1%` if the "
-    r"worst of five such attacks counts, four of them from random points in the box; each of the three is no less than "
-    r"the one before in every network.",
+    r"worst of five such attacks counts, four of them from random points in the box. In every network the second is more than the first; the third, "
+    r"never less than the second, is more on average.",
 )
 def restarts_find_more(seed: int) -> Trial:
     found = robustness(seed, 0.0)
@@ -555,8 +558,9 @@ def restarts_find_more(seed: int) -> Trial:
     statement=r"Adversarial training, $\min_\theta\sum\max_{\|d\|_\infty\le\varepsilon}\ell(\theta,x+d)$ with two projected steps for the inner "
     r"maximum at $\varepsilon=32/255$: eight networks of one hidden layer err on {value}`robust_restarts:.0%` (from "
     r"{value}`robust_restarts_least:.0%` to {value}`robust_restarts_most:.0%`) under ten steps with four random restarts, "
-    r"instead of {value}`plain_restarts:.0%`. The price is clean accuracy: {value}`robust_clean:.1%` of the clean digits are wrong "
-    r"instead of {value}`plain_clean:.1%`.",
+    r"instead of {value}`plain_restarts:.0%` (from {value}`plain_restarts_least:.0%` to {value}`plain_restarts_most:.0%`). One signed step finds most of "
+    r"these errors, {value}`robust_one:.0%`. The price, on average, is clean accuracy: {value}`robust_clean:.1%` (from {value}`robust_clean_least:.1%` to "
+    r"{value}`robust_clean_most:.1%`) of the clean digits are wrong instead of {value}`plain_clean:.1%` (from {value}`plain_clean_least:.1%` to {value}`plain_clean_most:.1%`).",
 )
 def adversarial_training_helps_and_costs(seed: int) -> Trial:
     plain, robust = robustness(seed, 0.0), robustness(seed, LARGE)
@@ -564,8 +568,8 @@ def adversarial_training_helps_and_costs(seed: int) -> Trial:
     def error(plain: Robustness, robust: Robustness) -> float:
         return max(
             shortfall((plain.restarts - robust.restarts).min().item(), 0.2),
-            shortfall((robust.clean - plain.clean).mean().item(), 0.003),
-            shortfall(0.15, (robust.restarts - robust.one).max().item()),
+            shortfall((robust.clean - plain.clean).mean().item(), 0.005),
+            shortfall((robust.one / robust.restarts).min().item(), 0.5),
         )
 
     return Trial(

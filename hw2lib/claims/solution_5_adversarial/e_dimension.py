@@ -65,6 +65,12 @@ def random_signs_change_by_the_two_norm(g: Tensor) -> Trial:
     )
 
 
+@counterexample("5-random", "fair")
+def mostly_up() -> float:
+    """Each sign is 1 three times in four, independently: the mean."""
+    return abs((tensor([3.0, 4.0]) * (0.75 - 0.25)).sum().item())
+
+
 @counterexample("5-random", "independent")
 def all_signs_alike() -> float:
     g = tensor([3.0, 4.0])
@@ -104,7 +110,7 @@ def clipped_cases(rng: np.random.Generator) -> Iterator[tuple[str, Clipped]]:
     "5-clipped-noise",
     kind="identity",
     verdict="theorem",
-    statement=r"Cut off at the bounds of the pixels, random signs change pixel $i$ by $u_i=\min(\varepsilon,1-x_i)$ or by "
+    statement=r"Cut off at the bounds of the pixels, $0\le x_i\le1$, random signs, independent and fair, change pixel $i$ by $u_i=\min(\varepsilon,1-x_i)$ or by "
     r"$-v_i=-\min(\varepsilon,x_i)$. The first-order change then has mean $\frac12\sum_ig_i(u_i-v_i)$, which is not 0 in general, "
     r"and standard deviation $\frac12\sqrt{\sum_ig_i^2(u_i+v_i)^2}\le\varepsilon\|g\|_2$.",
     family=clipped_cases,
@@ -138,8 +144,9 @@ def clipped_random_signs_have_a_mean(case: Clipped) -> Trial:
     statement=r"On the digits random signs of $\varepsilon=8/255$ multiply the mean loss of eight networks by "
     r"{value}`ratio_8:.3g` (from {value}`ratio_8_least:.3g` to {value}`ratio_8_most:.3g`), of $32/255$ by {value}`ratio_32:.2f` "
     r"(from {value}`ratio_32_least:.2f` to {value}`ratio_32_most:.2f`). The mean first-order change of the clipped "
-    r"signs is not 0: at $8/255$ it is from {value}`first_8_least:.2%` to {value}`first_8_most:.2%` of the clean loss, at "
-    r"$32/255$ from {value}`first_32_least:.2%` to {value}`first_32_most:.2%`, where most of the rise is of second order and beyond.",
+    r"signs does not cancel: at $8/255$ it is {value}`first_8:.1%` of the clean loss (from {value}`first_8_least:.1%` to {value}`first_8_most:.1%`), at "
+    r"$32/255$ {value}`first_32:.1%` (from {value}`first_32_least:.1%` to {value}`first_32_most:.1%`), there less than half of the rise: the rest is of second order and beyond, "
+    r"or chance, for each network meets one draw of the signs.",
 )
 def noise_has_a_first_order_at_the_bounds(seed: int) -> Trial:
     images = validation()[0].flatten(1).view(COUNT, -1, 64).double()
@@ -163,7 +170,7 @@ def noise_has_a_first_order_at_the_bounds(seed: int) -> Trial:
             shortfall(large.min().item(), 0.05),
             shortfall(2.0, large.max().item()),
             shortfall(firsts[0].abs().max().item(), 0.005),
-            shortfall(0.6, (firsts[1] / large).abs().max().item()),
+            shortfall(0.5, (firsts[1] / large).abs().max().item()),
         )
 
     adversary = [seen(seed, eps).mean / clean - 1 for eps in (SMALL, LARGE)]
