@@ -245,7 +245,8 @@ def rnn_jacobian(rnn: nn.RNN, inputs: Any, state: Any) -> RNNJacobian:
     r"""Run a PyTorch RNN and return its last state with the Jacobian through time.
 
     :math:`\partial h_T/\partial h_0=D_TW\cdots D_1W`, the latest factor on the left, with
-    :math:`D_t=\operatorname{diag}\sigma'` at step t. Serves claims 6d-rnn and 6b-eigen.
+    :math:`D_t=\operatorname{diag}\sigma'` at step t. Serves claims 6b-eigen, 6d-control and
+    6d-decay-rnn.
 
     Parameters
     ----------
@@ -360,7 +361,7 @@ def lyapunov_exponent(
     step: positive where gradients explode, negative where they vanish. :math:`-\infty` if the
     change dies. Neither an exploding nor a vanishing change over- or underflows; nor does the state
     of ReLU and identity, which is kept at length 1, since their slopes do not depend on its length.
-    Serves claims 6b-saturate and 6b-more-common.
+    Serves claim 6b-saturate.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ bottom.legend(loc="upper left")
 figures.describe(
     figure,
     "Top: in logarithmic axes the gradient grows with slopes 1, 3 and 5 for a rotation and Jordan blocks of size 2 and 3. Middle: powers of a matrix with "
-    "spectral radius 0.9 rise to 39 before they decay, inside the Kreiss band. Bottom: a start on the stable eigenvector decays in exact arithmetic and "
+    f"spectral radius 0.9 rise to {peak:.0f} before they decay, inside the Kreiss band. Bottom: a start on the stable eigenvector decays in exact arithmetic and "
     "turns to growth in double precision.",
 )
 plt.show()

@@ -98,12 +98,12 @@ for kind, values in fresh.items():
 # %%
 # Verify
 # ------
-# With the forget bias every seed keeps the bit over 30 steps; without it the LSTM guesses there,
-# and over 15 steps it does worse than the RNN in the mean of the seeds. At initialisation its
+# With the forget bias every seed keeps the bit over 30 steps; without it the LSTM hardly does better than
+# guessing there, and over 15 steps it does worse than the RNN in the mean of the seeds. At initialisation its
 # Jacobian is larger than the RNN's from 15 steps on.
 
 assert results["LSTM, forget bias 3"][:, :3].min() > 0.95
-assert results["LSTM"][:, 2].max() < 0.7
+assert max(results["LSTM"][:, 2:].max(), results["RNN"][:, 3].max()) < 0.7
 assert results["LSTM"][:, 1].mean() < results["RNN"][:, 1].mean()
 assert (2 * fresh["RNN"] < fresh["LSTM"])[1:].all()
 assert (fresh["LSTM"] < fresh["LSTM, forget bias 3"]).all()
@@ -129,8 +129,8 @@ axes.set_title("The forget bias makes the LSTM remember")
 axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, fontsize=9.5, columnspacing=1)
 figures.describe(
     figure,
-    "Share of remembered bits against the number of steps for an RNN, an LSTM and an LSTM with forget bias 3, three seeds each. With the forget bias all bits are remembered over 30 steps; the LSTM without it "
-    "falls to chance from 30 steps on, as the RNN does at the latest for 60.",
+    "Share of remembered bits against the number of steps for an RNN, an LSTM and an LSTM with forget bias 3, three seeds each. With the forget bias nearly all bits are remembered over 30 steps; the LSTM without it "
+    "is near chance from 30 steps on, as the RNN is over 60.",
 )
 plt.show()
 

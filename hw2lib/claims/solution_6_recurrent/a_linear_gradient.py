@@ -708,7 +708,7 @@ def stable_lines(rng: np.random.Generator) -> Iterator[tuple[str, tuple[int, int
     verdict="theorem",
     statement=r"**Rounding finds the unstable mode.** The stable line of $\begin{bmatrix}2&c\\0&\frac12\end{bmatrix}$ is that of $(-\frac23c,1)$. For whole $a,c\ne0$ (their product below $2^{52}$) a start "
     r"$(-\frac23ca,a)$ in double precision is halved exactly in each of the first 1000 steps if 3 divides $ca$; else its first entry is rounded, and the rounding error doubles with "
-    r"every step. (Later the halves underflow, and even $(-2,3)$, with $c=1$, leaks: it has norm {value}`underflown:.1g` after 2500 steps.) For $a=c=1$ it is {value}`leak:.2g`, and the state after 200 steps has norm {value}`after:.1g`.",
+    r"every step. (Later the halves underflow, and even $(-2,3)$, with $c=1$, leaks: it has norm {value}`underflown:.1g` after 2500 steps.) For $a=c=1$ the rounding error is {value}`leak:.2g`, and the state after 200 steps has norm {value}`after:.1g`.",
     family=stable_lines,
     tolerance=1e-12,
 )

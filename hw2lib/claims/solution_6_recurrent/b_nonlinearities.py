@@ -193,7 +193,7 @@ def gaussian(rng: np.random.Generator, p: int) -> tuple[Tensor, Tensor, Tensor]:
     kind="measured",
     verdict="holds",
     printed=r"…saturating nonlinearities like tanh and sigmoid … often result in vanishing gradients.",
-    statement=r"Often, yes: with weights of PyTorch's default size, uniform up to $1/\sqrt p$, gradients shrink in every tanh and sigmoid network tried: they are multiplied by {value}`tanh:.2f` (tanh) and {value}`sigmoid:.2f` (sigmoid) a step, in "
+    statement=r"Often, yes: with weights of PyTorch's default size, uniform up to $1/\sqrt p$, and standard normal inputs gradients shrink in every tanh and sigmoid network tried: they are multiplied by {value}`tanh:.2f` (tanh) and {value}`sigmoid:.2f` (sigmoid) a step, in "
     r"the median. Not always: they multiply by at most 1 and ¼, and larger weights make up for it. Gaussian tanh networks of 64 to 128 units without inputs, at three times "
     r"the critical size, are chaotic, and their gradients grow by a factor of {value}`chaotic:.2f` a step ({value}`chaotic_least:.2f` to {value}`chaotic_most:.2f`).",
 )
@@ -322,7 +322,7 @@ def symmetric_samples(rng: np.random.Generator) -> Iterator[tuple[str, Tensor]]:
     kind="identity",
     verdict="conditional",
     printed=r"…the input magnitude is unchanged by the nonlinearity…",
-    statement=r"That of units that are on; the others are set to 0. For every symmetric distribution ReLU halves the mean square, "
+    statement=r"That of units that are on; the others are set to 0. For every symmetric distribution with a second moment ReLU halves the mean square, "
     r"$\mathbb E\operatorname{relu}(z)^2=\frac12\mathbb Ez^2$, which is where the 2 in He's initialisation comes from.",
     corrected=r"of active units; it halves the mean square of a symmetric input",
     family=symmetric_samples,
@@ -382,7 +382,7 @@ def relu_network(W: Tensor) -> nn.RNN:
     severity=3,
     printed=r"…therefore the eigenvalues of the weight matrices in the fully-connected parts of the RNN (as also for standard deep networks) determine the magnitude of the output.",
     statement=r"The products of $D_tW$ do, with $D_t$ the slopes; the eigenvalues of $W$ do not. For every $g>1$ and $\rho\ge0$ the matrix $W=\begin{bmatrix}g&1\\-(g^2+\rho^2)&-g\end{bmatrix}$ has eigenvalues $\pm i\rho$, "
-    r"and its ReLU network started at $e_1$ grows like $g^t$, state and gradient (for $\rho=0$ the linear network is dead after two steps). "
+    r"and its ReLU network without inputs, started at $e_1$, grows like $g^t$, state and gradient (for $\rho=0$ the linear network is dead after two steps). "
     r"And for every $\rho$ the weights $-\rho I$ have the spectral radius $\rho$ and kill every non-negative state in one step.",
     corrected=r"the products of $D_tW$ do",
     family=cut_networks,

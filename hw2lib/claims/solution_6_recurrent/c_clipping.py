@@ -226,7 +226,7 @@ def quartics(rng: np.random.Generator) -> Iterator[tuple[str, Quartic]]:
     verdict="theorem",
     statement=r"**What clipping by norm guarantees.** A step of clipped gradient descent is at most $\eta c$ "
     r"long, whatever the gradient. So it takes no curvature farther away: if the curvature within $\eta c$ of "
-    r"the weights is at most $L$, $0\le L<2/\eta$, the loss falls, by at least "
+    r"the weights is at most $L$, $0\le L<2/\eta$, the loss falls by at least "
     r"$(1-\frac12\eta L)\,\eta\lVert\operatorname{clip}g\rVert\lVert g\rVert$.",
     family=quartics,
     tolerance=1e-12,
@@ -292,7 +292,7 @@ def descend_the_cliff(
     statement=r"**A high percentile of the norms as the threshold.** On the cliff of one recurrent unit, 300 steps with "
     r"$\eta=\frac12$ from random starts, {value}`free:.0%` arrive (loss below 0.01) without clipping. With the "
     r"90th percentile of the norms that were met without clipping as $c$, {value}`one:.0%` arrive, with ten times "
-    r"that {value}`ten:.0%`; a hundred times is as good as no clipping ({value}`hundred:.0%`), and a tenth too slow "
+    r"that {value}`ten:.0%`; a hundred times does no better than no clipping ({value}`hundred:.0%`), and a tenth too slow "
     r"({value}`tenth:.0%`). The mean norm is a poor guide, as one gradient on the wall moves it: from one seed's "
     r"{value}`starts` starts to another's it varies {value}`mean_ratio:.2g`-fold, the percentile {value}`percentile_ratio:.2g`-fold.",
 )
@@ -523,7 +523,7 @@ def by_torch(gradient: Tensor, threshold: float) -> Tensor:
     verdict="sharpened",
     severity=1,
     printed=r"we can scale the gradient to have a fixed $\ell_2$ norm $c$",
-    statement=r"That keeps the direction and *lengthens* short gradients too, so it answers vanishing as well as exploding; "
+    statement=r"That keeps the direction and *lengthens* short gradients too, so that vanishing ones do not freeze the weights either; "
     r"of a zero gradient it can make nothing, and near a minimum its steps stay $\eta c$ long. What is used under the name of "
     r"clipping, $g\min(1,c/\lVert g\rVert)$, only shortens; PyTorch's `clip_grad_norm_` divides by "
     r"$\lVert g\rVert+10^{-6}$.",

@@ -116,9 +116,15 @@ def forget_biases_set_what_is_kept(case: Control) -> Trial:
     rnn = random_run(np.random.default_rng(0), nn.RNN, len(kept), 1).cell
     with torch.no_grad():
         rnn.get_parameter("weight_hh_l0").copy_(torch.diag(f))
-    J = rnn_jacobian(rnn, run.inputs, run.hidden).jacobian
+        J = rnn_jacobian(rnn, run.inputs, run.hidden).jacobian
+        for name in ("bias_ih_l0", "bias_hh_l0"):
+            rnn.get_parameter(name).zero_()
+    at_rest = rnn_jacobian(rnn, 0 * run.inputs, 0 * run.hidden).jacobian
     return Trial(
-        relative(direct_path(run, bias, 0.0) - kept, kept),
+        max(
+            relative(direct_path(run, bias, 0.0) - kept, kept),
+            relative(at_rest - torch.diag(kept), kept),
+        ),
         {
             "a $\\tanh$ RNN with $W=\\operatorname{diag}(f)$ keeps as much": relative(
                 J.diagonal() - kept, kept
