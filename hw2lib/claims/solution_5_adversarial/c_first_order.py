@@ -457,7 +457,7 @@ def linear_prediction_explains_small_steps(seed: int) -> Trial:
             shortfall(1.0, switch.max().item()),
             misses(sure[1], 0.0, 0.1),
             shortfall((sure[2] - sure[1]).min().item(), 0.0),
-            shortfall(sure_images.min().item(), 0.3),
+            shortfall(0.25, (sure[1] / sure_images).max().item()),
         ),
         {
             "bounds not counted": error(plain, held),

@@ -152,7 +152,7 @@ class TwoLayers(nn.Module):
 
 def train_two_layers(data: Sequence[ImageData], seed: int, eps: float = 0.0) -> TwoLayers:
     """Train each network on its own data, attacked first in two projected steps if ε is not 0."""
-    epochs, batch, model = 12, 128, TwoLayers(COUNT * seed)
+    epochs, batch, model = 9, 128, TwoLayers(COUNT * seed)
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     fewest = min(len(each.training_labels) for each in data)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
