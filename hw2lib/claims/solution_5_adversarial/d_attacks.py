@@ -558,8 +558,8 @@ def restarts_find_more(seed: int) -> Trial:
     statement=r"Adversarial training, $\min_\theta\sum\max_{\|d\|_\infty\le\varepsilon}\ell(\theta,x+d)$ with two projected steps for the inner "
     r"maximum at $\varepsilon=32/255$: eight networks of one hidden layer err on {value}`robust_restarts:.0%` (from "
     r"{value}`robust_restarts_least:.0%` to {value}`robust_restarts_most:.0%`) under ten steps with four random restarts, "
-    r"instead of {value}`plain_restarts:.0%` (from {value}`plain_restarts_least:.0%` to {value}`plain_restarts_most:.0%`). One signed step finds most of "
-    r"these errors, {value}`robust_one:.0%`. The price, on average, is clean accuracy: {value}`robust_clean:.1%` (from {value}`robust_clean_least:.1%` to "
+    r"instead of {value}`plain_restarts:.0%` (from {value}`plain_restarts_least:.0%` to {value}`plain_restarts_most:.0%`). One signed step alone reaches "
+    r"{value}`robust_one:.0%`. The price, on average, is clean accuracy: {value}`robust_clean:.1%` (from {value}`robust_clean_least:.1%` to "
     r"{value}`robust_clean_most:.1%`) of the clean digits are wrong instead of {value}`plain_clean:.1%` (from {value}`plain_clean_least:.1%` to {value}`plain_clean_most:.1%`).",
 )
 def adversarial_training_helps_and_costs(seed: int) -> Trial:
