@@ -143,12 +143,12 @@ def lstm_sizes(
         i, f, g, o = (z + torch.einsum("sij,sj->si", weight, h)).chunk(4, 1)
         i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
         slopes = torch.cat([g * i * (1 - i), c * f * (1 - f), i * (1 - g * g)], 1)
-        gates = weight @ from_h
-        through_h = (slopes[..., None] * gates[:, : 3 * p]).unflatten(1, (3, p)).sum(1)
-        from_c = f[..., None] * from_c + through_h
+        through_h = (slopes[..., None] * weight[:, : 3 * p]).unflatten(1, (3, p)).sum(1)
+        output = weight[:, 3 * p :] @ from_h
+        from_c = f[..., None] * from_c + through_h @ from_h
         c = f * c + i * g
         read = c.tanh()
-        from_h = (read * o * (1 - o))[..., None] * gates[:, 3 * p :]
+        from_h = (read * o * (1 - o))[..., None] * output
         from_h = from_h + (o * (1 - read * read))[..., None] * from_c
         h, direct = o * read, direct * f
         if step in lengths:
