@@ -194,7 +194,7 @@ LEAST_SUM = 1.2  # what the mean variance after a sum must exceed
     r"1 up to $\varepsilon$. The {value}`summed` ReLUs after a residual sum do not: in freshly initialised "
     r"networks on normal random images their channels have a mean variance of {value}`variance_least:.2f` "
     r"to {value}`variance_most:.2f`.",
-    corrected=r"only where no residual sum lies in between",
+    corrected=r"in training mode with $\gamma=1$, $\beta=0$, and only where no residual sum lies in between",
     tolerance=1e-4,
 )
 def relu_inputs_are_normalised(seed: int) -> Trial:
@@ -314,14 +314,10 @@ def two_values_never_saturate() -> float:
 @claim(
     "1a-relu-off",
     kind="identity",
-    verdict="sharpened",
-    severity=1,
-    printed=r"… the outputs of the activations are unlikely to be saturated (happens often for sigmoid and "
-    r"tanh).",
+    verdict="theorem",
     statement=r"The code uses ReLU, which is flat on one side only: after a batch norm with shift $\beta$ "
     r"and scale $\gamma\ne0$, a normal unit is off with probability $\Phi(-\beta/|\gamma|)$: "
     r"{value}`fresh:.0%` at $\beta=0$, and {value}`low:.0%` at $\beta=-1$, $\gamma=1$.",
-    corrected=r"$P(\text{off})=\Phi(-\beta/|\gamma|)$",
     family=normal_units,
     tolerance=1e-3,
 )

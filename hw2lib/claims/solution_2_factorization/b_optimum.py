@@ -50,11 +50,10 @@ def singular_values_give_the_norm(C: Tensor) -> Trial:
 @claim(
     "2b-span",
     kind="identity",
-    verdict="conditional",
-    printed=r"If the singular vectors of $C$ are $v_1,\dots,v_r$, they span all rows of $C$.",
+    verdict="holds",
+    printed=r"… if the singular vectors of $C$ are $v_1,\dots,v_r$, they span all rows of $C$ …",
     statement=r"The *right* singular vectors with $\sigma_i>0$ do, as many as the rank of $C$. "
     r"(The print uses $r$ for this rank and for the inner size of $AB$.)",
-    corrected=r"the right ones, $r=\operatorname{rank}C$",
     family=matrices,
     tolerance=1e-13,
 )
@@ -79,7 +78,7 @@ def left_singular_vectors() -> float:
     kind="identity",
     verdict="corrected",
     severity=2,
-    printed=r"For any row $c_j$ of the matrix $C$ we have "
+    printed=r"… for any row $c_j$ of the matrix $C$ we have "
     r"$\sum_{i=1}^r\langle c_j,v_i\rangle=\|c_j\|_2^2$.",
     statement=r"$\sum_i\langle c_j,v_i\rangle^2=\|c_j\|_2^2$: the square is missing in print.",
     corrected=r"$\sum_i\langle c_j,v_i\rangle^2$",

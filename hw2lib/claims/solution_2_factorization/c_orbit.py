@@ -143,7 +143,7 @@ def found_minimisers(rng: np.random.Generator) -> Iterator[tuple[str, tuple[GapP
     "2c-orbit",
     kind="universal",
     verdict="sharpened",
-    severity=2,
+    severity=1,
     printed=r"In general, any $A=A^*Q$, $B=Q^\top B^*$ where $Q$ is an orthogonal matrix gives a different solution.",
     statement=r"Right, but far from the whole family: all $(A^*G,G^{-1}B^*)$ with $G$ invertible are minimisers, the "
     r"print's own rescaling among them. If $\sigma_r>\sigma_{r+1}$ (counting $\sigma_{r+1}=0$ for $r=\min(m,n)$), "

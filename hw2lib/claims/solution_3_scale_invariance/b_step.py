@@ -250,7 +250,7 @@ def step_along_the_point() -> float:
     kind="identity",
     verdict="sharpened",
     severity=1,
-    printed=r"$u^{(k+1)}=u^k-\frac\eta{\|x^k\|^2}(I-u^ku^{kT})\nabla f(u^k)+\mathcal O(\eta^2)$",
+    printed=r"$u^{(k+1)}=h(\eta)=u^k-\frac\eta{\|x^k\|^2}(I-u^ku^{kT})\nabla f(u^k)+\mathcal O(\eta^2)$",
     statement=r"The projector does nothing there: $\langle\nabla f(u),u\rangle=0$, so $P\nabla f(u)=\nabla f(u)$. What the same line gives "
     r"and the print leaves out: $\|x^{(k+1)}\|^2=\|x\|^2+\eta^2\|\nabla f(x)\|^2$ exactly, so no step of plain gradient descent shortens $x$ "
     r"or raises the effective learning rate $\eta/\|x\|^2$.",

@@ -610,7 +610,7 @@ def shares(rng: np.random.Generator) -> Iterator[tuple[str, tuple[float, float, 
     kind="universal",
     verdict="theorem",
     statement=r"$\sqrt{2\epsilon}\,\bigl(1+\frac\epsilon{12}\bigr)\le\arccos(1-\epsilon)\le\sqrt{2\epsilon}\,\bigl(1+\frac\epsilon{12}+\frac{\epsilon^2}{36}\bigr)$ for "
-    r"$0\le\epsilon\le1$. With $\epsilon=\eta\lambda$ the angle at constant length is between $\sqrt{2\eta\lambda}$ and 1.12 times that.",
+    r"$0\le\epsilon\le1$. With $\epsilon=\eta\lambda$ the angle at constant length is between $\sqrt{2\eta\lambda}$ and $\frac\pi{2\sqrt2}$ times that.",
     family=shares,
     tolerance=1e-13,
 )
