@@ -124,7 +124,10 @@ def convexities(rng: np.random.Generator) -> Iterator[tuple[str, Convexity]]:
         B[0, 0] = 1.0
         A[:, 1:] = 0
         kind = "random" if largest(X) else "X = 0"
-        yield f"{m}×{n}, rank {r}, {kind}", Convexity(X, Factors(A, B), rng.integers(-9, 9, 4))
+        yield (
+            f"{m}×{n}, rank {r}, {kind}",
+            Convexity(X, Factors(A, B), rng.integers(-9, 9, 4).tolist()),
+        )
 
 
 def opposite_ends(X: Tensor, factors: Factors) -> tuple[Factors, Factors, float]:

@@ -136,10 +136,10 @@ def gap_problems(rng: np.random.Generator) -> Iterator[tuple[str, GapProblem]]:
     while True:
         m, n = size(rng, 1, 8), size(rng, 1, 8)
         rank = size(rng, 1, min(m, n))
-        values = np.sort(rng.uniform(1, 4, min(m, n)))[::-1].copy()
-        values[rank:] *= 0.3 * values[rank - 1] / values[min(rank, min(m, n) - 1)]
-        X = with_singular_values(rng, m, n, values.tolist())
-        yield f"{m}×{n}, random, rank {rank}", GapProblem(X, rank, tuple(values.tolist()))
+        drawn = np.sort(rng.uniform(1, 4, min(m, n)))[::-1].copy()
+        drawn[rank:] *= 0.3 * drawn[rank - 1] / drawn[min(rank, min(m, n) - 1)]
+        X = with_singular_values(rng, m, n, drawn.tolist())
+        yield f"{m}×{n}, random, rank {rank}", GapProblem(X, rank, tuple(drawn.tolist()))
 
 
 def invertible(rng: np.random.Generator, rank: int) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -329,7 +329,7 @@ def smooth_waves(a: Vector, b: Vector) -> Smooth:
     """
     k = np.arange(1, len(a) + 1)
 
-    def waves(angle: float | Vector, order: int) -> float | Vector:
+    def waves(angle: Any, order: int) -> Any:
         quarter = np.multiply.outer(angle, k) + order * math.pi / 2
         return np.cos(quarter) @ (a * k**order) + np.sin(quarter) @ (b * k**order)
 

@@ -142,9 +142,9 @@ def fractional_linear(f: Coefficients, entries: tuple[int, int, int, int], x: Fr
     def power(base: Coefficients, k: int) -> np.ndarray:
         return np.array(composed([0] * k + [1], base), dtype=object)
 
-    terms = (f_k * np.convolve(power([b, -d], k), power([-a, c], n - k)) for k, f_k in enumerate(f))
+    terms = [f_k * np.convolve(power([b, -d], k), power([-a, c], n - k)) for k, f_k in enumerate(f)]
     u = (a * x + b) / (c * x + d)
-    composite = derivative_of_quotient(list(sum(terms)), list(power([-a, c], n)), u)
+    composite = derivative_of_quotient(list(np.sum(terms, axis=0)), list(power([-a, c], n)), u)
     return Change(
         evaluate(derived(f), x),
         derivative_of_quotient([b, a], [d, c], x),

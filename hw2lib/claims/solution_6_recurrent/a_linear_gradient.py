@@ -443,12 +443,12 @@ class Growth(NamedTuple):
 
 def starts_that_meet(rng: np.random.Generator) -> Iterator[tuple[str, Growth]]:
     """Yield matrices with an eigenvalue beyond 1 and starts that meet it; defective ones first."""
-    for p, value in ((2, 2), (3, -3), (4, 2)):
+    for p, eigenvalue in ((2, 2), (3, -3), (4, 2)):
         P, inverse = basis(rng, p)
-        block = value * torch.eye(p, dtype=torch.float64) + tensor(np.diag([1.0] * (p - 1), 1))
+        block = tensor(np.diag([eigenvalue] * p) + np.diag([1] * (p - 1), 1))
         yield (
-            f"Jordan block of size {p} at {value}",
-            Growth(P @ block @ inverse, value, inverse[-1:], P[:, :1].T, P.sum(1)),
+            f"Jordan block of size {p} at {eigenvalue}",
+            Growth(P @ block @ inverse, eigenvalue, inverse[-1:], P[:, :1].T, P.sum(1)),
         )
     for description, (found, recurrence) in diagonalisable(rng):
         i = int(found.values.abs().argmax())

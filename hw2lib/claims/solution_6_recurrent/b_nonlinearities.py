@@ -449,8 +449,8 @@ def relu_networks_grow_faster_when_driven(seed: int) -> Trial:
 @counterexample("6b-more-common", "away from 0")
 def tanh_explodes_first_near_zero() -> float:
     W, start, _ = gaussian(np.random.default_rng(0), 32)
-    tiny = [start * 1e-60, torch.zeros(WARM_UP + STEPS, SEEDS, 32, dtype=torch.float64)]
-    rates = [exponents(name, 1.2 * W, *tiny).median().item() for name in ("relu", "tanh")]
+    tiny, silence = start * 1e-60, torch.zeros(WARM_UP + STEPS, SEEDS, 32, dtype=torch.float64)
+    rates = [exponents(name, 1.2 * W, tiny, silence).median().item() for name in ("relu", "tanh")]
     return min(shortfall(rates[0] - rates[1], 0.02), rates[1], -rates[0])  # tanh explodes alone
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ class Run(NamedTuple):
     memory: Tensor
 
 
-def new_cell(kind: type[nn.RNNBase], channels: int, p: int, seed: int = 0) -> Any:
+def new_cell(kind: Callable[..., nn.RNNBase], channels: int, p: int, seed: int = 0) -> Any:
     """Return a cell as PyTorch initialises it, in double precision."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -35,7 +35,11 @@ def new_cell(kind: type[nn.RNNBase], channels: int, p: int, seed: int = 0) -> An
 
 
 def random_run(
-    rng: np.random.Generator, kind: type[nn.RNNBase], p: int, steps: int, scale: float = 1.0
+    rng: np.random.Generator,
+    kind: Callable[..., nn.RNNBase],
+    p: int,
+    steps: int,
+    scale: float = 1.0,
 ) -> Run:
     """Return a cell with normal weights and biases, on normal inputs, from normal states."""
     cell = new_cell(kind, 2, p)
