@@ -228,7 +228,7 @@ def square_for_a_longer_vector() -> float:
     statement=r"*Without* scale invariance, as the print takes it, the route proves nothing. *With* it the route is a proof, and its right-most gradient "
     r"is literally that of $f$ at $u$: invariance says $f=f\circ u$ with $u(x)=x/\|x\|$, and the chain rule for this composition is "
     r"$\nabla f(x)=\frac1{\|x\|}P\nabla f(u)$, for every $f$ with $f(\lambda x)=f(x)$ for all $\lambda>0$ wherever it has a gradient. "
-    r"No other version of $f$ could be meant: $u$ has no inverse, and $f=F\circ u$ forces $F=f$ on the unit sphere.",
+    r"No other version of $f$ would give another result: $u$ has no inverse, and if $f=F\circ u$, then $F=f$ on the unit sphere, so $P\nabla F(u)=P\nabla f(u)$.",
     corrected=r"with scale invariance, $f=f\circ u$, it is right: $\nabla f(x)=\frac1{\|x\|}P\nabla f(u)$, the literal gradient at $u$",
     family=invariant,
     tolerance=1e-12,
@@ -240,8 +240,19 @@ def chain_rule_route_is_right(case: Case) -> Trial:
     def error(route: torch.Tensor) -> float:
         return compare(x.norm() * route, x.norm() * g)
 
-    route = chain_rule_gradient(f, x)
-    return Trial(error(route), {"without 1/‖x‖": error(route * x.norm()), "zero": error(0 * route)})
+    def another(z: torch.Tensor) -> torch.Tensor:
+        """Return f on the unit sphere, and something else off it."""
+        return f(z) + (z @ z - 1) * z.exp().sum()
+
+    route, elsewhere = chain_rule_gradient(f, x), function_gradient(another, direction(x))
+    return Trial(
+        max(error(route), error(chain_rule_gradient(another, x))),
+        {
+            "without 1/‖x‖": error(route * x.norm()),
+            "zero": error(0 * route),
+            "another F without the projector": error(elsewhere / x.norm()),
+        },
+    )
 
 
 @counterexample("3b-chain", "f is scale invariant: a linear function")

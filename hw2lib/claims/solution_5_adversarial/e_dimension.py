@@ -144,7 +144,7 @@ def clipped_random_signs_have_a_mean(case: Clipped) -> Trial:
     statement=r"On the digits random signs of $\varepsilon=8/255$ multiply the mean loss of eight networks by "
     r"{value}`ratio_8:.3g` (from {value}`ratio_8_least:.3g` to {value}`ratio_8_most:.3g`), of $32/255$ by {value}`ratio_32:.2f` "
     r"(from {value}`ratio_32_least:.2f` to {value}`ratio_32_most:.2f`). The mean first-order change of the clipped "
-    r"signs does not cancel: at $8/255$ it is {value}`first_8:.1%` of the clean loss (from {value}`first_8_least:.2%` to {value}`first_8_most:.2%`), at "
+    r"signs need not cancel: at $8/255$ it is {value}`first_8:.1%` of the clean loss (from {value}`first_8_least:.2%` to {value}`first_8_most:.2%`), at "
     r"$32/255$ {value}`first_32:.1%` (from {value}`first_32_least:.1%` to {value}`first_32_most:.1%`), there on average less than half of the rise: the rest is of second order and beyond, "
     r"or chance, for each network meets one draw of the signs.",
 )
