@@ -568,7 +568,7 @@ def final_decay(W: Tensor) -> float:
     kind="limit",
     verdict="holds",
     printed=r"On the other hand if the largest magnitude of eigenvalues of $A$ is smaller than 1 … then the norm $\|A^kz_0\|_2\to0$.",
-    statement=r"True for every $A$, diagonalisable or not, and every $z_0$: $\|A^k\|$ falls at the rate $\rho(A)^k$ in the end. Only in the end: the powers "
+    statement=r"True for every $A$, diagonalisable or not, and every $z_0$: up to a power of $k$, $\|A^k\|$ falls like $\rho(A)^k$ in the end. Only in the end: the powers "
     r"of $\begin{bmatrix}0.9&10\\0&0.9\end{bmatrix}$ first grow, to the norm {value}`peak:.2f` after {value}`at` steps.",
     tolerance=0.03,
 )

@@ -263,11 +263,10 @@ def masked_networks(rng: np.random.Generator) -> Iterator[tuple[str, Masked]]:
 @claim(
     "6b-relu-off",
     kind="universal",
-    verdict="conditional",
+    verdict="holds",
     printed=r"ReLU can result in vanishing or exploding gradients, the former happens if the inputs to ReLU are negative.",
-    statement=r"If they are negative for *all* units at one step, the gradient through it is exactly 0; more generally, it is 0 between two units if every path of non-zero weights from one to the other meets a unit that is off. "
-    r"For some units it is not enough: one unit $i$ that stays on while all others are off carries $w_{ii}^{T-1}$ times the $i$-th row of $W$, which explodes if $|w_{ii}|>1$.",
-    corrected=r"if those of all units are, at one step; or if every path is cut",
+    statement=r"Exactly so: if those of *all* units are negative at one step, the gradient through it is 0; more generally, it is 0 between two units if every path of non-zero weights from one to the other meets a unit that is off. "
+    r"Those of some units are not enough: one unit $i$ that stays on while all others are off carries $w_{ii}^{T-1}$ times the $i$-th row of $W$, which explodes if $|w_{ii}|>1$.",
     family=masked_networks,
     exact=True,
 )
@@ -720,7 +719,7 @@ def hold(w: float, inputs: np.ndarray) -> tuple[float, float]:
     verdict="theorem",
     statement=r"**What keeps a bit loses its gradient.** A unit $h_t=\tanh(wh_{t-1}+u_t)$ with $w>1$ keeps the sign of its state for ever against all inputs $|u_t|\le b<u^*$, "
     r"$u^*=w\bar h-\operatorname{artanh}\bar h$, $\bar h=\sqrt{1-1/w}$, if it starts at its state of rest; and then $|\partial h_T/\partial h_0|\le q^T$ with $q=w(1-h_b^2)<1$, $h_b$ the largest solution of "
-    r"$h=\tanh(wh-b)$. A steady input beyond $u^*$ flips it. (Bengio, Simard and Frasconi prove the like of hyperbolic attractors.)",
+    r"$h=\tanh(wh-b)$. A steady input against the sign, larger than $u^*$, flips it. (Bengio, Simard and Frasconi prove the like of hyperbolic attractors.)",
     family=latches,
     tolerance=1e-9,
 )

@@ -225,7 +225,7 @@ def quartics(rng: np.random.Generator) -> Iterator[tuple[str, Quartic]]:
     kind="universal",
     verdict="theorem",
     statement=r"**What clipping by norm guarantees.** A step of clipped gradient descent is at most $\eta c$ "
-    r"long, whatever the gradient. So it takes no curvature farther away: if the curvature within $\eta c$ of "
+    r"long, whatever the gradient. So the curvature farther away does not matter: if the curvature within $\eta c$ of "
     r"the weights is at most $L$, $0\le L<2/\eta$, the loss falls by at least "
     r"$(1-\frac12\eta L)\,\eta\lVert\operatorname{clip}g\rVert\lVert g\rVert$.",
     family=quartics,
@@ -609,7 +609,7 @@ def opposed(rng: np.random.Generator) -> Iterator[tuple[str, tuple[int, int]]]:
     "6c-biased",
     kind="existence",
     verdict="theorem",
-    statement=r"The mean of clipped mini-batch gradients need not be a multiple of the mean gradient; it can even point the opposite way: "
+    statement=r"The mean of clipped mini-batch gradients can point against the mean gradient: "
     r"$k\ge2$ gradients $-c$ and one of $2kc$ have a mean above 0, but clipped to $c$ a mean below 0.",
     family=opposed,
     exact=True,

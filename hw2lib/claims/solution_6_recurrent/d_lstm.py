@@ -628,8 +628,8 @@ def gated_units(rng: np.random.Generator) -> Iterator[tuple[str, Run]]:
     tolerance=1e-12,
 )
 def direct_path_of_a_gru(run: Run) -> Trial:
-    free, z = with_zeros(run, (0, 1, 2)), update_gates(run)
-    J = hidden_jacobian(free)
+    free = with_zeros(run, (0, 1, 2))
+    J, z = hidden_jacobian(free), update_gates(free)
     product = z.prod(0)
     return Trial(
         relative(J - torch.diag(product), product),
@@ -645,10 +645,12 @@ def a_gru_with_weights() -> float:
 
 
 def update_gates(run: Run) -> Tensor:
-    """Return a GRU's update gates (T, p) where it has no recurrent weights; order r, z, n."""
+    """Return a GRU's update gates (T, p); PyTorch's order of the blocks is r, z, n."""
     rows = slice(len(run.hidden), 2 * len(run.hidden))
     parts = {name: each.detach()[rows] for name, each in run.cell.named_parameters()}
-    drives = run.inputs @ parts["weight_ih_l0"].T
+    states = run.cell(run.inputs, run.hidden[None])[0].detach()
+    before = torch.cat([run.hidden[None], states[:-1]])
+    drives = run.inputs @ parts["weight_ih_l0"].T + before @ parts["weight_hh_l0"].T
     return (drives + parts["bias_ih_l0"] + parts["bias_hh_l0"]).sigmoid()
 
 
