@@ -67,10 +67,10 @@ assert (final.variance - batchnorm.running_var).abs().max() < 1e-12
 print(f"running variance {running[-1]:.3f}, mean variance of the batches {biased.mean():.3f}")
 print(f"training mean minus eval after the ReLU, p = 0.9: {gaps['ReLU', 'inverted'][-1]:.3f}")
 assert abs(running[-1] - 1) < 0.05
-assert biased.mean() < 0.8
+assert abs(biased.mean() / running[-1] - 0.75) < 0.03
 for convention in ("original", "inverted"):
     assert max(map(abs, gaps["linear", convention])) < 1e-12
-    assert gaps["ReLU", convention][-1] > 0.1
+    assert min(gaps["ReLU", convention][1:]) > 0.1
 
 # %%
 # The figure

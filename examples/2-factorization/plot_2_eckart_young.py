@@ -61,8 +61,8 @@ for (method, r), losses in found.items():
 # %%
 # Verify
 # ------
-# The formula is attained at all 64 ranks; no residual's singular values fall below Weyl's bound; descent is
-# never below the minimum, and within half a per cent of it.
+# The formula is attained at all 64 ranks; the singular values that a fit from a random A leaves do not fall below
+# Weyl's bound; descent is never below the minimum, and within half a per cent of it.
 
 assert (theory - attained).abs().max() < 1e-12
 generator = torch.Generator().manual_seed(0)

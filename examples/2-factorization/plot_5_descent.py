@@ -55,21 +55,28 @@ predicted = {
 
 def descend(A, B, steps=1000):
     learning_rate = 1 / (4 * 3.0 + 2 * (A.square().sum() + B.square().sum()).item())
-    losses = gradient_descent(X, rank, steps, learning_rate=learning_rate, start=(A, B)).losses
-    return losses / truncation_error(X, rank) - 1
+    return gradient_descent(X, rank, steps, learning_rate=learning_rate, start=(A, B))
+
+
+def imbalance(A, B):
+    """Return ‖AᵀA − BBᵀ‖ over ‖AᵀA‖."""
+    return (torch.linalg.matrix_norm(A.T @ A - B @ B.T) / torch.linalg.matrix_norm(A.T @ A)).item()
 
 
 A, B = torch.randn(6, rank), torch.randn(rank, 5)
-far = {
+fits = {
     "small": descend(0.05 * A, 0.05 * B),
     "balanced": descend(*low_rank_factors(A @ B, rank)),
     "unbalanced": descend(A, B / 10),
 }
+far = {name: fit.losses / truncation_error(X, rank) - 1 for name, fit in fits.items()}
+needed = {name: int((excess > 1e-6).sum()) for name, excess in far.items()}
 
 # %%
 # Verify
 # ------
-# The measured factors are the predicted ones, the largest stable learning rate is 1/(2σ₁), and all three starts reach the minimum.
+# The measured factors are the predicted ones, the largest stable learning rate is 1/(2σ₁), and all three starts reach the minimum,
+# the unbalanced one last and at unbalanced factors.
 
 for fraction, path in paths.items():
     measured = (path[-1] / path[54]) ** (1 / 25)
@@ -78,6 +85,8 @@ for fraction, path in paths.items():
     assert (path[-1] < path[54]) == (fraction < 1)
 for excess in far.values():
     assert excess[-1] < 1e-6
+assert needed["unbalanced"] > max(needed["small"], needed["balanced"])
+assert imbalance(*fits["unbalanced"][:2]) > 0.5 > imbalance(*fits["balanced"][:2])
 
 # %%
 # The figure
@@ -102,8 +111,9 @@ top.set_title("Dotted: predicted. Above 1/(2σ₁) it leaves")
 top.text(2, 1e-11, "learning rate as a fraction of 1/(2σ₁)", color=figures.MUTED)
 for (name, excess), color in zip(far.items(), colors, strict=False):
     bottom.plot(excess.clamp(min=1e-12), color=color)
-    reached = int((excess > 1e-6).sum())
-    bottom.annotate(name, (reached, 1e-6), xytext=(4, 2), textcoords="offset points", color=color)
+    bottom.annotate(
+        name, (needed[name], 1e-6), xytext=(4, 2), textcoords="offset points", color=color
+    )
 bottom.set(
     yscale="log",
     ylim=(1e-9, 1e3),

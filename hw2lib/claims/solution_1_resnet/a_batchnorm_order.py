@@ -191,7 +191,7 @@ LEAST_SUM = 1.2  # what the mean variance after a sum must exceed
     r"activation functions are normalized.",
     statement=r"In training mode with $\gamma=1$, $\beta=0$, the {value}`direct` ReLUs of ResNet-18 that a "
     r"batch norm feeds directly get channels of mean 0 and variance $\sigma^2/(\sigma^2+\varepsilon)$, "
-    r"1 up to $\varepsilon$. The {value}`summed` ReLUs after a residual sum do not: in freshly initialised "
+    r"1 where $\sigma^2\gg\varepsilon$. The {value}`summed` ReLUs after a residual sum do not: in freshly initialised "
     r"networks on normal random images their channels have a mean variance of {value}`variance_least:.2f` "
     r"to {value}`variance_most:.2f`.",
     corrected=r"in training mode with $\gamma=1$, $\beta=0$, and only where no residual sum lies in between",
@@ -528,7 +528,7 @@ def bias_shifts(rng: np.random.Generator) -> Iterator[tuple[str, BiasShift]]:
     printed=r"Furthermore, batch norm before ReLU would imply that any bias term from the convolution layer "
     r"has no effect.",
     statement=r"The reason is a batch norm *directly after the convolution*, with no ReLU in between. In "
-    r"training mode the bias changes nothing, and its gradient is zero. In eval mode, $k$ training batches "
+    r"training mode the output does not depend on the bias, whose gradient is zero. In eval mode, $k$ training batches "
     r"after the bias moved by $b$, and nothing else, the output is still off by "
     r"$\gamma b(1-m)^k/\sqrt{v+\varepsilon}$, with momentum $m$ and running variance $v$.",
     corrected=r"exactly in training mode; $\gamma b(1-m)^k/\sqrt{v+\varepsilon}$ in eval mode",

@@ -557,8 +557,8 @@ def plain_networks(rng: np.random.Generator) -> Iterator[tuple[str, Plain]]:
     printed=r"HW1 does not use these two operations and hence operates in an identical fashion, in both "
     r"training and testing regimes.",
     statement=r"A network computes the same in both modes, bit for bit, if none of its modules reads the flag "
-    r"`training`: no linear layer, convolution, pooling, layer norm or ReLU, tanh, sigmoid does. Among PyTorch's "
-    r"activations, `nn.RReLU` does.",
+    r"`training` and none draws at random: no linear layer, convolution, max-pooling, layer norm or ReLU, tanh, sigmoid "
+    r"does either. Among PyTorch's activations, `nn.RReLU` does both.",
     family=plain_networks,
     tolerance=0.0,
 )
@@ -576,6 +576,12 @@ def plain_network_ignores_the_mode(case: Plain) -> Trial:
 @counterexample("1b-hw1", "none of its modules reads the flag `training`")
 def randomised_relu_reads_the_flag() -> float:
     return mode_gap(nn.RReLU(), torch.full((8,), -1.0))
+
+
+@counterexample("1b-hw1", "none draws at random: `nn.FractionalMaxPool2d` reads no flag")
+def random_pooling_draws_anew() -> float:
+    image = torch.arange(1024.0).reshape(1, 1, 32, 32)
+    return mode_gap(nn.FractionalMaxPool2d(2, output_ratio=0.7), image)
 
 
 NEEDED = 0.1  # the modes must differ by more than this, relative to the logits' spread
@@ -598,8 +604,8 @@ def without_batchnorms(model: Model) -> Model:
     printed=r"However, other architectures have to switch between these two modes, and hence require "
     r"`model.train()` and `model.eval()`.",
     statement=r"ResNet-18 has to because of its {value}`batchnorms` batch norms alone; it has "
-    r"{value}`dropouts` dropout layers. Between the modes the logits of fresh networks differ by "
-    r"{value}`gap_least:.1f` to {value}`gap_most:.1f` standard deviations at worst, although the running "
+    r"{value}`dropouts` dropout layers. Between the modes the logits of fresh networks for eight random images of 32×32 "
+    r"differ by {value}`gap_least:.1f` to {value}`gap_most:.1f` standard deviations at worst, although the running "
     r"statistics are those of a batch just like this one. Gradients are recorded in both modes.",
     tolerance=0.0,
 )

@@ -629,9 +629,9 @@ def last_bias_undoes_a_shift_of_the_outputs(case: LastBias) -> Trial:
     kind="identity",
     verdict="theorem",
     statement=r"**Right on average.** Wherever the derivative in a free last bias $d$ vanishes, the squared loss has "
-    r"residuals of mean 0, and cross-entropy predicts every class on average as often as it occurs. A penalty "
-    r"$\lambda\|d\|^2$ spoils this: over $N$ examples the mean prediction is then off by $-\lambda d/N$ and "
-    r"$-2\lambda d/N$.",
+    r"residuals of mean 0, and cross-entropy predicts every class on average as often as it occurs. Adding "
+    r"$\lambda\|d\|^2$ to the losses, summed over $N$ examples, spoils this: the mean prediction is then off by "
+    r"$-\lambda d/N$ and $-2\lambda d/N$.",
     family=last_biases,
     tolerance=1e-12,
 )

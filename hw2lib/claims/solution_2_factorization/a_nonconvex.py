@@ -67,7 +67,7 @@ def concavity(line: Line) -> float:
     kind="identity",
     verdict="holds",
     printed=r"The multiplication of $A$ and $B$ produces terms that are of the form "
-    r"$\sum(a_{ij}b_{jk})$ which is a bilinear optimization problem",
+    r"$\sum(a_{ij}b_{jk})$ which is a bilinear optimization problem …",
     statement=r"The entries of $AB$ are bilinear. So along every line, with $R=X-AB$, "
     r"$L=dA\,B+A\,dB$ and $Q=dA\,dB$, $\lVert X-(A+t\,dA)(B+t\,dB)\rVert_F^2=\lVert R\rVert_F^2"
     r"-2t\langle R,L\rangle+t^2(\lVert L\rVert_F^2-2\langle R,Q\rangle)+2t^3\langle L,Q\rangle"

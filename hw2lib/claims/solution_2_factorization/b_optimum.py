@@ -32,7 +32,7 @@ def right_vectors(C: Tensor) -> Tensor:
     "2b-frobenius",
     kind="identity",
     verdict="holds",
-    printed=r"If $\sigma_i$ are the singular values of a matrix $C\in\mathbb R^{m\times n}$: "
+    printed=r"If $\sigma_i$ are the singular values of a matrix $C\in\mathbb R^{m\times n}$ "
     r"$\sum_i\sigma_i^2(C)=\|C\|_F^2=\sum_{i,j}C_{ij}^2$.",
     statement=r"$\sum_i\sigma_i(C)^2=\|C\|_F^2$ for every matrix $C$.",
     family=matrices,
@@ -171,7 +171,7 @@ def one_more_column_is_enough() -> float:
     "2b-residual",
     kind="identity",
     verdict="holds",
-    printed=r"$\|X-A^*B^*\|_F^2=\sum_{i=r+1}^{\operatorname{rank}(X)}\sigma_i(X)^2$",
+    printed=r"… $\|X-A^*B^*\|_F^2=\sum_{i=r+1}^{\operatorname{rank}(X)}\sigma_i(X)^2$",
     statement=r"$\min_{A,B}\|X-AB\|_F^2=\sum_{i>r}\sigma_i(X)^2$, for every $X$ and every $r$.",
     family=problems,
     tolerance=1e-12,

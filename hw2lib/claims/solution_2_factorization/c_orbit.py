@@ -267,7 +267,7 @@ def zero_columns_are_alike() -> float:
     "2c-infinite",
     kind="universal",
     verdict="holds",
-    printed=r"there are multiple (an infinite number in fact) solutions that give the same value.",
+    printed=r"… there are multiple (an infinite number in fact) solutions that give the same value.",
     statement=r"Yes, for every $X$: already the rescalings $(eA^*,B^*/e)$ of a minimiser with $A^*\ne0$ are different for "
     r"different $e$. (The orthogonal ones alone are two for $r=1$, $Q=\pm1$.)",
     family=exact_problems,
@@ -554,7 +554,7 @@ def change(network: ReluNetwork, G: Tensor, inverse: Tensor) -> float:
     "2c-relu",
     kind="universal",
     verdict="holds",
-    printed=r"neural networks are full of such symmetries (you are encouraged to think about this for a two-layer network "
+    printed=r"… neural networks are full of such symmetries (you are encouraged to think about this for a two-layer network "
     r"with ReLU nonlinearities).",
     statement=r"In $W_2\operatorname{relu}(W_1x)$ the hidden units can be permuted and rescaled by positive numbers: "
     r"$W_1\to GW_1$, $W_2\to W_2G^{-1}$ with $G=DP$. If the rows of $W_1$ are independent and no column of "
