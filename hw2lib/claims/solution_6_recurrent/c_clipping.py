@@ -82,7 +82,7 @@ def beyond(n: int, start: float, ratio: float) -> Descent:
     r"before, from each start $w>1$ where its first step is longer than $2w$, that is "
     r"$\eta n\,w^{n-2}(w^n-1)>2$. An example is $n=20$, $w=1.3$, $\eta=0.001$. A linear model of "
     r"the loss is trusted far beyond where it holds.",
-    corrected="the exact gradient diverges too",
+    corrected="descent along the exact gradient diverges too",
     family=steep_starts,
 )
 def exact_gradient_diverges_too(descent: Descent) -> Trial:

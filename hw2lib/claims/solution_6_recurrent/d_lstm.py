@@ -413,13 +413,13 @@ DRAWS = {8: 64, 32: 64, 128: 8}  # seeds, by number of units
     verdict="sharpened",
     severity=2,
     printed="We ignore the other terms in the gradient because they are not essential to the argument in this question.",
-    statement=r"To argue that there is a path on which weights do not multiply, they are not. But they are most of the gradient, and as the direct "
-    r"path cannot explode, whether an LSTM explodes is up to them alone. As PyTorch initialises an LSTM, the norm of $\partial c_T/\partial c_0$ over "
+    statement=r"To argue that there is a path on which weights do not multiply, they are not. But as the direct "
+    r"path cannot explode, whether an LSTM explodes is up to them alone, and as PyTorch initialises it they are most of the gradient: the norm of $\partial c_T/\partial c_0$ over "
     r"50 steps of noise is, in the median, {value}`ratio8` times the largest product of forget gates for 8 units (from {value}`ratio8_least` to "
     r"{value}`ratio8_most` over {value}`seeds8` seeds; in {value}`cancelled8` of them the other terms cancel part of the direct path), "
     r"{value}`ratio32` times for 32 ({value}`ratio32_least` to {value}`ratio32_most`), and {value}`ratio128` times for 128 ({value}`ratio128_least` "
     r"to {value}`ratio128_most` over {value}`seeds128` seeds).",
-    corrected="most of the gradient, the more so the more units",
+    corrected="at initialisation most of the gradient, the more so the more units",
 )
 def other_terms_dominate(seed: int) -> Trial:
     values: dict[str, float] = {}
@@ -548,7 +548,7 @@ def decades(norms: Tensor) -> list[float]:
     r"(medians of {value}`seeds` seeds, 32 units)? RNN as PyTorch initialises it {value}`rnn32:.1f`, LSTM {value}`lstm32:.1f`, with 3 added to the forget "
     r"bias {value}`three32:.1f`. But an RNN with orthogonal recurrent weights ({value}`orthogonal32:.1f`) is better than the LSTM without a forget bias, "
     r"and for 64 units better than one with a bias of 1 ({value}`orthogonal64:.1f` against {value}`one64:.1f`).",
-    corrected="with a forget bias; an orthogonal RNN beats an LSTM without",
+    corrected="if both are as PyTorch initialises them; an orthogonal RNN beats that LSTM",
 )
 def comparison_depends_on_the_initialisation(seed: int) -> Trial:
     seeds = tuple(range(seed, seed + SEEDS))
