@@ -165,7 +165,7 @@ def as_column(values: Tensor, x: Tensor) -> Tensor:
     "1d-shift",
     kind="identity",
     verdict="corrected",
-    severity=3,
+    severity=2,
     printed=r"Under linear transformations of the input $f(x)=x-b$, the corresponding weights for the "
     r"transformed inputs would have the bias increased by $b$.",
     statement=r"The bias has to grow by $Wb$; in a convolution by $\sum_c b_c\sum_{uv}w_{kcuv}$. Zero padding is not "
