@@ -54,6 +54,14 @@ def test_inverted_convention_is_torchs():
     assert sampled == pytest.approx(exact.item(), rel=0.01)
 
 
+def test_conventions_differ_by_the_scale_of_what_follows():
+    x = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    for convention, scale in (("original", 0.7), ("inverted", 1.0)):
+        mean, evaluation = dropout_outputs(lambda z: z, x, 0.3, convention)
+        torch.testing.assert_close(evaluation, scale * x)
+        torch.testing.assert_close(mean, scale * x)
+
+
 def test_too_many_masks_are_refused():
     with pytest.raises(ValueError, match=r"x must have at most 16 entries.*got 17"):
         dropout_outputs(torch.relu, torch.ones(17), 0.5, "inverted")

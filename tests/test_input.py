@@ -388,6 +388,14 @@ def test_first_wrong_value_is_refused(name, argument, value):
         FUNCTIONS[name](**VALID[name] | {argument: value})
 
 
+@pytest.mark.parametrize(
+    "name", [name for name, given in VALID.items() if {"X", "A"} <= set(given)]
+)
+def test_x_of_another_shape_than_the_product_is_named(name):
+    with pytest.raises(ValueError, match=r"^X must have shape"):
+        FUNCTIONS[name](**VALID[name] | {"X": X[:3]})
+
+
 @pytest.mark.parametrize(("name", "argument"), PAIRS)
 def test_mixed_precision_is_refused(name, argument):
     value = VALID[name][argument]

@@ -1,5 +1,7 @@
 """Counting parameters, and splitting them into groups."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -167,4 +169,8 @@ def test_average_shortcuts_average_then_convolve():
 def test_table_shows_as_text_and_html():
     table = parameter_table(nn.Sequential(nn.Linear(1000, 10)), (1000,))
     assert str(table).splitlines()[-1].split() == ["total", "10,010", "10,000"]
+    header, *_ = str(table).splitlines()
+    assert len(re.split(r"  +", header.strip())) == 5
+    assert len(re.split(r"  +", str(parameter_table(nn.Linear(2, 2))).splitlines()[0].strip())) == 3
+    assert "<th>" in table._repr_html_().partition("</thead>")[0]
     assert table._repr_html_().count("<tr>") == 3

@@ -71,3 +71,21 @@ def test_convolutions_start_with_he_initialisation():
 def test_four_stages_are_asked_for():
     with pytest.raises(ValueError, match=r"blocks must hold 4 numbers.*got \(2, 2\)"):
         ResNet((2, 2))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ((0, 8, 1), "in_channels"),
+        ((8, 0, 1), "channels"),
+        ((8, 8, 0), "stride"),
+    ],
+)
+def test_wrong_argument_of_a_block_is_named(arguments, name):
+    with pytest.raises((TypeError, ValueError), match=rf"^{name} must"):
+        BasicBlock(*arguments)
+
+
+def test_wrong_order_of_a_block_is_named():
+    with pytest.raises(TypeError, match=r"^batchnorm_first must"):
+        BasicBlock(8, 8, batchnorm_first="yes")
