@@ -475,6 +475,7 @@ def run_all(
     if not others:
         yield from ((entry, entry.run(seed, cases)) for entry in claims)
         return
+    use_one_thread()
     with ProcessPoolExecutor(others, get_context("spawn"), initializer=use_one_thread) as pool:
         # the other processes start at the end, this one at the beginning; they meet
         from_the_end = sorted(parts, key=lambda part: (part in SLOW, part), reverse=True)
