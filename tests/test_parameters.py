@@ -174,3 +174,18 @@ def test_table_shows_as_text_and_html():
     assert len(re.split(r"  +", str(parameter_table(nn.Linear(2, 2))).splitlines()[0].strip())) == 3
     assert "<th>" in table._repr_html_().partition("</thead>")[0]
     assert table._repr_html_().count("<tr>") == 3
+
+
+def test_table_takes_parts_that_are_none():
+    class Optional(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.extra = nn.Linear(3, 3, bias=False), None
+            self.norm = nn.BatchNorm1d(3, affine=False, track_running_stats=False)
+            self.register_module("absent", None)
+
+        def forward(self, x):
+            return self.norm(self.linear(x))
+
+    rows = parameter_table(Optional(), (3,)).rows
+    assert [(row.name, row.parameters, row.macs) for row in rows] == [("linear", 9, 9)]
