@@ -101,17 +101,20 @@ def parameter_count_of_allcnn(shape: Shape) -> Trial:
 # ---- writers
 
 
-def without_forms(forms: np.ndarray) -> ImageData:
-    """Return the digits, those of some forms kept for validation."""
+@cache
+def handwriting() -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
+    """Return images, labels and forms of all digits, and the classes' names, read once."""
     flat, labels = digits()
     images = (flat / 16).float().view(-1, 1, 8, 8)
-    held_out = torch.isin(digits_forms(), torch.as_tensor(forms))
+    return images, labels, digits_forms(), digits_data().classes
+
+
+def without_forms(chosen: np.ndarray) -> ImageData:
+    """Return the digits, those of some forms kept for validation."""
+    images, labels, forms, classes = handwriting()
+    held_out = torch.isin(forms, torch.as_tensor(chosen))
     return ImageData(
-        images[~held_out],
-        labels[~held_out],
-        images[held_out],
-        labels[held_out],
-        digits_data().classes,
+        images[~held_out], labels[~held_out], images[held_out], labels[held_out], classes
     )
 
 
