@@ -8,6 +8,8 @@ twice: the claims alone, then doctests and tests too on what the claims have let
 from __future__ import annotations
 
 import argparse
+import ast
+import difflib
 import json
 import os
 import random
@@ -63,10 +65,22 @@ def run(names: list[str], options: str) -> list[str]:
     return survivors(names)
 
 
-def change(name: str) -> str:
-    """Return the lines that a mutant changes."""
-    shown = mutmut("show", name).splitlines()
-    return "\n".join(line for line in shown if re.match(r"[+-](?!\+\+|--)", line))
+def changes(module: str) -> dict[str, str]:
+    """Return the lines that every mutant of a module changes."""
+    source = (MUTANTS / "hw2lib" / f"{module}.py").read_text(encoding="utf-8")
+    bodies = {
+        node.name: ast.unparse(node).splitlines()[1:]
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+    }
+
+    def difference(name: str) -> str:
+        short = name.rpartition(".")[2]
+        original = bodies[f"{short.rpartition('__mutmut_')[0]}__mutmut_orig"]
+        lines = list(difflib.unified_diff(original, bodies[short], lineterm="", n=0))[2:]
+        return "\n".join(line for line in lines if not line.startswith("@@"))
+
+    return {name: difference(name) for name in outcomes(module)}
 
 
 def main() -> None:
@@ -78,22 +92,25 @@ def main() -> None:
     wanted = parser.parse_args()
     mutmut("run", "none of them", options=CLAIMS_ALONE)
     draw = random.Random(wanted.seed)
-    chosen = {}
+    chosen, changed = {}, {}
     for module in wanted.modules or modules():
         names = sorted(outcomes(module))
         chosen[module] = draw.sample(names, min(wanted.sample or len(names), len(names)))
+        changed |= changes(module)
     every = [name for names in chosen.values() for name in names]
     by_claims = set(run(every, CLAIMS_ALONE))
-    changes = {name: change(name) for name in sorted(by_claims)}
     by_all = set(run(sorted(by_claims), ""))
-    print(f"{'module':18}{'mutants':>9}{'claims alone':>14}{'all tests':>11}")
-    for module, names in [*chosen.items(), ("all", every)]:
-        alone, together = (1 - len(left & set(names)) / len(names) for left in (by_claims, by_all))
-        print(f"{module:18}{len(names):9}{alone:14.0%}{together:11.0%}")
-    checks = sum(bool(CHECKS.search(changes[name])) for name in by_claims)
-    print(f"{checks} of the {len(by_claims)} that the claims let live change an argument's check")
+    groups = {**chosen, "all": every}
+    for title, inside in (("the mathematics", False), ("checks of arguments", True)):
+        print(f"\n{title:20}{'mutants':>9}{'claims alone':>14}{'all tests':>11}")
+        for group, names in groups.items():
+            part = {name for name in names if bool(CHECKS.search(changed[name])) == inside}
+            alone, together = (
+                1 - len(left & part) / max(1, len(part)) for left in (by_claims, by_all)
+            )
+            print(f"{group:20}{len(part):9}{alone:14.0%}{together:11.0%}")
     for name in sorted(by_all):
-        print(f"\n{name}\n{changes[name]}")
+        print(f"\n{name}\n{changed[name]}")
 
 
 if __name__ == "__main__":

@@ -65,3 +65,9 @@ def test_conventions_differ_by_the_scale_of_what_follows():
 def test_too_many_masks_are_refused():
     with pytest.raises(ValueError, match=r"x must have at most 16 entries.*got 17"):
         dropout_outputs(torch.relu, torch.ones(17), 0.5, "inverted")
+
+
+def test_the_most_masks_are_taken():
+    mean, evaluation = dropout_outputs(lambda z: z.sum(-1), torch.ones(16), 0.5, "inverted")
+    assert mean.item() == pytest.approx(16)
+    assert evaluation.item() == 16
