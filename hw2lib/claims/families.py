@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hw2lib.claims.tools import normal, size, tensor, whole
+from hw2lib.claims.tools import normal, size, tensor
 
 SCALES = (1e-6, 1e-3, 1.0, 1e3, 1e6)
 
@@ -76,16 +76,3 @@ def squares(rng: np.random.Generator) -> Iterator[tuple[str, Tensor]]:
     while True:
         p = size(rng, 1, 6)
         yield f"{p}×{p}, random", normal(rng, p, p) / p**0.5
-
-
-def whole_squares(rng: np.random.Generator) -> Iterator[tuple[str, Tensor]]:
-    """Yield square matrices of small whole numbers, on which arithmetic is exact."""
-    yield "1×1", tensor([[2.0]])
-    yield "zeros, 2×2", tensor(np.zeros((2, 2)))
-    yield "nilpotent, 3×3", tensor(np.diag([1.0, 1.0], 1))
-    yield "Jordan block of size 3 at 2", tensor(2 * np.eye(3) + np.diag([1.0, 1.0], 1))
-    yield "quarter turn", tensor([[0.0, -1.0], [1.0, 0.0]])
-    yield "permutation", tensor(np.eye(4)[[1, 2, 3, 0]])
-    while True:
-        p = size(rng, 1, 4)
-        yield f"{p}×{p} of whole numbers", whole(rng, p, p, largest=2)

@@ -26,6 +26,7 @@ from hw2lib.claims.typeset import typeset
 CASES = 100
 MOSTLY = 0.9  # of the cases: a wrong conclusion refused on fewer is shown with its share
 LEAST = 0.5  # of the cases: one refused on fewer is no evidence
+SLOW = ("5",)  # parts that train networks
 
 Family = Callable[[np.random.Generator], Iterable[tuple[str, Any]]]
 
@@ -484,9 +485,6 @@ def run_all(
             job = jobs[part]
             found = run_here(ids, seed, cases) if job.cancel() else job.result()
             yield from ((find(id), found[id]) for id in ids)
-
-
-SLOW = ("5",)  # parts that train networks
 
 
 def run_here(ids: Sequence[str], seed: int, cases: int) -> dict[str, Evidence | None]:
