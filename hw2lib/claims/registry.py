@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import itertools
 import math
@@ -455,7 +456,7 @@ def ledger() -> tuple[Claim, ...]:
 def run_all(
     claims: Sequence[Claim], seed: int = 0, cases: int = CASES
 ) -> Iterator[tuple[Claim, Evidence | None]]:
-    """Yield claims with their evidence, in order; several parts are checked side by side.
+    """Yield claims with their evidence, in order; claims of several parts are checked side by side.
 
     Parameters
     ----------
@@ -467,24 +468,28 @@ def run_all(
     Yields
     ------
     tuple of Claim and Evidence
-        As soon as the checks of its part are done.
+        As soon as its check is done, and those before it.
     """
-    parts: dict[str, list[str]] = {}
-    for entry in claims:
-        parts.setdefault(entry.part, []).append(entry.id)
-    others = min(len(parts), os.cpu_count() or 1) - 1
-    if not others:
+    processes = min(len({entry.part for entry in claims}), os.cpu_count() or 1)
+    if processes == 1:
         yield from ((entry, entry.run(seed, cases)) for entry in claims)
         return
     use_one_thread()
-    with ProcessPoolExecutor(others, get_context("spawn"), initializer=use_one_thread) as pool:
+    # a slow part trains its networks once, in one process; other claims go one by one
+    slow = [tuple(entry.id for entry in claims if entry.part == part) for part in SLOW]
+    quick = [(entry.id,) for entry in claims if entry.part not in SLOW]
+    with ProcessPoolExecutor(processes - 1, get_context("spawn"), initializer=begin_worker) as pool:
         # the other processes start at the end, this one at the beginning; they meet
-        from_the_end = sorted(parts, key=lambda part: (part in SLOW, part), reverse=True)
-        jobs = {part: pool.submit(run_here, parts[part], seed, cases) for part in from_the_end}
-        for part, ids in parts.items():
-            job = jobs[part]
-            found = run_here(ids, seed, cases) if job.cancel() else job.result()
-            yield from ((find(id), found[id]) for id in ids)
+        groups = [*slow, *reversed(quick)]
+        jobs = {ids: pool.submit(run_here, ids, seed, cases) for ids in groups if ids}
+        group_of = {id: ids for ids in jobs for id in ids}
+        found: dict[str, Evidence | None] = {}
+        for entry in claims:
+            if entry.id not in found:
+                ids = group_of[entry.id]
+                job = jobs[ids]
+                found |= run_here(ids, seed, cases) if job.cancel() else job.result()
+            yield entry, found[entry.id]
 
 
 def run_here(ids: Sequence[str], seed: int, cases: int) -> dict[str, Evidence | None]:
@@ -497,6 +502,13 @@ def use_one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def begin_worker() -> None:
+    """Read the ledger; at the end leave without taking every object apart, which takes a second."""
+    use_one_thread()
+    ledger()
+    atexit.register(os._exit, 0)
 
 
 def find(id: str) -> Claim:
