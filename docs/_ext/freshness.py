@@ -22,7 +22,11 @@ UNFINISHED = ".unfinished"
 def sources(root: Path) -> list[Path]:
     """Return the files on which every cached result depends."""
     library = [path for path in (root / "hw2lib").rglob("*") if path.suffix in (".py", ".mplstyle")]
-    return [*sorted(library), root / "requirements.lock", root / "docs" / "_ext" / "gallery.py"]
+    return [
+        *sorted(library),
+        root / "requirements.lock",
+        *(root / "docs" / "_ext" / name for name in ("gallery.py", "fonts.py")),
+    ]
 
 
 def digest(paths: Iterable[Path], root: Path) -> str:

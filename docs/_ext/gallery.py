@@ -15,12 +15,15 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from docutils.statemachine import StringList
+from fonts import use_in_figures
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 GALLERY = "auto_examples"
 DARK = "_dark"
+FACES = Path(__file__).resolve().parents[1] / "_build" / "faces"
 
 
 def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
@@ -40,7 +43,8 @@ def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any])
         if not alt:
             script = block_vars["src_file"]
             raise ExtensionError(f"{script}: a figure without alt text; call figures.describe")
-        drawn = picture(figure, alt)
+        with plt.rc_context({"font.sans-serif": use_in_figures(FACES)}):
+            drawn = picture(figure, alt)
         write_atomically(light, drawn.light)
         write_atomically(light.with_name(light.stem + DARK + ".svg"), drawn.dark)
         markup.append(figure_markup(light, gallery_conf["src_dir"], alt))
@@ -113,6 +117,7 @@ class GalleryFigure(SphinxDirective):
         figure = nodes.figure("", classes=["gallery-figure"])
         for uri, theme in ((f"/{base}.svg", "only-light"), (f"/{base}{DARK}.svg", "only-dark")):
             figure += nodes.image(uri=uri, alt=alt, classes=[theme], loading="lazy")
+        self.env.temp_data.setdefault("scripts", {})[self.arguments[0]] = None
         label = f"sphx_glr_{GALLERY}_{folder}_{script}.py"
         self.content.append(f"{{ref}}`Script and data. <{label}>`", self.get_source_info()[0], 0)
         caption = nodes.caption("", "")
@@ -123,6 +128,30 @@ class GalleryFigure(SphinxDirective):
             caption += nodes.Text(" ")
         figure += caption
         return [figure]
+
+
+class Scripts(SphinxDirective):
+    """List the scripts that drew the page's figures, and those named, to read and to take away."""
+
+    optional_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return a list, one script a line."""
+        named = self.arguments[0].split() if self.arguments else []
+        drawn = self.env.temp_data.get("scripts", {})
+        holder = nodes.Element()
+        lines = StringList([self.line(each) for each in dict.fromkeys([*drawn, *named])])
+        self.state.nested_parse(lines, self.content_offset, holder)
+        return holder.children
+
+    def line(self, name: str) -> str:
+        """Return Markdown for one script."""
+        folder, _, script = name.rpartition("/")
+        path = f"/{GALLERY}/{folder}/{script}"
+        label = f"sphx_glr_{GALLERY}_{folder}_{script}.py"
+        take = ", ".join(f"{{download}}`{kind} <{path}{kind}>`" for kind in (".py", ".ipynb"))
+        return f"- {{ref}}`{label}` ({take})"
 
 
 def link_scripts(
@@ -158,6 +187,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive and the links."""
     app.setup_extension("sphinx.ext.autodoc")  # which knows the event
     app.add_directive("gallery-figure", GalleryFigure)
+    app.add_directive("scripts", Scripts)
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("doctree-read", complete_thumbnails, priority=100)  # before images are collected
     app.connect("autodoc-process-docstring", link_scripts, priority=900)

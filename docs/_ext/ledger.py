@@ -15,7 +15,6 @@ from typing import Any
 from docutils import nodes
 from docutils.statemachine import StringList
 from gallery import write_atomically
-from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
@@ -55,7 +54,7 @@ def outcomes(cache: Path) -> list[Outcome]:
 
 def outcome(claim: Claim, evidence: Evidence | None) -> Outcome:
     """Return a claim and its evidence as plain data, with the values it quotes filled in."""
-    names = ("id", "part", "kind", "printed", "verdict", "severity")
+    names = ("id", "part", "title", "kind", "printed", "verdict", "severity")
     values = evidence.values if evidence else {}
     texts = {
         name: fill(claim.id, values, getattr(claim, name)) for name in ("statement", "corrected")
@@ -130,10 +129,9 @@ def listed(heading: str, mutants: Sequence[Outcome]) -> list[str]:
     return [f"{heading}: {'; '.join(names)}."] if names else []
 
 
-def card(claim: Outcome, link: bool = True) -> str:
+def card(claim: Outcome) -> str:
     """Return Markdown for one claim: badge, print, correction, statement and check."""
-    derivation = f" {{ref}}`derivation <derivation-{claim['id']}>`" if link else ""
-    parts = [f"{{claim}}`{claim['id']}`{derivation}"]
+    parts = [f"{{claim}}`{claim['id']}` {{ref}}`derivation <derivation-{claim['id']}>`"]
     if claim["printed"]:
         parts.append(f"*In print:* {claim['printed']}")
     if claim["corrected"]:
@@ -168,31 +166,6 @@ class ClaimDirective(SphinxDirective):
         lines = StringList(markdown.splitlines(), self.get_source_info()[0])
         self.state.nested_parse(lines, self.content_offset, holder, match_titles=True)
         return holder.children
-
-
-class PartDirective(ClaimDirective):
-    """Show the claims with these ids, or else those whose ids begin with one: ``{claims} 1a``.
-
-    Every claim must stand on one page this way: the ledger links there.
-    """
-
-    required_arguments = 1
-    final_argument_whitespace = True
-
-    def run(self) -> list[nodes.Node]:
-        """Return the claims' cards."""
-        wanted = tuple(self.arguments[0].split())
-        exact = [claim for claim in self.claims if claim["id"] in wanted]
-        found = exact or [claim for claim in self.claims if claim["id"].startswith(wanted)]
-        if not found:
-            parts = ", ".join(dict.fromkeys(claim["part"] for claim in self.claims))
-            raise self.error(
-                f"no claim's id begins with {self.arguments[0]!r}; the parts are {parts}"
-            )
-        result: list[nodes.Node] = []
-        for claim in found:
-            result += [self.target("derivation", claim), *self.parse(card(claim, link=False))]
-        return result
 
 
 class LedgerDirective(ClaimDirective):
@@ -255,28 +228,6 @@ class LedgerRole(SphinxRole):
         return self.problem(f"no claim has the id {id!r}{hint}")
 
 
-class ClaimRole(LedgerRole):
-    """A badge with a claim's id and verdict, linked to the ledger."""
-
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        """Return the badge."""
-        claim = self.env.hw2lib_claims.get(self.text)
-        if claim is None:
-            return self.unknown(self.text)
-        verdict = claim["verdict"]
-        link = addnodes.pending_xref(
-            "",
-            nodes.inline("", f"{self.text} · {verdict}"),
-            refdomain="std",
-            reftype="ref",
-            reftarget=f"claim-{self.text}".lower(),
-            refdoc=self.env.docname,
-            refexplicit=True,
-            refwarn=True,
-        )
-        return [nodes.inline("", "", link, classes=["claim-badge", f"is-{verdict}"])], []
-
-
 class ValueRole(LedgerRole):
     """A value that a claim's check computed: ``6d-others:ratio``, with a format ``…:ratio:.1%``."""
 
@@ -326,10 +277,8 @@ def count(claims: Sequence[Outcome]) -> dict[str, int]:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register roles and directives."""
     app.connect("env-before-read-docs", load)
-    app.add_role("claim", ClaimRole())
     app.add_role("value", ValueRole())
     app.add_role("claim-count", CountRole())
-    app.add_directive("claims", PartDirective)
     app.add_directive("ledger", LedgerDirective)
     app.add_directive("errata", ErrataDirective)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

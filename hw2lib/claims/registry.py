@@ -28,6 +28,10 @@ CASES = 100
 MOSTLY = 0.9  # of the cases: a wrong conclusion refused on fewer is shown with its share
 LEAST = 0.5  # of the cases: one refused on fewer is no evidence
 SLOW = ("5",)  # parts that train networks
+SPELLED = {
+    word.lower(): word for word in "ReLU ResNet LSTM RNN GRU SGD Adam SVD Kreiss Leibniz".split()
+}
+SPELLED["allcnn"] = "the all-convolutional network"
 
 Family = Callable[[np.random.Generator], Iterable[tuple[str, Any]]]
 
@@ -232,6 +236,15 @@ class Claim:
     tolerance: float = 0.0
     exact: bool = False
     counterexamples: dict[str, Callable[[], float]] = field(default_factory=dict, repr=False)
+
+    @property
+    def title(self) -> str:
+        """What the check shows, in a few words: the name of its function, spelled as in prose."""
+        if self.check is None:
+            return "Beyond any check"
+        words = self.check.__name__.split("_")
+        text = " ".join(SPELLED.get(word, word) for word in words)
+        return text[0].upper() + text[1:]
 
     @cached_property
     def evidence(self) -> Evidence | None:

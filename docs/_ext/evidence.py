@@ -1,0 +1,241 @@
+"""Evidence beside the sentence that it supports: margin notes, and tables of a page's claims.
+
+On the pages of the solutions the role ``claim`` puts a small number into the sentence and a note
+of the same number beside its paragraph: what was checked, on how many cases, and, unfolded, the
+worst of them, what was refused, and the command that checks it. Elsewhere the role is a badge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from docutils import nodes
+from ledger import ClaimDirective, LedgerRole, Outcome, check_line
+from sphinx import addnodes
+from sphinx.application import Sphinx
+
+from hw2lib.claims.typeset import typeset
+
+PAGES = "solutions/"
+AUDITED = ("corrected", "sharpened", "conditional")
+
+
+class Details(nodes.General, nodes.Element):
+    """What unfolds, without JavaScript; the first child is its summary."""
+
+
+class Summary(nodes.General, nodes.TextElement):
+    """The line of a details node that is always seen."""
+
+
+class MarginNote(Details):
+    """A details node that waits for its place beside a paragraph."""
+
+
+def link_to_card(id: str, docname: str, *content: nodes.Node) -> addnodes.pending_xref:
+    """Return a link to a claim's card in the ledger."""
+    target = f"claim-{id}".lower()
+    return addnodes.pending_xref(
+        "", *content, refdomain="std", reftype="ref", reftarget=target, refdoc=docname,
+        refexplicit=True, refwarn=True,
+    )  # fmt: skip
+
+
+def number_of(numbers: dict[str, int], id: str) -> int:
+    """Return a claim's number on this page: that of its first mention."""
+    return numbers.setdefault(id, len(numbers) + 1)
+
+
+def brief(claim: Outcome) -> str:
+    """Return what a folded note says of the check: verdict, exactness and cases."""
+    evidence = claim["evidence"]
+    if evidence is None:
+        return f"{claim['verdict']}, not checked"
+    count = evidence["cases"]
+    cases = f"{typeset(count)} {'case' if count == 1 else 'cases'}"
+    return f"{claim['verdict']} · {cases}{', exact' if evidence['exact'] else ''}"
+
+
+class ClaimRole(LedgerRole):
+    """Evidence for the sentence before: a margin note on a solution's page, a badge elsewhere."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Return the mark in the sentence and the note that goes with it, or the badge."""
+        claim = self.env.hw2lib_claims.get(self.text)
+        if claim is None:
+            return self.unknown(self.text)
+        if not self.env.docname.startswith(PAGES):
+            return [self.badge(claim)], []
+        numbers = self.env.temp_data.setdefault("claim_numbers", {})
+        known = self.text in numbers
+        number = number_of(numbers, self.text)
+        link = nodes.reference("", str(number), refid=f"note-{self.text}", internal=True)
+        mark = nodes.superscript("", "", link, classes=["note-mark", f"is-{claim['verdict']}"])
+        if known:
+            return [mark], []
+        mark["ids"].append(f"mark-{self.text}")
+        return [mark, self.note(claim, number)], []
+
+    def badge(self, claim: Outcome) -> nodes.inline:
+        """Return the claim's id and verdict, linked to the ledger."""
+        name = nodes.inline("", f"{claim['id']} · {claim['verdict']}")
+        link = link_to_card(claim["id"], self.env.docname, name)
+        return nodes.inline("", "", link, classes=["claim-badge", f"is-{claim['verdict']}"])
+
+    def note(self, claim: Outcome, number: int) -> MarginNote:
+        """Return the note: number, title and what was checked; the rest unfolds."""
+        note = MarginNote(ids=[f"note-{claim['id']}"], classes=[f"is-{claim['verdict']}"])
+        note += Summary(
+            "",
+            "",
+            nodes.inline("", str(number), classes=["note-number"]),
+            nodes.Text(f" {claim['title']} "),
+            nodes.inline("", brief(claim), classes=["note-brief"]),
+        )
+        body = nodes.paragraph()
+        found, _ = self.inliner.parse(check_line(claim), self.lineno, None, body)
+        card = link_to_card(claim["id"], self.env.docname, nodes.inline("", "All of it"))
+        body += [*found, nodes.Text(" "), card, nodes.Text(".")]
+        note += body
+        if claim["evidence"] is not None:
+            command = nodes.literal("", f"python -m hw2lib.claims {claim['id']}")
+            note += nodes.paragraph("", "", command)
+        return note
+
+
+def place_notes(app: Sphinx, doctree: nodes.document) -> None:
+    """Move each note beside the block of the page in which its claim is first named."""
+    for note in list(doctree.findall(MarginNote)):
+        block = note.parent
+        note.parent.remove(note)
+        while not isinstance(block.parent, (nodes.section, nodes.document)):
+            block = block.parent
+            if "noted" in block["classes"]:
+                break
+        if "noted" not in block["classes"]:
+            noted = nodes.container(classes=["noted"])
+            block.parent.replace(block, noted)
+            noted += [nodes.container(classes=["notes"]), block]
+            block = noted
+        block[0] += note
+
+
+class PartDirective(ClaimDirective):
+    """Name the claims with these ids, or else those whose ids begin with one: ``{claims} 1a``.
+
+    One line a claim. Every claim must stand on one page this way: the ledger links there.
+    """
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return a table."""
+        numbers = self.env.temp_data.setdefault("claim_numbers", {})
+        rows = [self.row(claim, numbers.get(claim["id"])) for claim in self.chosen()]
+        heads = [[nodes.Text(text)] for text in ("", "claim", "kind", "cases", "refused")]
+        return [table(heads, rows, classes=["claims-table"])]
+
+    def chosen(self) -> list[Outcome]:
+        """Return the claims that the argument names."""
+        wanted = tuple(self.arguments[0].split())
+        exact = [claim for claim in self.claims if claim["id"] in wanted]
+        found = exact or [claim for claim in self.claims if claim["id"].startswith(wanted)]
+        if not found:
+            parts = ", ".join(dict.fromkeys(claim["part"] for claim in self.claims))
+            raise self.error(
+                f"no claim's id begins with {self.arguments[0]!r}; the parts are {parts}"
+            )
+        return found
+
+    def row(self, claim: Outcome, number: int | None) -> list[list[nodes.Node]]:
+        """Return a claim's cells."""
+        place: nodes.Node = nodes.inline("", "·")
+        if number is not None:
+            mark = f"mark-{claim['id']}"
+            place = nodes.reference("", str(number), refid=mark, internal=True)
+        verdict = nodes.inline("", claim["verdict"], classes=[f"is-{claim['verdict']}"])
+        title = link_to_card(claim["id"], self.env.docname, nodes.inline("", claim["title"]))
+        evidence = claim["evidence"]
+        cases = refused = "–"
+        if evidence is not None:
+            cases = typeset(evidence["cases"]) + (", exact" if evidence["exact"] else "")
+            refused = typeset(len(evidence["mutants"]))
+        name: list[nodes.Node] = [self.target("derivation", claim), title, nodes.Text(" "), verdict]
+        plain = ([nodes.Text(text)] for text in (claim["kind"], cases, refused))
+        return [[place], name, *plain]
+
+
+class PrintedDirective(PartDirective):
+    """What the printed solutions say of these claims, folded: quotation and what holds instead.
+
+    The content, if there is any, stands first.
+    """
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return a box that unfolds, or nothing if nothing of it is in print."""
+        printed = [claim for claim in self.chosen() if claim["printed"]]
+        wrong = [claim for claim in printed if claim["verdict"] in AUDITED]
+        good = [claim for claim in printed if claim["verdict"] == "holds"]
+        body = ["\n".join(self.content)]
+        body += [
+            f"```{{div}} printed-claim\n✗ {claim['printed']}\n\n"
+            f"✓ {claim['corrected']} {{claim}}`{claim['id']}`\n```"
+            for claim in wrong
+        ]
+        if good:
+            held = ", ".join(f"{{claim}}`{claim['id']}`" for claim in good)
+            body.append(f"What it says else of this part holds: {held}.")
+        text = "\n\n".join(body)
+        title = "If you have the printed solutions"
+        return self.parse(f"````{{dropdown}} {title}\n:class-container: printed\n{text}\n````")
+
+
+def table(
+    heads: Sequence[Sequence[nodes.Node]],
+    rows: Sequence[Sequence[Sequence[nodes.Node]]],
+    classes: list[str],
+) -> nodes.table:
+    """Return a table of inline cells."""
+
+    def row(cells: Sequence[Sequence[nodes.Node]]) -> nodes.row:
+        return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells))
+
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in heads), cols=len(heads))
+    group += nodes.thead("", row(heads))
+    group += nodes.tbody("", *map(row, rows))
+    return nodes.table("", group, classes=classes)
+
+
+def visit_details(writer: nodes.NodeVisitor, node: nodes.Element) -> None:
+    """Open a details element."""
+    writer.body.append(writer.starttag(node, "details"))
+
+
+def depart_details(writer: nodes.NodeVisitor, node: nodes.Element) -> None:
+    """Close it."""
+    writer.body.append("</details>\n")
+
+
+def visit_summary(writer: nodes.NodeVisitor, node: nodes.Element) -> None:
+    """Open a summary."""
+    writer.body.append("<summary>")
+
+
+def depart_summary(writer: nodes.NodeVisitor, node: nodes.Element) -> None:
+    """Close it."""
+    writer.body.append("</summary>\n")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register role, directives and nodes."""
+    app.add_node(Details, html=(visit_details, depart_details))
+    app.add_node(MarginNote, html=(visit_details, depart_details))
+    app.add_node(Summary, html=(visit_summary, depart_summary))
+    app.add_role("claim", ClaimRole())
+    app.add_directive("claims", PartDirective)
+    app.add_directive("printed", PrintedDirective)
+    app.connect("doctree-read", place_notes)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
