@@ -104,7 +104,14 @@ class ClaimRole(LedgerRole):
 
 
 def place_notes(app: Sphinx, doctree: nodes.document) -> None:
-    """Move each note beside the block of the page in which its claim is first named."""
+    """Move each note beside the block of the page in which its claim is first named.
+
+    Its number joins the word before it.
+    """
+    for mark in doctree.findall(nodes.superscript):
+        before = mark.parent.index(mark) - 1
+        if "note-mark" in mark["classes"] and isinstance(mark.parent[before], nodes.Text):
+            mark.parent[before] = nodes.Text(mark.parent[before].rstrip())
     for note in list(doctree.findall(MarginNote)):
         block = note.parent
         note.parent.remove(note)

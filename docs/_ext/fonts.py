@@ -25,6 +25,7 @@ FIGURES = (
     "source-sans-3-latin-400-normal",
     "source-sans-3-latin-600-normal",
     "source-sans-3-greek-400-normal",
+    "source-sans-3-greek-600-normal",
 )
 
 

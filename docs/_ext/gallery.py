@@ -33,6 +33,7 @@ def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any])
     fails the build.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.text import Text
 
     from hw2lib.figures import picture
 
@@ -43,7 +44,11 @@ def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any])
         if not alt:
             script = block_vars["src_file"]
             raise ExtensionError(f"{script}: a figure without alt text; call figures.describe")
-        with plt.rc_context({"font.sans-serif": use_in_figures(FACES)}):
+        faces = use_in_figures(FACES)
+        for text in figure.findobj(Text):
+            if text.get_fontfamily() == ["sans-serif"]:
+                text.set_fontfamily(faces)
+        with plt.rc_context({"font.family": faces}):
             drawn = picture(figure, alt)
         write_atomically(light, drawn.light)
         write_atomically(light.with_name(light.stem + DARK + ".svg"), drawn.dark)

@@ -28,10 +28,8 @@ CASES = 100
 MOSTLY = 0.9  # of the cases: a wrong conclusion refused on fewer is shown with its share
 LEAST = 0.5  # of the cases: one refused on fewer is no evidence
 SLOW = ("5",)  # parts that train networks
-SPELLED = {
-    word.lower(): word for word in "ReLU ResNet LSTM RNN GRU SGD Adam SVD Kreiss Leibniz".split()
-}
-SPELLED["allcnn"] = "the all-convolutional network"
+NAMES = ("ReLU", "ResNet", "LSTM", "RNN", "GRU", "SGD", "Adam", "SVD", "Kreiss", "Leibniz")
+SPELLED = {name.lower(): name for name in NAMES} | {"allcnn": "the all-convolutional network"}
 
 Family = Callable[[np.random.Generator], Iterable[tuple[str, Any]]]
 
