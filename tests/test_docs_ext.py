@@ -4,12 +4,14 @@ import io
 import re
 from pathlib import Path
 
+import fonts
 import freshness
 import gallery
 import katex
 import ledger
 import pytest
 import torch
+from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import docutils_namespace
@@ -22,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CLAIM = {
     "id": "1x-one",
     "part": "1x",
+    "title": "One is itself",
     "kind": "identity",
     "statement": "One is $1$.",
     "printed": "One is 2.",
@@ -44,17 +47,24 @@ CLAIM = {
 }
 
 
+EXTENSIONS = [
+    *("freshness", "katex", "typography", "ledger", "evidence", "environments"),
+    *("myst_parser", "sphinx_design"),
+]
+
+
 @pytest.fixture
 def build(tmp_path, monkeypatch):
     """Return a function that builds a site of one page and returns its HTML and its warnings."""
     monkeypatch.setattr(ledger, "outcomes", lambda cache: [CLAIM])
 
-    def run(text):
+    def run(text, page="index"):
         source, output, warnings = tmp_path / "source", tmp_path / "output", tmp_path / "warnings"
-        source.mkdir()
-        (source / "index.md").write_text("# Page\n\n" + text)
+        (source / page).parent.mkdir(parents=True)
+        (source / f"{page}.md").write_text("# Page\n\n" + text)
         settings = {
-            "extensions": ["freshness", "katex", "ledger", "myst_parser", "sphinx_design"],
+            "extensions": EXTENSIONS,
+            "root_doc": page,
             "html_math_renderer": "katex",
             "source_suffix": {".md": "markdown"},  # else Sphinx changes its own default
             "myst_enable_extensions": ["dollarmath"],
@@ -72,7 +82,7 @@ def build(tmp_path, monkeypatch):
             )
             app.build()
             stream.seek(0)
-            return (output / "index.html").read_text(), stream.read()
+            return (output / f"{page}.html").read_text(), stream.read()
 
     return run
 
@@ -132,17 +142,79 @@ def test_claim_is_shown_with_its_values(build):
     assert not warnings
     text = html.replace("\u202f", " ")
     assert "1x-one · corrected" in text
-    assert "Checked on 12 000 cases; the largest error is 3.2·10⁻¹⁶ (a zero)" in text
+    assert "Checked on 12 000 cases; the largest error is 3.2·10<sup>−16</sup> (a zero)" in text
     assert "Refused: two (in 97 % of the cases). Fails without: “one”." in text
     for value in ("290", "287.3", "12 000"):
         assert f'<span class="value">{value}</span>' in text
     assert text.index("One is 2.") < text.index("One is <span")
 
 
+def test_note_stands_beside_the_paragraph_of_its_claim(build):
+    html, warnings = build(
+        "A first paragraph.\n\n- One {claim}`1x-one`, and once more {claim}`1x-one`.\n\n"
+        "Another.\n\n## Evidence\n\n```{claims} 1x\n```\n\n```{ledger}\n```",
+        page="solutions/page",
+    )
+    assert not warnings
+    page = BeautifulSoup(html, "html.parser")
+    (noted,) = page.select(".noted")
+    assert noted.find("ul").get_text(strip=True).startswith("One1, and once more1")
+    (note,) = noted.select(".notes details")
+    summary = note.summary.get_text(" ", strip=True).replace("\u202f", " ")
+    assert summary == "1 One is itself corrected · 12 000 cases"
+    assert "python -m hw2lib.claims 1x-one" in note.get_text()
+    assert note.find("a", href="#claim-1x-one")
+    for mark in noted.select(".note-mark a"):
+        assert mark["href"] == f"#{note['id']}"
+    row = page.select_one(".claims-table tbody tr")
+    assert row.find("a")["href"] == f"#{noted.select_one('.note-mark')['id']}"
+    assert row.find(id="derivation-1x-one")
+
+
+def test_print_is_quoted_with_what_holds_instead(build):
+    html, warnings = build(
+        "```{printed} 1x\nA remark.\n```\n\n```{claims} 1x\n```\n\n```{ledger}\n```"
+    )
+    assert not warnings
+    box = BeautifulSoup(html, "html.parser").select_one("details.printed").get_text(" ", strip=True)
+    assert re.search("A remark. ✗ One is 2. ✓ 1 1x-one", box)
+
+
+def test_environments_are_numbered_and_found_by_their_labels(build):
+    html, warnings = build(
+        "```{lemma}\n:label: lemma-a\nOne.\n```\n\n```{proof}\n$$ a $$\n```\n\n"
+        "```{theorem} Of *two*\n:label: theorem-b\nTwo.\n```\n\n"
+        "```{exercise}\nThree.\n```\n\nBy {ref}`lemma-a` and {ref}`theorem-b`."
+    )
+    assert not warnings
+    page = BeautifulSoup(html, "html.parser")
+    heads = [block.p.get_text(" ", strip=True) for block in page.select(".environment")]
+    assert heads == [
+        "Lemma 1 . One.",
+        "Proof .",
+        "Theorem 2 (Of two ) . Two.",
+        "Exercise 1 . Three.",
+    ]
+    links = {link.get_text(): link["href"] for link in page.select("a.reference")}
+    assert links["Lemma 1"] == "#lemma-a"
+    assert links["Theorem 2"] == "#theorem-b"
+    assert page.select_one(".is-proof").get_text(strip=True).endswith("∎")
+
+
+def test_search_indexes_words_not_formulas(build, tmp_path):
+    _, warnings = build("A word and $\\mathrm{hidden}$.\n\n$$\n\\mathrm{displayed}\n$$")
+    assert not warnings
+    index = (tmp_path / "output" / "searchindex.js").read_text()
+    assert "word" in index
+    assert "hidden" not in index
+    assert "mathrm" not in index
+    assert "displayed" not in index
+
+
 def test_punctuation_stays_with_its_own_formula(build):
     html, warnings = build("Let $a$, $b$, and $c$, as well as $d$. A dot after $e$.")
     assert not warnings
-    words = re.sub(r"<annotation.*?</annotation>|<[^>]*>", "", html)
+    words = re.sub(r"<[^>]*>", "", html)
     assert "as well as" in words
     assert ",," not in words
     assert ".." not in words
@@ -196,7 +268,8 @@ def test_errata_are_ordered_by_severity_then_verdict():
 
 
 def test_digest_changes_with_library_lock_and_scraper(tmp_path):
-    for name in ("hw2lib/a.py", "hw2lib/b.mplstyle", "requirements.lock", "docs/_ext/gallery.py"):
+    drawing = ("docs/_ext/gallery.py", "docs/_ext/fonts.py")
+    for name in ("hw2lib/a.py", "hw2lib/b.mplstyle", "requirements.lock", *drawing):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("one")
     seen = {freshness.digest(freshness.sources(tmp_path), tmp_path)}
@@ -205,7 +278,7 @@ def test_digest_changes_with_library_lock_and_scraper(tmp_path):
         seen.add(freshness.digest(freshness.sources(tmp_path), tmp_path))
     (tmp_path / "README.md").write_text("not a source")
     seen.add(freshness.digest(freshness.sources(tmp_path), tmp_path))
-    assert len(seen) == 5
+    assert len(seen) == 6
 
 
 def test_stale_gallery_is_dropped_once(tmp_path):
@@ -302,6 +375,12 @@ def test_missing_katex_says_what_to_do(monkeypatch, tmp_path):
     with pytest.raises(ExtensionError, match="python -m nox -s docs"):
         katex.renderer()
     katex.renderer.cache_clear()
+
+
+def test_missing_face_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(fonts, "PACKAGES", tmp_path)
+    with pytest.raises(ExtensionError, match=r"source-sans-3-latin-400-normal.*nox -s docs"):
+        fonts.file_of("source-sans-3-latin-400-normal", "woff")
 
 
 def test_configuration_stays_short():

@@ -170,4 +170,4 @@ def test_landing_page_counts_what_the_ledger_holds(site, pages):
     corrected = sum(claim.verdict == "corrected" for claim in ledger())
     assert f"{len(ledger())} claims" in text
     assert f"{corrected} statements" in text
-    assert len(pages[site / "index.html"].select("article li .claim-badge")) == 3
+    assert len(pages[site / "index.html"].select("article .solution svg.idea")) == 5

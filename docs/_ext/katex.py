@@ -7,6 +7,7 @@ npm package that ``package-lock.json`` pins. A formula that KaTeX refuses fails 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 HERE = Path(__file__).resolve().parent
 DIST = HERE.parent / "node_modules" / "katex" / "dist"
-SHORT = 24  # characters of TeX; longer formulas may need to break
+ANNOTATION = re.compile(r"<annotation .*?</annotation>", re.DOTALL)  # the source, once more
 SETTINGS = {"throwOnError": True, "strict": "error", "output": "htmlAndMathml", "trust": False}
 
 
@@ -55,7 +56,7 @@ def renderer() -> Callable[[str, bool], str]:
         answer = json.loads(call(source, settings))
         if "error" in answer:
             raise FormulaError(answer["error"])
-        return answer["html"]
+        return ANNOTATION.sub("", answer["html"])
 
     return render
 
@@ -107,21 +108,10 @@ def visit_block(writer: nodes.NodeVisitor, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
-def keep_punctuation(app: Sphinx, doctree: nodes.document) -> None:
-    """Keep a comma or bracket after a short formula on the formula's line."""
-    for formula in list(doctree.findall(nodes.math)):
-        follower = formula.next_node(descend=False, siblings=True)
-        if len(formula.astext()) > SHORT or not isinstance(follower, nodes.Text):
-            continue
-        text = follower.astext()
-        kept = len(text) - len(text.lstrip(",.;:!?)]"))
-        if kept:
-            # by identity: an equal text may stand earlier in the same paragraph
-            parent = formula.parent
-            position = [child is formula for child in parent].index(True)
-            together = nodes.inline("", "", formula, nodes.Text(text[:kept]), classes=["together"])
-            rest = [nodes.Text(text[kept:])] if text[kept:] else []
-            parent[position : position + 2] = [together, *rest]
+def keep_from_search(app: Sphinx, doctree: nodes.document) -> None:
+    """Let the search index words, not TeX."""
+    for formula in doctree.findall(lambda node: isinstance(node, nodes.math | nodes.math_block)):
+        formula["classes"].append("no-search")
 
 
 def copy_assets(app: Sphinx, error: Exception | None) -> None:
@@ -138,6 +128,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the renderer."""
     app.add_html_math_renderer("katex", (visit_inline, None), (visit_block, None))
     app.add_css_file("katex/katex.min.css")
-    app.connect("doctree-read", keep_punctuation)
+    app.connect("doctree-read", keep_from_search)
     app.connect("build-finished", copy_assets)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

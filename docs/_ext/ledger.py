@@ -186,15 +186,11 @@ class LedgerDirective(ClaimDirective):
 
 
 class ErrataDirective(ClaimDirective):
-    """Show what is wrong or weak in print, by severity; or, with a number, the worst few."""
-
-    optional_arguments = 1
+    """Show what is wrong or weak in print, by severity."""
 
     def run(self) -> list[nodes.Node]:
-        """Return the cards, or a short list."""
+        """Return a section a severity."""
         wrong = errata(self.claims)
-        if self.arguments:
-            return self.parse("\n".join(map(self.line, wrong[: int(self.arguments[0])])))
         result: list[nodes.Node] = []
         for severity, title in SEVERITY.items():
             section = nodes.section(ids=[f"severity-{severity}"], names=[title.lower()])
@@ -204,14 +200,6 @@ class ErrataDirective(ClaimDirective):
                     section += self.parse(card(claim))
             result.append(section)
         return result
-
-    @staticmethod
-    def line(claim: Outcome) -> str:
-        """Return one item of the short list."""
-        return (
-            f"- {claim['printed'].rstrip('.')}. **Instead: {claim['corrected']}.** "
-            f"{{claim}}`{claim['id']}`"
-        )
 
 
 class LedgerRole(SphinxRole):
