@@ -11,6 +11,7 @@ REPAIRS = {
     "body": (
         ("<pre>", '<pre tabindex="0">'),  # wide code scrolls, by keyboard too
         ('<pre class="literal-block">', '<pre class="literal-block" tabindex="0">'),
+        ('<div class="output_subarea', '<div tabindex="0" class="output_subarea'),
         ('role="doc-biblioentry"', 'role="listitem"'),
     ),
     "furo_navigation_tree": (('role="heading"', 'role="heading" aria-level="2"'),),

@@ -140,7 +140,9 @@ class PartDirective(ClaimDirective):
         """Return a table."""
         numbers = self.env.temp_data.setdefault("claim_numbers", {})
         rows = [self.row(claim, numbers.get(claim["id"])) for claim in self.chosen()]
-        heads = [[nodes.Text(text)] for text in ("", "claim", "kind", "cases", "refused")]
+        heads = [
+            [nodes.Text(text)] for text in ("no.", "claim", "kind", "cases", "mutants refused")
+        ]
         return [table(heads, rows, classes=["claims-table"])]
 
     def chosen(self) -> list[Outcome]:

@@ -1,7 +1,4 @@
-"""Figures of the gallery: a light and a dark SVG of each, and a directive that shows one on a page.
-
-Also the links from the API reference back to the scripts that use a function.
-"""
+"""Figures of the gallery: a light and a dark SVG of each, and directives that show them."""
 
 from __future__ import annotations
 
@@ -159,23 +156,6 @@ class Scripts(SphinxDirective):
         return f"- {{ref}}`{label}` ({take})"
 
 
-def link_scripts(
-    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
-) -> None:
-    """Add to an object's reference the gallery scripts that use it."""
-    backreferences = Path(app.srcdir) / app.config.sphinx_gallery_conf["backreferences_dir"]
-    scripts = backreferences / f"{name}.examples"
-    if what in ("function", "class") and scripts.is_file() and scripts.stat().st_size:
-        lines += ["", ".. rubric:: Used in", "", f".. minigallery:: {name}", ""]
-
-
-def skip_fields(
-    app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any
-) -> bool | None:
-    """Leave out the fields of named tuples, whose docstrings say nothing."""
-    return True if (getattr(obj, "__doc__", "") or "").startswith("Alias for field") else None
-
-
 def complete_thumbnails(app: Sphinx, doctree: nodes.document) -> None:
     """Give every thumbnail the description of its figure as alt text, and a dark twin."""
     for thumbnail in list(doctree.findall(nodes.image)):
@@ -189,11 +169,8 @@ def complete_thumbnails(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the directive and the links."""
-    app.setup_extension("sphinx.ext.autodoc")  # which knows the event
+    """Register the directives and the repairs."""
     app.add_directive("gallery-figure", GalleryFigure)
     app.add_directive("scripts", Scripts)
-    app.connect("autodoc-skip-member", skip_fields)
     app.connect("doctree-read", complete_thumbnails, priority=100)  # before images are collected
-    app.connect("autodoc-process-docstring", link_scripts, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

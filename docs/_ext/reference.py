@@ -1,0 +1,81 @@
+"""The reference of hw2lib: a list a module, links to claims, and to the scripts of a function."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+CLAIM_ID = re.compile(r"\b\d[a-e]?-[\w-]+")
+
+
+class ModuleTable(SphinxDirective):
+    """List a module's public names with their first sentences: ``.. module-table:: hw2lib.x``."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return a definition list whose terms are links."""
+        module = importlib.import_module(self.arguments[0])
+        table = nodes.definition_list(classes=["module-table"])
+        self.env.ref_context["py:module"] = module.__name__  # what the first sentences refer to
+        for name in filter(lambda name: callable(getattr(module, name)), module.__all__):
+            link = addnodes.pending_xref(
+                "", nodes.literal("", name), refdomain="py", reftype="obj", refexplicit=True,
+                reftarget=f"{module.__name__}.{name}", refdoc=self.env.docname, refwarn=True,
+            )  # fmt: skip
+            first = (inspect.getdoc(getattr(module, name)) or "").split("\n\n")[0]
+            text, _ = self.state.inline_text(" ".join(first.split()), self.lineno)
+            body = nodes.definition("", nodes.paragraph("", "", *text))
+            table += nodes.definition_list_item("", nodes.term("", "", link), body)
+        return [table]
+
+
+def link_claims(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Link the claims that a docstring names, above its examples."""
+    claims = app.env.hw2lib_claims
+    for number, line in enumerate(lines):
+        if line == "Examples":
+            break
+        lines[number] = CLAIM_ID.sub(
+            lambda match: f":claim:`{match[0]}`" if match[0] in claims else match[0], line
+        )
+
+
+def link_scripts(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Add to an object's reference the gallery scripts that use it."""
+    backreferences = Path(app.srcdir) / app.config.sphinx_gallery_conf["backreferences_dir"]
+    scripts = backreferences / f"{name}.examples"
+    if what in ("function", "class") and scripts.is_file():
+        found = dict.fromkeys(re.findall(r":doc:`(.+?)`", scripts.read_text(encoding="utf-8")))
+        if found:
+            items = [f"* :doc:`{script}`" for script in found]
+            lines += ["", ".. rubric:: Used in", "", *items, ""]
+
+
+def skip_fields(
+    app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any
+) -> bool | None:
+    """Leave out the fields of named tuples, whose docstrings say nothing."""
+    return True if (getattr(obj, "__doc__", "") or "").startswith("Alias for field") else None
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directive and the links, claims before numpydoc takes docstrings apart."""
+    app.setup_extension("sphinx.ext.autodoc")  # which knows the events
+    app.add_directive("module-table", ModuleTable)
+    app.connect("autodoc-skip-member", skip_fields)
+    app.connect("autodoc-process-docstring", link_claims, priority=100)
+    app.connect("autodoc-process-docstring", link_scripts, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
