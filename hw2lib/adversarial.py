@@ -351,9 +351,9 @@ def worst_linear_margins(
 
     With scores z = W x + c the margin z_k − z_y is linear in the image, so its largest value over
     all changes of at most ε that keep every pixel within its bounds is found pixel by pixel: up
-    where W_k − W_y is positive, down where it is negative. Some change makes another class win if
-    and only if one of the margins can become positive. Serves claims 5-worst-case and
-    5-linear-classifier.
+    where W_k − W_y is positive, down where it is negative. Some change gives another class a
+    larger score than y if and only if one of the margins can become positive. Serves claims
+    5-worst-case and 5-linear-classifier.
 
     Parameters
     ----------

@@ -22,7 +22,15 @@ from hw2lib._checks import check_kind
 from hw2lib.architecture import ResidualBlock, residual_blocks
 from hw2lib.parameters import Row, parameter_table
 
-__all__ = ["DARK_TWINS", "Picture", "darken_svg", "describe", "draw_residual_network", "picture"]
+__all__ = [
+    "DARK_TWINS",
+    "Picture",
+    "darken_svg",
+    "describe",
+    "draw_residual_network",
+    "picture",
+    "svg_size",
+]
 
 INK, MUTED, GRID, PAPER = "#1b2733", "#5b6770", "#d9dee3", "#ffffff"
 BLUE, ORANGE, GREEN, PURPLE, RED = "#1f6fb4", "#c8560b", "#2e7d4f", "#7a4fa3", "#b8273d"
@@ -106,6 +114,40 @@ def darken_svg(svg: str) -> str:
     return palette.sub(lambda match: DARK_TWINS[match[0].lower()], svg)
 
 
+def svg_size(svg: str) -> tuple[int, int]:
+    """Return an SVG's width and height, which a page needs before it has the picture.
+
+    Parameters
+    ----------
+    svg : str
+        The source; it has a ``viewBox``, as those of matplotlib have.
+
+    Returns
+    -------
+    width, height : int
+        In the SVG's own units, rounded.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `svg` is not a string, or has no ``viewBox``.
+
+    References
+    ----------
+    W3C, "Scalable Vector Graphics (SVG) 2", section 8.6.
+
+    Examples
+    --------
+    >>> svg_size('<svg viewBox="0 0 374.4 259.2">')
+    (374, 259)
+    """
+    check_kind("svg", svg, str)
+    found = re.search(r'viewBox="\S+ \S+ (\S+) ([^"]+)"', svg)
+    if found is None:
+        raise ValueError(f"svg must have a viewBox, got {svg[:60]!r}")
+    return round(float(found[1])), round(float(found[2]))
+
+
 @dataclass(frozen=True)
 class Picture:
     """A finished figure, as SVG for light and for dark grounds; a notebook shows it as HTML.
@@ -125,8 +167,10 @@ class Picture:
     def _repr_html_(self) -> str:
         """Return both images; outside the site, which switches by these classes, the light one."""
         alt = html.escape(self.description, quote=True)
+        width, height = svg_size(self.light)
         return "".join(
             f'<img class="{theme} notebook-figure" style="{style}" alt="{alt}" '
+            f'width="{width}" height="{height}" '
             f'src="data:image/svg+xml,{quote(svg, safe=" /:;,=()-_.!~*+?@")}">'
             for svg, theme, style in (
                 (self.light, "only-light", ""),

@@ -100,6 +100,7 @@ VALID = {
         "model": resnet18(),
         "input_shape": (3, 64, 64),
     },
+    "figures.svg_size": {"svg": '<svg viewBox="0 0 3 4">'},
     "figures.picture": {
         "figure": matplotlib.figure.Figure(),
         "description": "a long enough description",
@@ -394,6 +395,32 @@ def test_first_wrong_value_is_refused(name, argument, value):
 def test_x_of_another_shape_than_the_product_is_named(name):
     with pytest.raises(ValueError, match=r"^X must have shape"):
         FUNCTIONS[name](**VALID[name] | {"X": X[:3]})
+
+
+SHAPED = [  # tensors whose shape follows from another argument
+    ("factorization.connecting_matrix", "A_other"),
+    ("normalization.absorb_shift", "shift"),
+    ("normalization.measured_bias_offsets", "shift"),
+    ("recurrent.lstm_jacobian", "hidden"),
+    ("recurrent.lstm_jacobian", "cell"),
+]
+
+
+@pytest.mark.parametrize(("name", "argument"), SHAPED)
+def test_tensor_of_another_length_is_named_with_the_shape_that_fits(name, argument):
+    value = torch.as_tensor(VALID[name][argument])
+    shape = re.escape(str(tuple(value.shape)))
+    with pytest.raises(ValueError, match=rf"^{argument} must have shape {shape}"):
+        FUNCTIONS[name](**VALID[name] | {argument: torch.cat([value, value])})
+
+
+def test_range_is_said_in_words():
+    for name, argument, value, words in (
+        ("scale_invariance.norms_after", "gradient_norm", -1.0, "positive"),
+        ("dropout.dropout_outputs", "drop_probability", 1.0, "in [0, 1)"),
+    ):
+        with pytest.raises(ValueError, match=rf"^{argument} must be {re.escape(words)}, got"):
+            FUNCTIONS[name](**VALID[name] | {argument: value})
 
 
 @pytest.mark.parametrize(("name", "argument"), PAIRS)

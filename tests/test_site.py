@@ -71,6 +71,14 @@ def test_every_image_has_alt_text(pages):
     assert not missing
 
 
+def test_every_figure_has_a_size_before_it_comes(pages):
+    for path, page in pages.items():
+        for image in page.select("article img"):
+            if image["src"].endswith(".svg") or image["src"].startswith("data:"):
+                assert int(image["width"]) > 0, path
+                assert int(image["height"]) > 0, path
+
+
 def test_every_page_has_title_and_description(site, pages):
     descriptions = {}
     for path, page in pages.items():

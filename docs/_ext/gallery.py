@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from html import unescape
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -20,6 +21,7 @@ from sphinx.util.docutils import SphinxDirective
 
 GALLERY = "auto_examples"
 DARK = "_dark"
+IMAGE = re.compile(r'<img (?=[^>]*src="[^"]*_images/([^"]+\.svg)")(?![^>]*width=)')
 FACES = Path(__file__).resolve().parents[1] / "_build" / "faces"
 
 
@@ -168,9 +170,27 @@ def complete_thumbnails(app: Sphinx, doctree: nodes.document) -> None:
             thumbnail.parent.append(nodes.image(uri=dark, alt=alt, classes=["only-dark"]))
 
 
+def give_sizes(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Give every figure its width and height, so that nothing moves when it comes."""
+    from hw2lib.figures import svg_size
+
+    source = {name: uri for uri, name in app.builder.images.items()}
+
+    def sized(match: re.Match[str]) -> str:
+        svg = (Path(app.srcdir) / source[unquote(match[1])]).read_text(encoding="utf-8")
+        width, height = svg_size(svg)
+        return f'<img width="{width}" height="{height}" '
+
+    if "body" in context:
+        context["body"] = IMAGE.sub(sized, context["body"])
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives and the repairs."""
     app.add_directive("gallery-figure", GalleryFigure)
     app.add_directive("scripts", Scripts)
+    app.connect("html-page-context", give_sizes)
     app.connect("doctree-read", complete_thumbnails, priority=100)  # before images are collected
     return {"parallel_read_safe": True, "parallel_write_safe": True}

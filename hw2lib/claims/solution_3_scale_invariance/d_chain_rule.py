@@ -228,7 +228,7 @@ def square_for_a_longer_vector() -> float:
     statement=r"*Without* scale invariance, as the print takes it, the route proves nothing. *With* it the route is a proof, and its right-most gradient "
     r"is literally that of $f$ at $u$: invariance says $f=f\circ u$ with $u(x)=x/\|x\|$, and the chain rule for this composition is "
     r"$\nabla f(x)=\frac1{\|x\|}P\nabla f(u)$, for every $f$ with $f(\lambda x)=f(x)$ for all $\lambda>0$ wherever it has a gradient. "
-    r"No other version of $f$ would give another result: $u$ has no inverse, and if $f=F\circ u$, then $F=f$ on the unit sphere, so $P\nabla F(u)=P\nabla f(u)$.",
+    r"No other version of $f$ would give another result: $u$ has no inverse, and if $f=F\circ u$, then $F=f$ on the unit sphere, so $P\nabla F(u)=P\nabla f(u)$ where $F$ has a gradient.",
     corrected=r"with scale invariance, $f=f\circ u$, it is right: $\nabla f(x)=\frac1{\|x\|}P\nabla f(u)$, the literal gradient at $u$",
     family=invariant,
     tolerance=1e-12,

@@ -221,7 +221,7 @@ def pair_sum(a: float, b: float, t: int) -> float:
     statement=r"Its direction decides as much as that of $z_0$. For a right eigenvector $z_0=v_j$ and a left one $\bar z=w_i$ the gradient is "
     r"$S_{ij}\,w_iv_j^\top$ with $S_{ij}=(\lambda_i^t-\lambda_j^t)/(\lambda_i-\lambda_j)$, or $t\lambda_i^{t-1}$ where $\lambda_i=\lambda_j$: of the four "
     r"cases, each of the two on a stable mode ($|\lambda|<1$) or on one and the same unstable mode ($|\lambda|>1$), three explode, and it vanishes only if both are stable.",
-    corrected=r"the gradient explodes if either of $z_0$ and $\bar z$ is on an unstable mode",
+    corrected=r"the gradient is unbounded if either of $z_0$ and $\bar z$ is on an unstable mode and the other is not 0",
     family=saddles,
     exact=True,
 )

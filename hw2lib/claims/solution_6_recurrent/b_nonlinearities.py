@@ -718,7 +718,7 @@ def hold(w: float, inputs: np.ndarray) -> tuple[float, float]:
     kind="universal",
     verdict="theorem",
     statement=r"**What keeps a bit loses its gradient.** A unit $h_t=\tanh(wh_{t-1}+u_t)$ with $w>1$ keeps the sign of its state for ever against all inputs $|u_t|\le b<u^*$, "
-    r"$u^*=w\bar h-\operatorname{artanh}\bar h$, $\bar h=\sqrt{1-1/w}$, if it starts at its state of rest; and then $|\partial h_T/\partial h_0|\le q^T$ with $q=w(1-h_b^2)<1$, $h_b$ the largest solution of "
+    r"$u^*=w\bar h-\operatorname{artanh}\bar h$, $\bar h=\sqrt{1-1/w}$, if it starts at a state of rest other than 0; and then $|\partial h_T/\partial h_0|\le q^T$ with $q=w(1-h_b^2)<1$, $h_b$ the largest solution of "
     r"$h=\tanh(wh-b)$. A steady input against the sign, larger than $u^*$, flips it. (Bengio, Simard and Frasconi prove the like of hyperbolic attractors.)",
     family=latches,
     tolerance=1e-9,

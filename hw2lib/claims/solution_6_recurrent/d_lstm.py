@@ -414,12 +414,12 @@ DRAWS = {8: 64, 32: 64, 128: 8}  # seeds, by number of units
     severity=2,
     printed="We ignore the other terms in the gradient because they are not essential to the argument in this question.",
     statement=r"To argue that there is a path on which weights do not multiply, they are not. But as the direct "
-    r"path cannot explode, whether an LSTM explodes is up to them alone, and as PyTorch initialises it they are most of the gradient: the norm of $\partial c_T/\partial c_0$ over "
+    r"path cannot explode, whether an LSTM explodes is up to them alone, and over many steps, as PyTorch initialises it, they are most of the gradient in the median: the norm of $\partial c_T/\partial c_0$ over "
     r"50 steps of noise is, in the median, {value}`ratio8` times the largest product of forget gates for 8 units (from {value}`ratio8_least` to "
     r"{value}`ratio8_most` over {value}`seeds8` seeds; in {value}`cancelled8` of them the other terms cancel part of the direct path), "
     r"{value}`ratio32` times for 32 ({value}`ratio32_least` to {value}`ratio32_most`), and {value}`ratio128` times for 128 ({value}`ratio128_least` "
     r"to {value}`ratio128_most` over {value}`seeds128` seeds).",
-    corrected="at initialisation most of the gradient, the more so the more units",
+    corrected="over 50 steps, as PyTorch initialises it, most of the gradient in the median, the more so the more units",
 )
 def other_terms_dominate(seed: int) -> Trial:
     values: dict[str, float] = {}
@@ -622,8 +622,8 @@ def gated_units(rng: np.random.Generator) -> Iterator[tuple[str, Run]]:
     kind="identity",
     verdict="theorem",
     statement=r"**A GRU beside it.** A GRU has no separate cell: $h'=(1-z)\circ n+z\circ h$, with an update gate $z$ in the forget gate's place. If its "
-    r"recurrent weights are zero, $\partial h_T/\partial h_0=\prod_t\operatorname{diag}(z_t)$; otherwise this is its direct path, beside "
-    r"what passes through the weights.",
+    r"recurrent weights are zero, $\partial h_T/\partial h_0=\prod_t\operatorname{diag}(z_t)$; otherwise the paths through the "
+    r"weights add to it.",
     family=gated_units,
     tolerance=1e-12,
 )
