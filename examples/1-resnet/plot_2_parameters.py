@@ -79,21 +79,37 @@ assert stages[4].macs < stages[1].macs
 
 rows = layers.rows
 y = np.arange(len(rows))
-parameters = 100 * np.array([row.parameters for row in rows]) / layers.total
-macs = 100 * np.array([row.macs for row in rows]) / layers.macs
-
-figure, axes = plt.subplots(figsize=(5.2, 6.4))
-axes.barh(y - 0.19, parameters, 0.36, color=figures.BLUE, label="parameters")
-axes.barh(y + 0.19, macs, 0.36, color=figures.ORANGE, label="multiply–accumulates")
-axes.set_yticks(y, [row.name.replace(".0.downsample.0", " shortcut") for row in rows])
-axes.invert_yaxis()
-axes.grid(axis="y", visible=False)
-axes.set_xlabel("share of the network, %")
-axes.set_title("Parameters pile up late, work does not")
-axes.legend(loc="upper right")
+figure, sides = plt.subplots(1, 2, figsize=(5.2, 5.8), sharey=True)
+shares = (
+    (
+        "parameters, %",
+        figures.BLUE,
+        100 * np.array([row.parameters for row in rows]) / layers.total,
+    ),
+    (
+        "multiplications, %",
+        figures.ORANGE,
+        100 * np.array([row.macs for row in rows]) / layers.macs,
+    ),
+)
+for axes, (title, color, share) in zip(sides, shares, strict=True):
+    axes.barh(y, share, 0.72, color=color)
+    for edge in np.flatnonzero(
+        np.diff([int(row.name[5]) if "." in row.name else 0 for row in rows])
+    ):
+        axes.axhline(edge + 0.5, color=figures.GRID, lw=1)
+    axes.set(xlim=(0, 22), xticks=[0, 10, 20], ylim=(len(rows) - 0.4, -0.6))
+    axes.set_title(title, color=color, fontsize=10.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False)
+names = [row.name.replace("layer", "").replace(".0.downsample.0", ".0 shortcut") for row in rows]
+sides[0].set_yticks(y, ["stem" if name == "conv1" else name for name in names])
+figure.suptitle(
+    "Parameters pile up late, work does not", x=0.01, ha="left", weight="bold", size=11.5
+)
 figures.describe(
     figure,
-    "Bars for each of the 21 layers: its share of the parameters and of the multiply–accumulates. "
+    "Bars for each of the 21 layers: left its share of the parameters, right its share of the multiplications. "
     "Four layers of the last stage hold most parameters; the work is spread over all 3×3 layers.",
 )
 plt.show()

@@ -73,38 +73,61 @@ for convention in ("original", "inverted"):
     assert min(gaps["ReLU", convention][1:]) > 0.1
 
 # %%
-# The figure
-# ----------
+# Batch norm: two variances
+# -------------------------
 
-figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.2, 6.4))
-top.plot(range(1, 61), running, color=figures.BLUE, label="running variance (eval)")
-top.plot(range(1, 61), biased, ".", color=figures.ORANGE, label="of the batch (training)")
-top.axhline(1, color=figures.MUTED, lw=1)
-top.axhline(0.75, color=figures.MUTED, lw=1, ls="--")
-top.set(ylim=(0.55, 1.5), xlabel="batch (4 values each)", ylabel="variance")
-top.set_title("Training divides by 3/4 of eval's variance")
-top.legend(ncols=1, loc="upper right")
-bottom.plot(
-    rates, gaps["linear", "inverted"], color=figures.GREEN, label="linear, both conventions"
-)
-for convention, style in (("inverted", "-"), ("original", "--")):
-    values = gaps["ReLU", convention]
-    bottom.plot(rates, values, color=figures.PURPLE, ls=style, label=f"ReLU, {convention}")
-bottom.set(xlabel="dropout probability p", ylabel="training mean − eval")
-bottom.set_title("A ReLU of a mix of units breaks it")
-bottom.legend(loc="upper left")
+figure, axes = plt.subplots(figsize=(5.2, 3.5))
+axes.axhline(1, color=figures.GRID, lw=1)
+axes.axhline(0.75, color=figures.GRID, lw=1)
+axes.plot(range(1, 61), biased, "o", ms=3, color=figures.ORANGE)
+axes.plot(range(1, 61), running, color=figures.BLUE, lw=3)
+axes.text(60, 1.06, "eval: running variance", color=figures.BLUE, ha="right", weight="bold")
+axes.text(60, 0.60, "training: variance of each batch", color=figures.ORANGE, ha="right")
+axes.set(ylim=(0.5, 1.2), yticks=[0.5, 0.75, 1], yticklabels=["½", "¾", "1"])
+axes.set(xlabel="training batch (4 values a channel)", ylabel="variance")
+axes.grid(visible=False)
+axes.set_title("The two modes divide by different variances")
 figures.describe(
     figure,
-    "Top: over 60 batches of four numbers the running variance settles at 1 while the batches' own biased "
-    "variance scatters around 0.75. Bottom: the training mean minus the eval output of a linear unit after "
-    "dropout is zero for every p; with a ReLU for p > 0 it is positive under both conventions.",
+    "Over 60 batches of four numbers of variance 1 the running variance, which eval mode divides by, settles at 1, while "
+    "the batches' own biased variances, which training mode divides by, scatter around three quarters.",
+)
+plt.show()
+
+# %%
+# Dropout: what the masks average to
+# ----------------------------------
+
+figure, axes = plt.subplots(figsize=(5.2, 3.5))
+axes.plot(rates, gaps["linear", "inverted"], color=figures.GREEN, lw=3)
+axes.plot(rates, gaps["ReLU", "inverted"], color=figures.PURPLE, lw=3)
+axes.plot(rates, gaps["ReLU", "original"], color=figures.PURPLE, lw=1.2)
+axes.text(0.9, -0.07, "a linear unit", color=figures.GREEN, ha="right", va="top", weight="bold")
+end, small = gaps["ReLU", "inverted"][13], gaps["ReLU", "original"][10]
+axes.text(rates[13] - 0.02, end + 0.1, "its ReLU", color=figures.PURPLE, ha="right", weight="bold")
+axes.text(
+    rates[10],
+    small - 0.1,
+    "its ReLU, original convention",
+    color=figures.PURPLE,
+    ha="center",
+    va="top",
+)
+axes.set(ylim=(-0.35, None), yticks=[0, 1, 2])
+axes.set(xlabel="dropout probability p", ylabel="training mean − eval")
+axes.grid(visible=False)
+axes.set_title("Equal on average, until a ReLU mixes units")
+figures.describe(
+    figure,
+    "The training mean minus the eval output of a linear unit after dropout is zero for every p; "
+    "of its ReLU it is positive for every p above 0, under both conventions.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Top: the two modes divide by different variances, by a factor n/(n − 1) on average; with batches of four
-# it is 4/3, with large batches nobody notices. Bottom: both conventions of dropout agree with eval mode
-# exactly, and at every p, if what follows is linear. A ReLU of the linear unit makes the training
-# mean larger (Jensen's inequality), whichever convention is used.
+# First figure: the two modes divide by different variances, by a factor n/(n − 1) on average; with batches of
+# four it is 4/3, with large batches nobody notices. Second: both conventions of dropout agree with eval mode
+# exactly, and at every p, if what follows is linear. A ReLU of the linear unit makes the training mean larger
+# (Jensen's inequality), whichever convention is used.

@@ -2,8 +2,8 @@
 Split parameters by the type of their module: names fail on three of four networks
 ==================================================================================
 
-Weight decay should touch the weights only. The printed code recognises batch norm by "bn" or
-"downsample.1" in a parameter's name, which is right for ResNet-18. Is it a rule? The derivation is in
+Weight decay should touch the weights only. One could recognise batch norm by "bn" or "downsample.1" in
+a parameter's name, which is right for ResNet-18. Is it a rule? The derivation is in
 :doc:`/solutions/1-resnet/e-parameter-groups`; this script is evidence for the claims ``1e-split``,
 ``1e-heuristic`` and ``1e-counts``.
 """
@@ -64,18 +64,20 @@ figure, axes = plt.subplots(figsize=(5.2, 3.1))
 counts = [len(list(network.parameters())) for network in networks.values()]
 mistakes = [len(errors) for errors in wrong.values()]
 shares = [100 * m / c for m, c in zip(mistakes, counts, strict=True)]
-axes.barh(list(networks), [100] * 4, fc="none", ec=figures.MUTED, label="right")
-axes.barh(list(networks), shares, color=figures.ORANGE, label="wrong")
+axes.barh(list(networks), [100] * 4, 0.55, fc=figures.GRID, alpha=0.6)
+axes.barh(list(networks), shares, 0.55, color=figures.ORANGE)
 for y, (mistake, count) in enumerate(zip(mistakes, counts, strict=True)):
-    axes.text(101.5, y, f"{mistake} of {count} wrong", va="center")
+    color = figures.ORANGE if mistake else figures.GREEN
+    text = f"{mistake} of {count} wrong" if mistake else f"all {count} right"
+    axes.text(102, y, text, va="center", color=color, weight="bold")
 axes.invert_yaxis()
-axes.set_xlim(0, 138)
-axes.set_xticks([0, 25, 50, 75, 100])
+axes.set(xlim=(0, 145), xticks=[0, 50, 100])
+axes.tick_params(axis="y", length=0)
 axes.grid(visible=False)
+axes.spines["left"].set_visible(False)
 axes.spines["bottom"].set_bounds(0, 100)
-figure.legend(loc="outside lower center", ncols=2)
-axes.set_xlabel("parameter tensors, %")
-axes.set_title("Right for ResNet-18 only by luck of naming")
+axes.set_xlabel("parameter tensors in the wrong group, %", x=0, ha="left")
+axes.set_title("Names are right for one network of four")
 figures.describe(
     figure,
     "Bars: the share of parameter tensors that the name rule puts into the wrong group: "
