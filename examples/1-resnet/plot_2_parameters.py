@@ -1,9 +1,9 @@
 """
-Two entries of the printed table are wrong, and its row adds up to yet another total
-====================================================================================
+Parameters pile up late in ResNet-18, work does not
+===================================================
 
-How many parameters has each part of ResNet-18? The printed solution gives a table by stage. Here the
-parts are counted from the network, and the differences are marked. The derivation is in
+How many parameters has each part of ResNet-18, and how much work is it? Both are counted from the network,
+layer by layer, and set beside the printed solution's table, two of whose entries differ. The derivation is in
 :doc:`/solutions/1-resnet/c-architecture`; this script is evidence for the claims ``1c-stem`` to ``1c-total``
 and ``1c-work``.
 """

@@ -73,7 +73,7 @@ assert 0.9**22 < 0.1 < 0.9**21
 
 figure, axes = plt.subplots(figsize=(5.2, 3.9))
 for momentum, color in zip(momenta, (figures.BLUE, figures.ORANGE, figures.GREEN), strict=True):
-    axes.plot(predicted[momentum], color=color, lw=1.4)
+    axes.plot(predicted[momentum], color=color, lw=3 if momentum == 0.1 else 1.2)
     axes.plot(measured[momentum][::4], ".", color=color)
     axes.lines[-1].set_xdata(range(0, steps + 1, 4))
     end = 20 if momentum == 0.1 else 10 if momentum == 0.3 else 22
@@ -83,6 +83,7 @@ for momentum, color in zip(momenta, (figures.BLUE, figures.ORANGE, figures.GREEN
         xytext=(6, 6),
         textcoords="offset points",
         color=color,
+        weight="bold" if momentum == 0.1 else "normal",
     )
 axes.text(
     0.02,
@@ -95,7 +96,7 @@ axes.set_yscale("log")
 axes.set_ylim(2e-6, 4)
 axes.set_xlim(0, 46)
 axes.set_xlabel("training batches since the bias moved by 1")
-axes.set_ylabel("offset of the output in eval mode")
+axes.set_ylabel("offset in eval mode")
 axes.set_title("The running mean forgets the bias like $(1-m)^k$")
 figures.describe(
     figure,

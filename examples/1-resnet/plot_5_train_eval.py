@@ -1,6 +1,6 @@
 """
-Dropout's two modes agree in expectation before a linear unit, not after its ReLU
-=================================================================================
+Eval mode: another variance in batch norm, another mean behind a ReLU of dropped units
+======================================================================================
 
 What do ``model.train()`` and ``model.eval()`` change? Batch norm goes from the statistics of the batch
 to running ones, dropout from random to deterministic. The derivation is in
