@@ -30,14 +30,40 @@ TYPED = re.compile(
 )
 NOT_PROSE = (
     r"\A---\n.*?\n---\n",  # front matter
-    r"^( *)(`{3,}|~{3,})(?!\{(?:admonition|dropdown|div|gallery-figure)\}).*?^\1\2 *$",  # code
     r"\{(?:value|claim|cite|ref|doc|eq|func|mod|class)\}`[^`]*`",  # roles
     r"`[^`\n]*`",  # code in a line
 )
 
 
+FENCE = re.compile(r" *(`{3,}|~{3,})(?:\{([\w-]+)\})?(.*)")
+OF_PROSE = {
+    *("div", "dropdown", "gallery-figure", "printed"),
+    *("theorem", "lemma", "definition", "remark", "proof", "exercise"),
+}
+
+
+def without_code(text):
+    """Return a page without its fenced code, and without the fences of what it folds or frames."""
+    lines, open_fences = [], []
+    for line in text.splitlines():
+        fence = FENCE.fullmatch(line)
+        if (
+            fence
+            and open_fences
+            and (fence[1], fence[2], fence[3]) == (open_fences[-1][0], None, "")
+        ):
+            open_fences.pop()
+        elif fence and all(is_prose for _, is_prose in open_fences):
+            open_fences.append((fence[1], fence[2] in OF_PROSE))
+        elif all(is_prose for _, is_prose in open_fences):
+            lines.append(line)
+    assert not open_fences
+    return "\n".join(lines)
+
+
 def typed(text):
     """Return the numbers typed in a text, without those in its code and in what it quotes."""
+    text = without_code(text)
     for pattern in NOT_PROSE:
         text = re.sub(pattern, " ", text, flags=re.MULTILINE | re.DOTALL)
     return set(TYPED.findall(text))
@@ -55,7 +81,8 @@ def test_typed_numbers_are_found():
     }  # fmt: skip
     assert not typed("2 layers, `x = 0.5`, {value}`6d-others:ratio:.2g`, version 1.2.3")
     assert not typed("```python\nx = 0.5\n```\n~~~pycon\n>>> 0.5\n~~~\n")
-    assert typed("```{dropdown} Solution\nIt is 0.5.\n```\n") == {"0.5"}
+    assert typed("```{dropdown} Solution\nIt is 0.5.\n```\nIt was 0.7.\n") == {"0.5", "0.7"}
+    assert typed("````{exercise}\nA 0.1.\n```pycon\n>>> 0.2\n```\n````\n0.3") == {"0.1", "0.3"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
