@@ -1,10 +1,10 @@
 """
-Two valleys and a saddle between them: (x − ab)² is not convex
-==============================================================
+Between two opposite minimisers the loss climbs over a saddle
+=============================================================
 
 The smallest instance of the problem has three numbers: given x, minimise (x − ab)² over a and b. It shows
-the whole proof. The derivation is in :doc:`/solutions/2-factorization/a-nonconvex`; this script is evidence
-for the claim ``2a-nonconvex``.
+the whole proof that the problem is not convex. The derivation is in
+:doc:`/solutions/2-factorization/a-nonconvex`; this script is evidence for the claim ``2a-nonconvex``.
 """
 
 import matplotlib.pyplot as plt
@@ -32,7 +32,8 @@ print("curvatures in the middle", curvatures.tolist())
 # %%
 # Verify
 # ------
-# The middle is worse than the ends, so the function is not convex; it is a saddle.
+# The middle is worse than the ends, so the function is not convex. In the middle one curvature is negative and one
+# positive: a saddle.
 
 assert max(along[0], along[-1]) < 1e-15 < along[100]
 assert curvatures[0] < -1.9
@@ -41,45 +42,39 @@ assert curvatures[1] > 1.9
 # %%
 # The figure
 # ----------
+# The surface over the diagonal directions: s runs along a = b, from one minimiser to the other, and t across it.
+# There a = s + t and b = s − t, so ab = s² − t².
 
-grid = torch.linspace(-2, 2, 161)
-height = (1 - grid[:, None] * grid[None, :]) ** 2
-figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.0, 6.6), height_ratios=[2.1, 1])
-levels = [0.02, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16]
-top.contour(grid, grid, height, levels=levels, colors=figures.MUTED, linewidths=0.7)
-branch = torch.linspace(0.5, 2, 100)
-for sign in (1, -1):
-    top.plot(sign * branch, sign / branch, color=figures.BLUE, lw=2.6)
-top.plot([-a, a], [-b, b], color=figures.ORANGE, lw=1.8)
-top.plot([-a, a], [-b, b], "o", color=figures.BLUE, ms=7)
-top.plot(0, 0, "X", color=figures.RED, ms=9)
-label = {"fc": figures.PAPER, "ec": "none", "pad": 2}
-top.text(0.12, -0.34, "saddle", color=figures.RED, bbox=label)
-top.annotate(
-    "minimisers:\nab = 1",
-    (0.62, 1 / 0.62),
-    xytext=(-1.6, 1.25),
-    color=figures.BLUE,
-    bbox=label,
-    arrowprops={"arrowstyle": "-", "color": figures.BLUE},
-)
-top.set(xlabel="a", ylabel="b", aspect="equal", xlim=(-2, 2), ylim=(-2, 2))
-top.grid(False)
-top.set_title("Two valleys; the segment crosses a saddle")
-bottom.plot(segment, along, color=figures.ORANGE)
-bottom.plot([-1, 1], [0, 0], "o", color=figures.BLUE, ms=7, clip_on=False)
-bottom.plot(0, 1, "X", color=figures.RED, ms=9, clip_on=False)
-bottom.set(xlabel="position on the segment", ylabel="loss", ylim=(0, 1.12), xticks=[-1, 0, 1])
+s, t = torch.meshgrid(torch.linspace(-1.38, 1.38, 33), torch.linspace(-0.5, 0.5, 11), indexing="ij")
+height = (1 - (s + t) * (s - t)) ** 2
+figure = plt.figure(figsize=(5.2, 3.6), layout="none")
+axes = figure.add_axes((-0.17, -0.3, 1.34, 1.44), projection="3d", computed_zorder=False)
+axes.plot_surface(
+    *(values.numpy() for values in (s, t, height)),
+    rstride=1, cstride=1, color=figures.BLUE, alpha=0.13, edgecolor=figures.BLUE, lw=0.35,
+    shade=False,
+)  # fmt: skip
+axes.plot(segment, 0 * segment, along, color=figures.ORANGE, lw=3)
+axes.plot([-1, 1], [0, 0], [0, 0], "o", color=figures.BLUE, ms=9)
+axes.plot([0], [0], [1], "o", color=figures.RED, ms=9)
+axes.text(0, 0, 1.17, "saddle, loss 1", color=figures.RED, ha="center", weight="bold")
+axes.text(-1, -0.5, 0.1, "(−1, −1): loss 0", color=figures.BLUE, ha="center", va="top")
+axes.text(1, -0.5, 0.1, "(1, 1): loss 0", color=figures.BLUE, ha="center", va="top")
+axes.set(xlim=(-1.4, 1.4), ylim=(-0.8, 0.8), zlim=(-0.2, 1.8))
+axes.set_box_aspect((1.7, 1.0, 0.85))
+axes.view_init(elev=30, azim=-76)
+axes.set_axis_off()
+figure.text(0.02, 0.94, "Halfway between two minimisers: a saddle", size=11.5, weight="bold")
 figures.describe(
     figure,
-    "Contours of (1 − ab)²: two hyperbola-shaped valleys of minimisers and a saddle at the origin. Below, the "
-    "loss along the segment between two opposite minimisers rises from 0 to 1 in the middle.",
+    "The surface (1 − ab)² seen from the side: two valleys, and between them a saddle. The segment from the "
+    "minimiser (−1, −1) to the minimiser (1, 1) climbs from 0 to 1 and falls to 0 again.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# The blue curves are all minimisers. The orange segment joins two of them and climbs to the saddle at the
-# origin, where the loss is x². In any dimension, for X ≠ 0, the same segment, from (A, B) to (−A, −B), proves that the
+# The orange curve is the loss over the segment from one minimiser to the other. It climbs to the saddle at the origin,
+# where the loss is x². In any dimension, for X ≠ 0, the same segment, from (A, B) to (−A, −B), proves that the
 # problem is not convex.

@@ -1,6 +1,6 @@
 """
-The minimisers are an orbit of all invertible matrices; balance picks the orthogonal
-====================================================================================
+Minimisers of equal loss differ in size, and the orthogonal ones are smallest
+=============================================================================
 
 From one minimiser (A, B) every invertible G makes another, (AG, G⁻¹B). What changes along the orbit, and what
 does not? The derivation is in :doc:`/solutions/2-factorization/c-orbit`; this script is evidence for the claims
@@ -20,7 +20,7 @@ torch.set_default_dtype(torch.float64)
 # %%
 # Walk along the orbit
 # --------------------
-# 300 matrices G, from orthogonal to badly conditioned ones, and the rescalings (eA, B/e), G = eI.
+# 300 matrices G, from orthogonal to badly conditioned ones; 20 orthogonal ones; and the rescalings (eA, B/e), G = eI.
 
 X, rank = torch.randn(9, 6), 3
 best = low_rank_factors(X, rank)
@@ -31,20 +31,20 @@ def size(A, B):
     return ((A.square().sum() + B.square().sum()) / (2 * nuclear)).item()
 
 
+def rotation():
+    return torch.linalg.qr(torch.randn(rank, rank)).Q
+
+
 condition, sizes, losses = [], [], []
 for _ in range(300):
-    left, right = (torch.linalg.qr(torch.randn(rank, rank)).Q for _ in range(2))
-    spread = torch.rand(1) * 2.3
-    G = left @ torch.diag(torch.exp(spread * (2 * torch.rand(rank) - 1))) @ right
+    stretch = torch.exp(torch.rand(1) * 2.3 * (2 * torch.rand(rank) - 1))
+    G = rotation() @ torch.diag(stretch) @ rotation()
     A, B = change_basis(*best, G)
     condition.append(torch.linalg.cond(G).item())
     sizes.append(size(A, B))
     losses.append(loss(X, A, B).item())
-rotations = [
-    size(*change_basis(*best, torch.linalg.qr(torch.randn(rank, rank)).Q)) for _ in range(20)
-]
-scales = torch.logspace(-0.7, 0.7, 41)
-scaled = [size(e * best.A, best.B / e) for e in scales]
+rotated = [size(*change_basis(*best, rotation())) for _ in range(20)]
+scaled = [size(e * best.A, best.B / e) for e in torch.logspace(-0.7, 0.7, 41)]
 
 # %%
 # A tie: σ₂ = σ₃
@@ -63,57 +63,68 @@ def product(angle):
     return 3 * torch.outer(U[:, 0], Vh[0]) + 2 * torch.outer(u, v)
 
 
-tied_losses = torch.stack([(tied - product(angle)).square().sum() for angle in angles])
-distances = torch.stack(
-    [torch.linalg.matrix_norm(product(angle) - product(angles[0])) for angle in angles]
-)
+products = torch.stack([product(angle) for angle in angles])
+tied_losses = (tied - products).square().sum((1, 2))
+moved = torch.linalg.matrix_norm(products - products[0])
 
 # %%
 # Verify
 # ------
+# On the orbit the loss is the least one and the size at least that of the SVD's factors, which the orthogonal G keep.
+# With the tie the product moves, by up to 2√2, and the loss does not.
 
 least = truncation_error(X, rank).item()
 print(f"loss of 300 minimisers: {min(losses):.6f} to {max(losses):.6f}, least {least:.6f}")
 print(f"their size over the least: {min(sizes):.2f} to {max(sizes):.2f}")
 assert max(abs(value - least) for value in losses) < 1e-10
 assert min(sizes) > 1
-assert max(abs(value - 1) for value in rotations) < 1e-12
+assert max(abs(value - 1) for value in rotated) < 1e-12
 assert min(scaled) > 1 - 1e-12
 assert (tied_losses - truncation_error(tied, 2)).abs().max() < 1e-12
-assert abs(distances[-1].item() - 2 * 2**0.5) < 1e-12
+assert abs(moved[-1].item() - 2 * 2**0.5) < 1e-12
 
 # %%
-# The figure
-# ----------
+# The orbit
+# ---------
 
-figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.2, 7.2))
-top.plot(condition, sizes, ".", color=figures.BLUE, ms=4, alpha=0.7, label="random invertible G")
-top.plot(
-    [1] * len(rotations),
-    rotations,
-    "o",
-    color=figures.ORANGE,
-    ms=8,
-    label="orthogonal G (balanced)",
+figure, axes = plt.subplots(figsize=(5.2, 3.9))
+axes.plot(condition, sizes, ".", color=figures.MUTED, ms=4, alpha=0.55)
+axes.plot([1] * len(scaled), scaled, color=figures.GREEN, lw=2.6)
+axes.plot([1] * len(rotated), rotated, "o", color=figures.ORANGE, ms=11)
+axes.text(1.0, 0.72, "orthogonal G: smallest", color=figures.ORANGE, weight="bold", va="center")
+axes.text(1.0, 14.5, "G = eI: scaled, not orthogonal", color=figures.GREEN, va="bottom")
+axes.text(20, 2.6, "any invertible G", color=figures.MUTED, ha="center")
+axes.set(
+    xscale="log", yscale="log", xlim=(0.85, 110), ylim=(0.55, 40), xlabel="condition number of G"
 )
-top.plot([1] * len(scaled), scaled, "-", color=figures.GREEN, lw=2.2, label="rescaling (eA, B/e)")
-top.set(xscale="log", yscale="log", xlabel="condition number of G", ylabel="(‖A‖² + ‖B‖²) / least")
-top.set_title("Same loss; least size at orthogonal G")
-top.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=1)
-bottom.plot(
-    torch.rad2deg(angles), distances, color=figures.PURPLE, label="distance of the products AB"
-)
-bottom.plot(torch.rad2deg(angles), tied_losses, color=figures.BLUE, ls="--", label="loss")
-bottom.set(
-    xlabel="direction chosen in the tied plane, degrees", ylabel="distance, loss", ylim=(0, 6.8)
-)
-bottom.set_title("With a tie σ₂ = σ₃ even the product changes")
-bottom.legend(loc="upper left")
+axes.set_xticks([1, 10, 100], ["1", "10", "100"])
+axes.set_yticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
+axes.minorticks_off()
+axes.set_title("Size ‖A‖² + ‖B‖² over the least, at equal loss")
 figures.describe(
     figure,
-    "Top: the size of both factors against the condition number of G for 300 minimisers of equal loss; it is "
-    "least for orthogonal G, and the rescaling by e runs up at condition number 1. Bottom: with a tie the "
-    "distance between products grows with the chosen direction while the loss stays the same.",
+    "Size of both factors against the condition number of G for 300 minimisers of equal loss. It is least for "
+    "orthogonal G; the rescalings run straight up at condition number 1.",
+)
+plt.show()
+
+# %%
+# The tie
+# -------
+
+figure, axes = plt.subplots(figsize=(5.2, 3.2))
+degrees = torch.rad2deg(angles)
+axes.plot(degrees, moved, color=figures.PURPLE, lw=2.8)
+axes.plot(degrees, tied_losses, color=figures.MUTED)
+axes.text(88, 2.0, "how far AB has moved", color=figures.PURPLE, ha="right")
+axes.text(88, tied_losses[0] + 0.2, "loss: the same", color=figures.MUTED, ha="right")
+axes.set(xlabel="direction chosen in the tied plane", ylim=(0, 6.4), xlim=(0, 90))
+axes.set_xticks([0, 45, 90], ["0°", "45°", "90°"])
+axes.set_title("With a tie σ₂ = σ₃ the product moves, the loss stays")
+figures.describe(
+    figure,
+    "With two equal singular values at the cut the distance between products grows with the direction chosen in "
+    "the tied plane, while the loss stays the same.",
 )
 plt.show()
 
@@ -122,4 +133,4 @@ plt.show()
 # -----------
 # Every dot has the same, least loss. Orthogonal G keep the factors as small as possible. The green line is the
 # rescaling: its G = eI has condition number 1 but is not orthogonal unless e = ±1, so neither family contains the
-# other. With a tie the loss (dashed) stays while the product moves.
+# other.

@@ -59,26 +59,29 @@ assert abs(computed[0, 3][0] + 4) < 1e-12
 # The figure
 # ----------
 
-figure, axes = plt.subplots(figsize=(5.4, 5.2))
+figure, axes = plt.subplots(figsize=(5.2, 4.9))
 for row, J in enumerate(choices):
-    axes.plot(theory[J], [row] * len(theory[J]), "|", color=figures.MUTED, ms=15, mew=1.3)
-    color = [figures.RED if value < -1e-9 else figures.BLUE for value in computed[J]]
-    axes.scatter(computed[J], [row] * len(computed[J]), s=20, c=color, zorder=3)
-axes.axvline(0, color=figures.MUTED, lw=1)
-labels = ["{" + ", ".join(names[j] for j in J) + "}" if J else "none" for J in choices]
-axes.set_yticks(range(len(choices)), labels)
-axes.invert_yaxis()
-axes.grid(axis="y", visible=False)
-axes.set(
-    xlabel="Hessian eigenvalues (ticks: formula, dots: computed)",
-    ylabel="singular values kept",
-)
-axes.set_title("Only {σ₁, σ₂} has no negative eigenvalue (red)")
+    axes.plot(
+        computed[J], [row] * len(computed[J]), "|", color=figures.MUTED, ms=8, mew=1, alpha=0.7
+    )
+    if computed[J][0] < -1e-9:
+        axes.plot([computed[J][0], 0], [row, row], color=figures.RED, lw=5, solid_capstyle="butt")
+last = len(choices) - 1
+axes.plot(0, last, "o", color=figures.BLUE, ms=10)
+axes.text(0.5, last + 0.62, "minimum: no way down", color=figures.BLUE, weight="bold", va="center")
+axes.text(-0.4, -0.85, "a way down", color=figures.RED, ha="right", va="center", weight="bold")
+axes.axvline(0, color=figures.INK, lw=1)
+axes.set_yticks(range(len(choices)), [" ".join(names[j] for j in J) or "none" for J in choices])
+axes.tick_params(axis="y", length=0)
+axes.grid(visible=False)
+axes.set(xlabel="eigenvalues of the Hessian", ylim=(last + 1.1, -1.3), xlim=(-8.6, 16.6))
+axes.set_xticks([-8, 0, 8, 16], ["−8", "0", "8", "16"])
+axes.spines["left"].set_visible(False)
+axes.set_title("Every choice but the best has a way down")
 figures.describe(
     figure,
-    "One row for each of eleven critical points, from highest to lowest loss, with the eigenvalues of its "
-    "Hessian: computed dots lie on the ticks of the formula. Every row has red dots at negative values except the "
-    "last, which keeps the two largest singular values.",
+    "One row for each of eleven critical points, from highest to lowest loss, named by the singular values kept. A red "
+    "bar runs from zero to the most negative eigenvalue of the Hessian. Only the last row, the minimum, has none.",
 )
 plt.show()
 

@@ -89,44 +89,48 @@ assert needed["unbalanced"] > max(needed["small"], needed["balanced"])
 assert imbalance(*fits["unbalanced"][:2]) > 0.5 > imbalance(*fits["balanced"][:2])
 
 # %%
-# The figure
-# ----------
+# Beside the minimum
+# ------------------
 
-figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.2, 7.0))
+figure, axes = plt.subplots(figsize=(5.2, 4.0))
 steps = torch.arange(1, 81)
+words = ("a quarter", "half", "just below 1", "just above 1: it leaves")
 colors = (figures.BLUE, figures.GREEN, figures.PURPLE, figures.RED)
-for (fraction, path), color in zip(paths.items(), colors, strict=True):
-    top.plot(steps, path, color=color)
+for (fraction, path), word, color in zip(paths.items(), words, colors, strict=True):
+    axes.plot(steps, path, color=color, lw=2.6 if fraction > 1 else 1.8)
     line = path[-1] * predicted[fraction] ** (steps - 80.0)
-    top.plot(steps, line, color=color, ls=":", lw=1.2)
-    top.annotate(f" {fraction:g}", (80, path[-1]), color=color, va="center")
-top.set(
-    yscale="log",
-    xlim=(0, 89),
-    ylim=(1e-12, 10),
-    xlabel="steps",
-    ylabel="distance of AB from the minimum",
-)
-top.set_title("Dotted: predicted. Above 1/(2σ₁) it leaves")
-top.text(2, 1e-11, "learning rate as a fraction of 1/(2σ₁)", color=figures.MUTED)
-for (name, excess), color in zip(far.items(), colors, strict=False):
-    bottom.plot(excess.clamp(min=1e-12), color=color)
-    bottom.annotate(
-        name, (needed[name], 1e-6), xytext=(4, 2), textcoords="offset points", color=color
-    )
-bottom.set(
-    yscale="log",
-    ylim=(1e-9, 1e3),
-    xlim=(0, 1000),
-    xlabel="steps",
-    ylabel="loss above the least, relative",
-)
-bottom.set_title("Small, balanced, unbalanced: all arrive")
+    axes.plot(steps, line, color=figures.INK, ls=":", lw=1.3)
+    axes.text(81, path[-1], word.split(":")[0], color=color, va="center")
+axes.text(42, 5e-2, "it leaves", color=figures.RED, weight="bold", ha="center")
+axes.text(2, 3e-11, "learning rate over 1/(2σ₁)\ndotted: predicted", color=figures.MUTED)
+axes.set(yscale="log", xlim=(0, 108), ylim=(1e-11, 3), xlabel="steps", xticks=[0, 20, 40, 60, 80])
+axes.set_yticks([1e-9, 1e-6, 1e-3, 1], ["10⁻⁹", "10⁻⁶", "10⁻³", "1"])
+axes.minorticks_off()
+axes.set_title("Distance from the minimum: two eigenvalues set the slope")
 figures.describe(
     figure,
-    "Top: the distance from the minimum against the steps on a logarithmic scale at four learning rates; three fall and "
-    "one rises, along the dotted lines that two eigenvalues predict. Bottom: the loss above its least value falls to "
-    "zero from a small, a balanced and an unbalanced start.",
+    "The distance from the minimum against the steps on a logarithmic scale at four learning rates; three fall and "
+    "one rises, in the end parallel to the dotted lines that two eigenvalues predict.",
+)
+plt.show()
+
+# %%
+# From far away
+# -------------
+
+figure, axes = plt.subplots(figsize=(5.2, 3.6))
+colors = (figures.BLUE, figures.GREEN, figures.ORANGE)
+for (name, excess), color in zip(far.items(), colors, strict=True):
+    axes.plot(excess.clamp(min=1e-12), color=color, lw=2.4 if name == "unbalanced" else 1.6)
+    axes.text(needed[name] + 12, 1.5e-6, name, color=color)
+axes.set(yscale="log", ylim=(1e-8, 1e3), xlim=(0, 800), xlabel="steps")
+axes.set_yticks([1e-6, 1e-3, 1, 1e3], ["10⁻⁶", "10⁻³", "1", "10³"])
+axes.minorticks_off()
+axes.set_title("Loss above the least: all three arrive, unbalanced last")
+figures.describe(
+    figure,
+    "The loss above its least value, relative to it, falls to zero from a small, a balanced and an unbalanced start; the "
+    "unbalanced one takes longest.",
 )
 plt.show()
 
