@@ -81,19 +81,23 @@ plt.show()
 # What the ranks look like
 # ------------------------
 
-shown_ranks = (1, 4, 8, 16, 32)
-figure, axes = plt.subplots(4, len(shown_ranks) + 1, figsize=(5.2, 3.9))
-for row, axis_row in enumerate(axes):
-    original = images[row + 10]
-    pictures = [mean + (A @ B)[row + 10] for A, B in (low_rank_factors(X, r) for r in shown_ranks)]
-    for axis, picture in zip(axis_row, [*pictures, original], strict=True):
-        axis.imshow(picture.reshape(8, 8).numpy(), cmap="gray_r", vmin=0, vmax=16)
-        axis.set_axis_off()
-for axis, title in zip(axes[0], [*(f"r = {r}" for r in shown_ranks), "original"], strict=True):
-    axis.set_title(title, loc="center", fontsize=10.5, weight="normal")
+shown_ranks, rows = (1, 4, 8, 16, 32), (10, 12, 13)
+fits = [mean + A @ B for A, B in (low_rank_factors(X, r) for r in shown_ranks)]
+y, x = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
+figure, axes = plt.subplots(figsize=(5.2, 2.9))
+for column, pictures in enumerate([*fits, images]):
+    for row, number in enumerate(rows):
+        ink = (pictures[number] / 16).clamp(0, 1)
+        seen = ink > 0.04
+        place = x.flatten()[seen] + 9.6 * column, y.flatten()[seen] + 9 * row
+        axes.scatter(*place, s=41, marker="s", lw=0, color=figures.INK, alpha=ink[seen].numpy())
+    name = f"r = {shown_ranks[column]}" if column < len(shown_ranks) else "original"
+    axes.text(9.6 * column + 3.5, -1.6, name, ha="center")
+axes.set(aspect="equal", ylim=(26, -4))
+axes.axis("off")
 figures.describe(
     figure,
-    "Four handwritten digits reconstructed at rank 1, 4, 8, 16 and 32 beside the originals: at rank 1 most "
+    "Three handwritten digits reconstructed at rank 1, 4, 8, 16 and 32 beside the originals: at rank 1 most "
     "are blurs, at rank 16 all can be read.",
 )
 plt.show()

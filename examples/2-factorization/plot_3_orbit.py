@@ -95,12 +95,13 @@ axes.text(1.0, 0.72, "orthogonal G: smallest", color=figures.ORANGE, weight="bol
 axes.text(1.0, 14.5, "G = eI: scaled, not orthogonal", color=figures.GREEN, va="bottom")
 axes.text(20, 2.6, "any invertible G", color=figures.MUTED, ha="center")
 axes.set(
-    xscale="log", yscale="log", xlim=(0.85, 110), ylim=(0.55, 40), xlabel="condition number of G"
+    xscale="log", yscale="log", xlim=(0.85, 110), ylim=(0.55, 62), xlabel="condition number of G"
 )
 axes.set_xticks([1, 10, 100], ["1", "10", "100"])
 axes.set_yticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
 axes.minorticks_off()
-axes.set_title("Size ‖A‖² + ‖B‖² over the least, at equal loss")
+axes.text(0.9, 46, "size ‖A‖² + ‖B‖², least = 1", color=figures.INK, va="center")
+axes.set_title("All have the same loss; orthogonal G are smallest")
 figures.describe(
     figure,
     "Size of both factors against the condition number of G for 300 minimisers of equal loss. It is least for "
