@@ -53,8 +53,8 @@ assert weyl_gaps(X, A, torch.linalg.lstsq(A, X).solution).min() > -1e-9
 shown = 30
 places = torch.arange(1, shown + 1)
 figure, axes = plt.subplots(figsize=(5.2, 3.7))
-axes.bar(places[:rank], share[:rank], width=0.8, color=figures.BLUE, alpha=0.35)
-axes.bar(places[rank:], share[rank:shown], width=0.8, color=figures.ORANGE)
+axes.bar(places[:rank].numpy(), share[:rank].numpy(), width=0.8, color=figures.BLUE, alpha=0.35)
+axes.bar(places[rank:].numpy(), share[rank:shown].numpy(), width=0.8, color=figures.ORANGE)
 axes.axvline(rank + 0.5, color=figures.INK, lw=1)
 axes.text(rank + 0.8, 14.6, f"cut at r = {rank}", color=figures.INK, va="top")
 axes.text(3.6, 11.3, "kept", color=figures.BLUE, size=12)
@@ -89,7 +89,7 @@ for column, pictures in enumerate([*fits, images]):
     for row, number in enumerate(rows):
         ink = (pictures[number] / 16).clamp(0, 1)
         seen = ink > 0.04
-        place = x.flatten()[seen] + 9.6 * column, y.flatten()[seen] + 9 * row
+        place = (x[seen.view(8, 8)] + 9.6 * column).numpy(), (y[seen.view(8, 8)] + 9 * row).numpy()
         axes.scatter(*place, s=41, marker="s", lw=0, color=figures.INK, alpha=ink[seen].numpy())
     name = f"r = {shown_ranks[column]}" if column < len(shown_ranks) else "original"
     axes.text(9.6 * column + 3.5, -1.6, name, ha="center")

@@ -59,8 +59,7 @@ def descend(A, B, steps=1000):
 
 
 def imbalance(A, B):
-    """Return ‖AᵀA − BBᵀ‖ over ‖AᵀA‖."""
-    return (torch.linalg.matrix_norm(A.T @ A - B @ B.T) / torch.linalg.matrix_norm(A.T @ A)).item()
+    return (torch.dist(A.T @ A, B @ B.T) / torch.linalg.matrix_norm(A.T @ A)).item()
 
 
 A, B = torch.randn(6, rank), torch.randn(rank, 5)
@@ -93,14 +92,13 @@ assert imbalance(*fits["unbalanced"][:2]) > 0.5 > imbalance(*fits["balanced"][:2
 # ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 4.0))
-steps = torch.arange(1, 81)
-words = ("a quarter", "half", "just below 1", "just above 1: it leaves")
+words = ("a quarter", "half", "just below 1", "just above 1")
 colors = (figures.BLUE, figures.GREEN, figures.PURPLE, figures.RED)
 for (fraction, path), word, color in zip(paths.items(), words, colors, strict=True):
-    axes.plot(steps, path, color=color, lw=2.6 if fraction > 1 else 1.8)
-    line = path[-1] * predicted[fraction] ** (steps - 80.0)
-    axes.plot(steps, line, color=figures.INK, ls=":", lw=1.3)
-    axes.text(81, path[-1], word.split(":")[0], color=color, va="center")
+    axes.plot(range(1, 81), path, color=color, lw=2.6 if fraction > 1 else 1.8)
+    line = path[-1] * predicted[fraction] ** torch.arange(-79.0, 1)
+    axes.plot(range(1, 81), line, color=figures.INK, ls=":", lw=1.3)
+    axes.text(81, path[-1], word, color=color, va="center")
 axes.text(42, 5e-2, "it leaves", color=figures.RED, weight="bold", ha="center")
 axes.text(2, 3e-11, "learning rate over 1/(2σ₁)\ndotted: predicted", color=figures.MUTED)
 axes.set(yscale="log", xlim=(0, 108), ylim=(1e-11, 3), xlabel="steps", xticks=[0, 20, 40, 60, 80])
