@@ -115,16 +115,20 @@ def place_notes(app: Sphinx, doctree: nodes.document) -> None:
     for note in list(doctree.findall(MarginNote)):
         block = note.parent
         note.parent.remove(note)
-        while not isinstance(block.parent, (nodes.section, nodes.document)):
+        while "noted" not in block["classes"] and not holds_blocks(block.parent):
             block = block.parent
-            if "noted" in block["classes"]:
-                break
         if "noted" not in block["classes"]:
             noted = nodes.container(classes=["noted"])
             block.parent.replace(block, noted)
             noted += [nodes.container(classes=["notes"]), block]
             block = noted
         block[0] += note
+
+
+def holds_blocks(node: nodes.Element) -> bool:
+    """Say whether notes may stand beside this node's children: of a page, or of what unfolds."""
+    folded = node.get("design_component") == "dropdown"
+    return folded or isinstance(node, (nodes.section, nodes.document))
 
 
 class PartDirective(ClaimDirective):
