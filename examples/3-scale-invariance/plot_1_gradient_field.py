@@ -2,14 +2,15 @@
 Twice as far out, the gradient is half as long
 ==============================================
 
-A function with f(λx) = f(x) is constant along rays. How long is its gradient at λx, compared with x? First
-for y/x, where it can be seen, then for a network with batch norm, where the ε in the denominator spoils the
-rule close to the origin. The derivation is in :doc:`/solutions/3-scale-invariance/a-gradient`; this script is
+A function with f(λx) = f(x) is constant along rays. How long is its gradient at λx, compared with x? First for a
+function of two variables, where it can be seen, then for a network with batch norm, where the ε in the denominator spoils
+the rule close to the origin. The derivation is in :doc:`/solutions/3-scale-invariance/a-gradient`; this script is
 evidence for the claims ``3a-example``, ``3a-scaling`` and ``3a-euler``.
 """
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.patches import FancyArrowPatch
 
 from hw2lib import figures
 from hw2lib.scale_invariance import batchnorm_loss, function_gradient
@@ -19,26 +20,30 @@ torch.manual_seed(0)
 torch.set_default_dtype(torch.float64)
 
 # %%
-# Along a ray the value stays and the gradient shrinks
-# ----------------------------------------------------
+# A function of the direction alone
+# ---------------------------------
+# y/x is the slope of the ray through (x, y). We take its gradient on three circles, of radius 1, 2 and 3, in four directions.
 
 
-def ratio(z):
+def slope(z):
     return z[1] / z[0]
 
 
-start = torch.tensor([0.6, 0.45])
-scales = (1.0, 2.0, 3.5)
-arrows = [(scale * start, function_gradient(ratio, scale * start)) for scale in scales]
-for point, gradient in arrows:
-    print(f"value {ratio(point):.2f}, gradient {gradient.tolist()}, length {gradient.norm():.3f}")
+directions = torch.tensor([-30, -10, 10, 30]).deg2rad()
+directions = torch.stack([directions.cos(), directions.sin()], 1)
+radii = (1.0, 2.0, 3.0)
+field = torch.stack(
+    [torch.stack([function_gradient(slope, radius * u) for u in directions]) for radius in radii]
+)
+bold = 3  # the ray at 30°
+print("length on the bold ray:", [f"{length:.3f}" for length in field[:, bold].norm(dim=1)])
 
 # %%
 # A network with batch norm
 # -------------------------
-# Ten inputs, eight hidden units with batch norm and tanh, a fixed readout; the argument is all weights before batch norm.
-# The rule is a line of slope −1 in logarithmic axes. With ε > 0 the function is not scale invariant where
-# the variance of a unit's input is not large against ε.
+# Ten inputs, eight hidden units with batch norm and tanh, a fixed readout; the argument is all weights before batch
+# norm. In logarithmic axes the rule is a line of slope −1. With ε > 0 the function is not scale invariant where the
+# variance of a unit's input is not large against ε.
 
 inputs, targets, readout = torch.randn(64, 10), torch.randn(64).tanh(), torch.randn(8) / 8**0.5
 weight = torch.randn(80)
@@ -57,54 +62,92 @@ curves = {
 # %%
 # Verify
 # ------
+# The gradient is tangent to the circle, and λ times as far out it is 1/λ as long; so it is for the network with ε = 0.
 
-for (point, gradient), scale in zip(arrows, scales, strict=True):
-    assert abs(ratio(point) - ratio(start)) < 1e-14
-    assert abs(gradient @ point) < 1e-14
-    assert (scale * gradient - arrows[0][1]).abs().max() < 1e-14
+for radius, gradients in zip(radii, field, strict=True):
+    assert (gradients * directions).sum(1).abs().max() < 1e-14
+    assert (radius * gradients - field[0]).abs().max() < 1e-14
 slopes = curves[0.0].log().diff() / lengths.log().diff()
 assert (slopes + 1).abs().max() < 1e-9
 assert curves[1e-3][0] < 0.02 * curves[0.0][0]
 assert (curves[1e-3][-1] / curves[0.0][-1] - 1).abs() < 1e-3
 
 # %%
-# The figure
-# ----------
+# The figures
+# -----------
+# All arrows of the first are drawn at 45 hundredths of their length.
 
-figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.6, 7.0), height_ratios=[1.15, 1])
-for slope in (0.15, 0.4, 0.75, 1.2, 2.0, 4.0):
-    top.plot([0, 3], [0, 3 * slope], color=figures.MUTED, lw=0.7)
-top.plot([0, 3], [0, 2.25], color=figures.BLUE, lw=1.8)
-for (point, gradient), scale in zip(arrows, scales, strict=True):
-    top.plot(*point, "o", color=figures.BLUE)
-    top.annotate(
-        "",
-        point + 0.45 * gradient,
+figure, axes = plt.subplots(figsize=(5.2, 4.7))
+fine = torch.linspace(-37, 37, 200).deg2rad()
+for radius in radii:
+    axes.plot(radius * fine.cos(), radius * fine.sin(), color=figures.MUTED, lw=0.8, ls=(0, (4, 3)))
+for index, (u, gradients) in enumerate(zip(directions, field.transpose(0, 1), strict=True)):
+    main = index == bold
+    color, width = (figures.BLUE, 2.0) if main else (figures.GRID, 1.0)
+    axes.plot([0, 3.5 * u[0]], [0, 3.5 * u[1]], color=color, lw=width, zorder=2)
+    for radius, gradient in zip(radii, gradients, strict=True):
+        axes.add_patch(
+            FancyArrowPatch(
+                tuple(radius * u), tuple(radius * u + 0.45 * gradient), arrowstyle="-|>", shrinkA=0,
+                shrinkB=0, color=figures.ORANGE, alpha=1 if main else 0.4, lw=3 if main else 1.4,
+                mutation_scale=14 if main else 9, zorder=4,
+            )
+        )  # fmt: skip
+for number, (text, size) in enumerate((("x", "∇f(x)"), ("2x", "½"), ("3x", "⅓"))):
+    point = (number + 1) * directions[bold]
+    tip = point + 0.45 * field[number, bold]
+    axes.plot(*point, "o", color=figures.BLUE, ms=7, zorder=5)
+    axes.annotate(
+        text,
         point,
-        arrowprops={"arrowstyle": "-|>", "color": figures.ORANGE, "lw": 2},
+        (-3, -20),
+        textcoords="offset points",
+        color=figures.BLUE,
+        fontsize=14,
+        ha="center",
     )
-    label = "x" if scale == 1 else f"{scale:g}x"
-    top.annotate(label, point, xytext=(7, -12), textcoords="offset points", color=figures.BLUE)
-top.set(xlim=(0, 2.6), ylim=(0, 2.1), aspect="equal", xlabel="x", ylabel="y")
-top.grid(False)
-top.set_title("y/x: one value a ray, a gradient across it")
-colors = (figures.BLUE, figures.ORANGE, figures.PURPLE)
-for (eps, curve), color in zip(curves.items(), colors, strict=True):
-    bottom.loglog(lengths, curve, color=color, label=f"ε = {eps:g}")
-bottom.set(xlabel="length of the weight vector", ylabel="length of the gradient")
-bottom.set_title("Slope −1, down to where ε takes over")
-bottom.legend()
+    axes.annotate(
+        size,
+        tip,
+        (-9, -3),
+        textcoords="offset points",
+        color=figures.ORANGE,
+        fontsize=14,
+        ha="right",
+    )
+axes.plot(0, 0, "o", color=figures.INK, ms=4)
+axes.set(xlim=(-0.1, 3.4), ylim=(-1.9, 1.95), aspect="equal")
+axes.axis("off")
+axes.set_title("Twice as far out, half as long")
 figures.describe(
     figure,
-    "Top: level rays of y/x with the gradient, at 0.45 of its length, drawn at x, 2x and 3.5x: orthogonal to the ray, shorter further out. "
-    "Bottom: gradient length against weight length for a network with batch norm in logarithmic axes, a line of slope "
-    "minus one for ε = 0; for ε = 1e-5 and 1e-3 the curves bend down towards small weights.",
+    "Rays from the origin and circles of radius 1, 2 and 3, with the gradient of y/x where they meet: always tangent to the "
+    "circle. On the bold ray it has its full length at x, half of it at 2x, a third at 3x.",
+)
+
+figure, axes = plt.subplots(figsize=(5.2, 3.7))
+for (eps, curve), color in zip(
+    curves.items(), (figures.BLUE, figures.ORANGE, figures.PURPLE), strict=True
+):
+    axes.loglog(lengths, curve, color=color, lw=1.6 if eps else 2.8, zorder=2 if eps else 3)
+for text, at, offset, color in (
+    ("ε = 0", (2e-3, curves[0.0][7]), (10, 6), figures.BLUE),
+    ("ε = 10⁻⁵", (lengths[0], curves[1e-5][0]), (8, 8), figures.ORANGE),
+    ("ε = 10⁻³", (lengths[0], curves[1e-3][0]), (8, 8), figures.PURPLE),
+):
+    axes.annotate(text, at, xytext=offset, textcoords="offset points", color=color, fontsize=12)
+axes.set_xlabel("length of the weight vector")
+axes.set_title("Length of the gradient: slope −1 for ε = 0")
+figures.describe(
+    figure,
+    "Gradient length against weight length for a network with batch norm in logarithmic axes: a line of slope "
+    "minus one for ε = 0; for ε = 1e-5 and 1e-3 the curves join it at large weights and bend down towards small ones.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Top: the arrows are orthogonal to the ray, because nothing changes along it, and their lengths fall like 1/λ.
-# Bottom: the same over five orders of magnitude, for ε = 0. With PyTorch's ε = 1e-5 the rule holds as long as the
-# unit's standard deviation is far above √ε ≈ 0.003.
+# Nothing changes along a ray, so the arrows are orthogonal to it; and their lengths fall like 1/λ. For the network the same
+# holds over five orders of magnitude if ε = 0. With PyTorch's ε = 1e-5 it holds as long as the standard deviation of a unit's
+# input is far above √ε ≈ 0.003.

@@ -1,11 +1,11 @@
 """
-Without weight decay the effective learning rate only falls; with it the angle settles
-======================================================================================
+Without weight decay the turning slows down; with it the angle settles
+======================================================================
 
 The weights in front of a batch norm are a direction with a length that does not matter, except that the step of the
-direction is η/‖w‖². What happens to the length in training, with and without weight decay? The derivation is in
-:doc:`/solutions/3-scale-invariance/c-dynamics`; this script is evidence for the claims ``3b-projector``, ``3b-T3``
-and ``3b-mean-angle``.
+direction is η/‖w‖². How far does a step turn the direction, and what does the length do, with and without weight decay? The
+derivation is in :doc:`/solutions/3-scale-invariance/c-dynamics`; this script is evidence for the claims
+``3b-projector``, ``3b-T3`` and ``3b-mean-angle``.
 """
 
 import math
@@ -72,50 +72,74 @@ for decay in decays:
             assert squares.diff().min() > 0
             assert angles[-300:].mean() < 0.5 * angles[:20].mean()
         else:
+            assert squares.diff().min() < 0
             assert abs(squares[-200:].mean() / squares[-400:-200].mean() - 1) < 0.2
             late = angles[-300:].square().mean().sqrt().item()
             assert abs(late / equilibrium_angle(rate, decay) - 1) < 0.1
 
 # %%
-# The figure
-# ----------
+# The figures
+# -----------
+# One run of each weight decay is bold, two more are faint. The angles are averaged over 25 steps. The dots of the second
+# figure are lengths predicted from the measured gradients.
 
-figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.2, 6.6), sharex=True)
 colors = (figures.BLUE, figures.ORANGE, figures.GREEN)
 window = torch.ones(1, 1, 25) / 25
+turning, angle_axes = plt.subplots(figsize=(5.2, 3.9))
+growing, length_axes = plt.subplots(figsize=(5.2, 3.6))
 for decay, color in zip(decays, colors, strict=True):
     for seed, (squares, predicted, angles) in enumerate(runs[decay]):
-        top.plot(
-            rate / squares, color=color, lw=1.1, alpha=0.9, label=None if seed else f"λ = {decay:g}"
-        )
-        top.plot(range(0, steps, 100), rate / predicted[:-1:100], "o", color=color, ms=3)
-        smooth = torch.nn.functional.conv1d(angles[None, None], window)[0, 0]
-        bottom.plot(range(12, 12 + len(smooth)), smooth, color=color, lw=1.1, alpha=0.9)
+        look = {"lw": 1, "alpha": 0.3} if seed else {"lw": 2.4, "zorder": 3}
+        smooth = torch.nn.functional.conv1d(angles[None, None], window)[0, 0].rad2deg()
+        angle_axes.plot(range(12, 12 + len(smooth)), smooth, color=color, **look)
+        length_axes.plot(squares.sqrt(), color=color, **look)
+        if seed == 0:
+            dots = predicted[50::100].sqrt()
+            length_axes.plot(range(50, steps, 100), dots, "o", color=color, ms=6, zorder=4)
+            end = (815, squares[-1].sqrt())
+            length_axes.text(
+                *end,
+                f"λ = {decay:g}" if decay else "no decay",
+                color=color,
+                va="center",
+                fontsize=12,
+            )
     if decay:
-        bottom.axhline(equilibrium_angle(rate, decay), color=color, ls="--", lw=1.4)
-top.set(
+        height = math.degrees(equilibrium_angle(rate, decay))
+        angle_axes.plot([0, 800], [height] * 2, color=figures.INK, ls=(0, (4, 3)), lw=1, zorder=4)
+        angle_axes.text(815, height, f"λ = {decay:g}", color=color, va="center", fontsize=12)
+    else:
+        angle_axes.text(815, smooth[-1], "no decay", color=color, va="center", fontsize=12)
+angle_axes.set(
     yscale="log",
-    ylabel="rate η/‖w‖²",
-    yticks=[0.03, 0.06, 0.1, 0.2, 0.4],
-    yticklabels=["0.03", "0.06", "0.1", "0.2", "0.4"],
+    xlabel="step",
+    xlim=(0, 1000),
+    ylim=(0.9, 12),
+    yticks=[1, 2, 5, 10],
+    yticklabels=["1°", "2°", "5°", "10°"],
 )
-top.minorticks_off()
-top.set_title("Without decay the rate only falls")
-top.legend(ncols=1, loc="upper right")
-bottom.set(yscale="log", xlabel="step", ylabel="angle a step, radians")
-bottom.set_title("The angle settles around arccos(1 − ηλ)")
+angle_axes.minorticks_off()
+angle_axes.set_title("The angle of a step settles around arccos(1 − ηλ)")
 figures.describe(
-    figure,
-    "Top: effective learning rate over 800 steps for three weight decays, three seeds each; without decay it keeps falling, "
-    "with decay it levels off, at a height that depends on the seed; dots from the formula lie on the measured curves. "
-    "Bottom: the angle a step falls without decay and settles around the dashed prediction with decay, for every seed.",
+    turning,
+    "The angle of a step over 800 steps for three weight decays, three seeds each, one bold: without decay it keeps falling, with "
+    "decay it settles around the dashed prediction, for every seed.",
 )
+length_axes.set(xlabel="step", xlim=(0, 1000), ylim=(0, None))
+length_axes.set_title("The length: only with decay can it fall")
+figures.describe(
+    growing,
+    "The length of the weights over 800 steps for the same runs: without decay it keeps growing, with decay it levels off; "
+    "dots from the recursion lie on the measured curves.",
+)
+for axes in (angle_axes, length_axes):
+    axes.set_xticks(range(0, 801, 200))
 plt.show()
 
 # %%
 # What to see
 # -----------
 # Every step adds η²‖∇‖² to the squared length, so without decay (blue) the direction turns more and more slowly although η
-# is constant. With weight decay the length finds a balance, on average, from below or from above. Where the rate settles
+# is constant. With weight decay the length finds a balance, on average, from below or from above. Where the length settles
 # depends on the size of the gradients, and so on the seed; the typical angle a step depends on ηλ alone. Weight decay in
 # front of a batch norm does not regularise the function; it sets the speed.

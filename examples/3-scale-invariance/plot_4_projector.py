@@ -9,113 +9,142 @@ derivation is in :doc:`/solutions/3-scale-invariance/d-chain-rule`; this script 
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.patches import FancyArrowPatch
 
 from hw2lib import figures
-from hw2lib.scale_invariance import (
-    batchnorm_loss,
-    chain_rule_gradient,
-    function_gradient,
-    tangent_projector,
-)
+from hw2lib.scale_invariance import batchnorm_loss, chain_rule_gradient, function_gradient
 
 plt.style.use("hw2lib.figures")
 torch.manual_seed(0)
 torch.set_default_dtype(torch.float64)
 
 # %%
-# Eight functions, three of them scale invariant
-# ----------------------------------------------
+# Two functions in the plane
+# --------------------------
+# The point is x = 2u. First a function that is scale invariant, then one that is not. The route takes the gradient at u, removes
+# what points along u, and halves the rest.
+
+u = torch.tensor([0.8, 0.6])
+c = torch.tensor([-0.5, 1.5])
+
+
+def cosine(z):
+    return c @ z / z.norm()
+
+
+def linear(z):
+    return c @ z
+
+
+pictures = {"f(λx) = f(x): equal": cosine, "f linear: not equal": linear}
+arrows = {
+    title: (function_gradient(f, u), function_gradient(f, 2 * u), chain_rule_gradient(f, 2 * u))
+    for title, f in pictures.items()
+}
+
+# %%
+# A unit behind batch norm
+# ------------------------
+# The relative error of the route at eight points, for ε from 0 up.
 
 n = 8
-c, M, inputs, targets = (
-    torch.randn(n),
-    torch.randn(n, n),
-    torch.randn(40, n),
-    torch.randn(40).tanh(),
+inputs, targets = torch.randn(40, n), torch.randn(40).tanh()
+epsilons = torch.logspace(-8, 2, 41)
+
+
+def relative_error(f, x):
+    """Return how far the chain-rule route is from the gradient."""
+    gradient = function_gradient(f, x)
+    return (chain_rule_gradient(f, x) - gradient).norm() / gradient.norm()
+
+
+points = [2 * torch.randn(n, generator=torch.Generator().manual_seed(s)) for s in range(100, 108)]
+exact = torch.stack([relative_error(batchnorm_loss(inputs, targets), x) for x in points])
+errors = torch.stack(
+    [
+        torch.stack(
+            [relative_error(batchnorm_loss(inputs, targets, eps.item()), x) for x in points]
+        )
+        for eps in epsilons
+    ]
 )
-functions = {
-    "cosine to a vector": lambda x: c @ x / x.norm(),
-    "Rayleigh quotient": lambda x: x @ M @ x / (x @ x),
-    "batch norm, ε = 0": batchnorm_loss(inputs, targets),
-    "batch norm, ε = 10⁻⁵": batchnorm_loss(inputs, targets, 1e-5),
-    "batch norm, ε = 10⁻³": batchnorm_loss(inputs, targets, 1e-3),
-    "batch norm, ε = 0.1": batchnorm_loss(inputs, targets, 0.1),
-    "without batch norm": lambda x: ((inputs @ x).tanh() - targets).square().mean(),
-    "linear": lambda x: c @ x,
-}
-invariant = 3  # the first three
-
-
-def relative_errors(f, seed):
-    """Return how wrong the chain-rule route is, and how much the projector changes."""
-    x = 2 * torch.randn(n, generator=torch.Generator().manual_seed(seed))
-    u, g = x / x.norm(), function_gradient(f, x)
-    route = (chain_rule_gradient(f, x) - g).norm() / g.norm()
-    at_u = function_gradient(f, u)
-    projector = (tangent_projector(u) @ at_u - at_u).norm() / at_u.norm()
-    return torch.stack([route, projector])
-
-
-errors = {
-    name: torch.stack([relative_errors(f, seed) for seed in range(100, 108)])
-    for name, f in functions.items()
-}
 
 # %%
 # Verify
 # ------
-# For the invariant functions both are rounding errors; for the others neither is. With batch norm a hundred times the ε
-# gives about a hundred times the error of the route; without batch norm the error is about as large as the gradient.
+# For the invariant functions the route is exact to rounding, and the gradient has nothing along u for P to remove; for the linear
+# function neither holds. With batch norm the error is proportional to ε while ε is small.
 
-for index, error in enumerate(errors.values()):
-    if index < invariant:
-        assert error.max() < 1e-12
-    else:
-        assert error.min() > 1e-8
-    if index > invariant + 2:
-        assert error[:, 0].log2().abs().max() < 1
-small, medium = (errors[f"batch norm, ε = {eps}"][:, 0] for eps in ("10⁻⁵", "10⁻³"))
-assert (medium / small / 100 - 1).abs().max() < 0.01
+(at_u, at_x, route), (linear_u, linear_x, linear_route) = arrows.values()
+assert (route - at_x).abs().max() < 1e-15
+assert abs(at_u @ u) < 1e-15
+assert (linear_route - linear_x).norm() > 0.5
+assert abs(linear_u @ u) > 0.4
+assert exact.max() < 1e-12
+small = epsilons < 1e-3
+slopes = errors[small].log().diff(dim=0) / epsilons[small].log().diff()[:, None]
+print(f"slopes for small ε: {slopes.min():.3f} to {slopes.max():.3f}")
+assert (slopes - 1).abs().max() < 0.01
 
 # %%
-# The figure
-# ----------
+# The figures
+# -----------
 
-figure, axes = plt.subplots(figsize=(5.4, 5.4))
-for row, error in enumerate(errors.values()):
-    for column, (color, marker) in enumerate(((figures.BLUE, "o"), (figures.ORANGE, "s"))):
-        axes.plot(
-            error[:, column] + 1e-17,
-            [row + 0.18 * (2 * column - 1)] * 8,
-            marker,
-            color=color,
-            ms=5,
-            alpha=0.8,
+figure, both = plt.subplots(1, 2, figsize=(5.2, 2.9))
+for axes, (title, (first, true, shown)) in zip(both, arrows.items(), strict=True):
+    axes.plot([0, 2.5 * u[0]], [0, 2.5 * u[1]], color=figures.MUTED, lw=1, zorder=1)
+    axes.plot(*torch.stack([u, 2 * u]).T, "o", color=figures.BLUE, ms=7, zorder=5)
+    axes.plot(0, 0, "o", color=figures.INK, ms=4)
+    for start, arrow, color, width in (
+        (u, first, figures.BLUE, 2.4),
+        (2 * u, true, figures.GREEN, 5.0),
+        (2 * u, shown, figures.RED, 2.0),
+    ):
+        axes.add_patch(
+            FancyArrowPatch(
+                tuple(start), tuple(start + 0.5 * arrow), arrowstyle="-|>", shrinkA=0, shrinkB=0,
+                color=color, lw=width, mutation_scale=6 + 4 * width, zorder=3 + (width < 3),
+            )
+        )  # fmt: skip
+    labels = [
+        ("u", u, (6, -17), "left", figures.BLUE),
+        ("x = 2u", 2 * u, (8, -17), "left", figures.BLUE),
+        ("∇f(u)", u + 0.5 * first, (-8, -4), "right", figures.BLUE),
+        ("∇f(x)", 2 * u + 0.5 * true, (10, 0), "left", figures.GREEN),
+        ("P∇f(u)/2", 2 * u + 0.5 * shown, (-10, -6), "right", figures.RED),
+    ]
+    for text, point, offset, align, color in labels:
+        axes.annotate(
+            text, point, offset, textcoords="offset points", color=color, ha=align, fontsize=11.5
         )
-axes.plot([], [], "o", color=figures.BLUE, label="error of the chain-rule route")
-axes.plot([], [], "s", color=figures.ORANGE, label="what the projector takes away")
-axes.axhspan(-0.5, invariant - 0.5, color=figures.GREEN, alpha=0.1, lw=0)
-axes.text(1e-9, 0.1, "scale invariant", color=figures.GREEN, ha="center")
-axes.set_xscale("log")
-axes.set_xlim(5e-18, 50)
-axes.set_yticks(range(len(functions)), functions)
-axes.set_ylim(len(functions) - 0.4, -0.6)
-axes.grid(axis="y", visible=False)
-axes.set_xlabel("relative size")
-axes.set_title("Exact for invariant functions only")
-axes.legend(loc="lower left", bbox_to_anchor=(0, 0.12))
+    axes.set(aspect="equal", xlim=(-0.1, 2.45), ylim=(-0.1, 2.2))
+    axes.axis("off")
+    axes.set_title(title)
 figures.describe(
     figure,
-    "For eight functions and eight points each: the relative error of the chain-rule route and of leaving out the projector. "
-    "For the three scale-invariant functions both are rounding errors below 1e-12. With batch norm they grow with ε; "
-    "and for the two functions without batch norm the route misses by about the size of the gradient.",
+    "Two panels with a ray, the unit vector u and x = 2u on it. For an invariant function the gradient at u is across the ray, "
+    "and half of it is the gradient at x. For a linear function the gradient is the same everywhere and oblique to the ray; its "
+    "part across the ray, halved, is another arrow than the gradient at x.",
+)
+
+figure, axes = plt.subplots(figsize=(5.2, 3.6))
+axes.loglog(epsilons, errors, color=figures.BLUE, lw=1, alpha=0.3)
+axes.loglog(epsilons, errors[:, 0], color=figures.BLUE, lw=2.6)
+axes.axvline(1e-5, color=figures.MUTED, lw=1, ls=(0, (4, 3)))
+axes.text(1.5e-5, 3, "PyTorch’s ε", color=figures.MUTED, fontsize=12)
+axes.set(xlabel="ε of batch norm", xlim=(1e-8, 1e2), ylim=(1e-10, 20))
+axes.set_title("Relative error of the route: proportional to ε")
+figures.describe(
+    figure,
+    "Relative error of the chain-rule route against batch norm's ε at eight points, in logarithmic axes: lines of slope one, "
+    "which bend at an error of about one when ε is no longer small.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# In the green band the route agrees with the gradient to rounding, with the literal gradient of f at u. The same
-# functions have nothing along u for the projector to take away. Below, without invariance, both fail at these
-# points: slightly for PyTorch's ε = 10⁻⁵, more for larger ε, by about the gradient's own size without batch norm. If ⟨∇f(x), x⟩ = 0 at
-# every x ≠ 0, f is invariant and the route exact; at a single point neither test implies the other.
+# On the left, the halved gradient at u lies on the gradient at x: the literal gradient of f at u is the right one, and P has nothing to
+# remove. On the right, without invariance, the route gives another vector. With batch norm the failure is gradual: slight for PyTorch's
+# ε = 10⁻⁵, and as large as the gradient where ε is large. If ⟨∇f(x), x⟩ = 0 at every x ≠ 0, f is invariant and the route exact;
+# at a single point neither test implies the other.
