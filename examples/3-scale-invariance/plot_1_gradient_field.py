@@ -49,15 +49,10 @@ inputs, targets, readout = torch.randn(64, 10), torch.randn(64).tanh(), torch.ra
 weight = torch.randn(80)
 weight = weight / weight.norm()
 lengths = torch.logspace(-3.5, 1.5, 41)
-curves = {
-    eps: torch.stack(
-        [
-            function_gradient(batchnorm_loss(inputs, targets, eps, readout), size * weight).norm()
-            for size in lengths
-        ]
-    )
-    for eps in (0.0, 1e-5, 1e-3)
-}
+curves = {}
+for eps in (0.0, 1e-5, 1e-3):
+    f = batchnorm_loss(inputs, targets, eps, readout)
+    curves[eps] = torch.stack([function_gradient(f, size * weight).norm() for size in lengths])
 
 # %%
 # Verify
@@ -97,24 +92,9 @@ for number, (text, size) in enumerate((("x", "∇f(x)"), ("2x", "½"), ("3x", "�
     point = (number + 1) * directions[bold]
     tip = point + 0.45 * field[number, bold]
     axes.plot(*point, "o", color=figures.BLUE, ms=7, zorder=5)
-    axes.annotate(
-        text,
-        point,
-        (-3, -20),
-        textcoords="offset points",
-        color=figures.BLUE,
-        fontsize=14,
-        ha="center",
-    )
-    axes.annotate(
-        size,
-        tip,
-        (-9, -3),
-        textcoords="offset points",
-        color=figures.ORANGE,
-        fontsize=14,
-        ha="right",
-    )
+    style = {"textcoords": "offset points", "fontsize": 14}
+    axes.annotate(text, point, (-3, -20), color=figures.BLUE, ha="center", **style)
+    axes.annotate(size, tip, (-9, -3), color=figures.ORANGE, ha="right", **style)
 axes.plot(0, 0, "o", color=figures.INK, ms=4)
 axes.set(xlim=(-0.1, 3.4), ylim=(-1.9, 1.95), aspect="equal")
 axes.axis("off")

@@ -61,10 +61,8 @@ assert ((first_order - step.u).norm() - step.remainder).abs() < 1e-14
 assert (angles / slopes.atan() - 1).abs().max() < 1e-9
 assert ((measured - exact).abs() < 1e-14 * (1 + slopes)).all()
 small = (slopes > 1e-4) & (slopes < 1e-2)
-order = torch.linalg.lstsq(
-    torch.stack([slopes[small].log(), torch.ones(int(small.sum()))], 1),
-    measured[small].log()[:, None],
-).solution[0]
+powers = torch.stack([slopes[small].log(), torch.ones(int(small.sum()))], 1)
+order = torch.linalg.lstsq(powers, measured[small].log()[:, None]).solution[0]
 print(f"order of the remainder for small s: {order.item():.3f}")
 assert abs(order - 2) < 0.01
 assert (measured[slopes > 100] / slopes[slopes > 100] - 1).abs().max() < 0.01

@@ -39,14 +39,12 @@ def train(decay, seed):
         inputs = torch.randn(32, 10, generator=generator)
         targets = (inputs @ teacher).tanh() + 0.5 * torch.randn(32, generator=generator)
         weight.requires_grad_()
-        (gradient,) = torch.autograd.grad(
-            batchnorm_loss(inputs, targets, readout=readout / 8**0.5)(weight), weight
-        )
+        f = batchnorm_loss(inputs, targets, readout=readout / 8**0.5)
+        (gradient,) = torch.autograd.grad(f(weight), weight)
         weight = weight.detach()
         following = (1 - rate * decay) * weight - rate * gradient
-        predicted.append(
-            (1 - rate * decay) ** 2 * predicted[-1] + rate**2 * gradient.square().sum()
-        )
+        shrunk = (1 - rate * decay) ** 2 * predicted[-1]
+        predicted.append(shrunk + rate**2 * gradient.square().sum())
         cosine = following @ weight / (following.norm() * weight.norm())
         angles.append(cosine.clamp(max=1).acos())
         weight = following
@@ -110,14 +108,8 @@ for decay, color in zip(decays, colors, strict=True):
         angle_axes.text(815, height, f"λ = {decay:g}", color=color, va="center", fontsize=12)
     else:
         angle_axes.text(815, smooth[-1], "no decay", color=color, va="center", fontsize=12)
-angle_axes.set(
-    yscale="log",
-    xlabel="step",
-    xlim=(0, 1000),
-    ylim=(0.9, 12),
-    yticks=[1, 2, 5, 10],
-    yticklabels=["1°", "2°", "5°", "10°"],
-)
+angle_axes.set(yscale="log", xlabel="step", xlim=(0, 1000), ylim=(0.9, 12))
+angle_axes.set_yticks([1, 2, 5, 10], ["1°", "2°", "5°", "10°"])
 angle_axes.minorticks_off()
 angle_axes.set_title("The angle of a step settles around arccos(1 − ηλ)")
 figures.describe(

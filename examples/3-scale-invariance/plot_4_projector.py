@@ -32,11 +32,7 @@ def cosine(z):
     return c @ z / z.norm()
 
 
-def linear(z):
-    return c @ z
-
-
-pictures = {"f(λx) = f(x): equal": cosine, "f linear: not equal": linear}
+pictures = {"f(λx) = f(x): equal": cosine, "f linear: not equal": lambda z: c @ z}
 arrows = {
     title: (function_gradient(f, u), function_gradient(f, 2 * u), chain_rule_gradient(f, 2 * u))
     for title, f in pictures.items()
@@ -60,14 +56,8 @@ def relative_error(f, x):
 
 points = [2 * torch.randn(n, generator=torch.Generator().manual_seed(s)) for s in range(100, 108)]
 exact = torch.stack([relative_error(batchnorm_loss(inputs, targets), x) for x in points])
-errors = torch.stack(
-    [
-        torch.stack(
-            [relative_error(batchnorm_loss(inputs, targets, eps.item()), x) for x in points]
-        )
-        for eps in epsilons
-    ]
-)
+losses = [batchnorm_loss(inputs, targets, eps.item()) for eps in epsilons]
+errors = torch.stack([torch.stack([relative_error(f, x) for x in points]) for f in losses])
 
 # %%
 # Verify
@@ -114,9 +104,8 @@ for axes, (title, (first, true, shown)) in zip(both, arrows.items(), strict=True
         ("P∇f(u)/2", 2 * u + 0.5 * shown, (-10, -6), "right", figures.RED),
     ]
     for text, point, offset, align, color in labels:
-        axes.annotate(
-            text, point, offset, textcoords="offset points", color=color, ha=align, fontsize=11.5
-        )
+        style = {"textcoords": "offset points", "ha": align, "fontsize": 11.5}
+        axes.annotate(text, point, offset, color=color, **style)
     axes.set(aspect="equal", xlim=(-0.1, 2.45), ylim=(-0.1, 2.2))
     axes.axis("off")
     axes.set_title(title)
