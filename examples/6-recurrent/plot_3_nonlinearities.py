@@ -61,22 +61,27 @@ print(
 # The figure
 # ----------
 
-figure, axes = plt.subplots(figsize=(5.4, 4.2))
+figure, axes = plt.subplots(figsize=(5.2, 4.2))
 axes.axhline(0, color=figures.MUTED, lw=1)
-colors = (figures.GREEN, figures.BLUE, figures.ORANGE, figures.PURPLE)
-for (name, values), color in zip(rates.items(), colors, strict=True):
+looks = {
+    "identity": (figures.MUTED, 1.4, "identity: log ρ(W)", 2.95),
+    "tanh": (figures.BLUE, 3, "tanh", 0.95),
+    "sigmoid": (figures.ORANGE, 1.4, "sigmoid", None),
+    "relu": (figures.PURPLE, 1.4, "ReLU", None),
+}
+for name, values in rates.items():
+    color, width, label, height = looks[name]
     finite = values.clamp(min=-6)
-    axes.plot(gains, finite.median(0).values, "o-", color=color, ms=3.5, lw=1.4, label=name)
-    axes.fill_between(gains, finite.amin(0), finite.amax(0), color=color, alpha=0.22, lw=0)
-axes.plot(gains, spectral, color=figures.INK, ls=(0, (1.5, 3)), lw=1.8, zorder=5, label="log ρ(W)")
-axes.set_xscale("log")
+    middle = finite.median(0).values
+    axes.plot(gains, middle, color=color, lw=width)
+    axes.fill_between(gains, finite.amin(0), finite.amax(0), color=color, alpha=0.2, lw=0)
+    axes.text(gains[-1] * 1.12, height or middle[-1], label, color=color, va="center")
+axes.set(xscale="log", xlabel="spectral radius ρ(W)", xlim=(0.3, 150), ylim=(-4.2, 3.4))
 axes.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
 axes.minorticks_off()
-axes.set(xlabel="spectral radius ρ(W)", ylabel="growth rate of gradients a step", ylim=(-4.5, 3.3))
-axes.text(0.33, -0.35, "vanish ↓", color=figures.MUTED)
+axes.text(0.33, -0.45, "vanish ↓", color=figures.MUTED)
 axes.text(0.33, 0.15, "explode ↑", color=figures.MUTED)
-axes.set_title("Every nonlinearity has a rate of its own")
-axes.legend(loc="lower right", ncols=2)
+axes.set_title("Every nonlinearity has a growth rate of its own")
 figures.describe(
     figure,
     "Growth rate of gradients against the spectral radius of the weights for identity, tanh, sigmoid and ReLU, median and range of three seeds. The identity "
@@ -87,5 +92,5 @@ plt.show()
 # %%
 # What to see
 # -----------
-# The identity follows the dotted line. ReLU lies below it by the same amount everywhere, since some of the units are off, so gradients still vanish at ρ = 1. Tanh crosses zero between 0.9 and 2 and then
+# The identity follows log ρ(W). ReLU lies below it by the same amount everywhere, since some of the units are off, so gradients still vanish at ρ = 1. Tanh crosses zero between 0.9 and 2 and then
 # explodes slowly: the larger the weights, the more units saturate. The sigmoid's slope of at most ¼ needs weights several times larger.

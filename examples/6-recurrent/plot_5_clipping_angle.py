@@ -1,5 +1,5 @@
 """
-Clipping by value can turn the gradient by almost arccos(1/√n)
+Clipping by value can turn the gradient by almost arccos(1/√m)
 ==============================================================
 
 There are two ways to clip a gradient: shorten it to a norm, or cut its entries. The first keeps its direction; how far can the second turn it?
@@ -30,15 +30,15 @@ def cosine(g, h):
 
 sizes = [2**k for k in range(15)]
 worst, gaussian, heavy = [], [], []
-for n in sizes:
-    spike = torch.ones(n)
+for m in sizes:
+    spike = torch.ones(m)
     spike[0] = 1e12
     worst.append(cosine(spike, clip_by_value(spike, 1.0)))
     for sampler, record in (
         (torch.distributions.Normal(0.0, 1.0), gaussian),
         (torch.distributions.StudentT(1.2), heavy),
     ):
-        draws = sampler.sample((200, n))
+        draws = sampler.sample((200, m))
         record.append([cosine(g, clip_by_value(g, 0.7)) for g in draws])
 gaussian, heavy = torch.tensor(gaussian), torch.tensor(heavy)
 bound = torch.tensor(sizes).double().rsqrt()
@@ -56,32 +56,31 @@ assert (heavy >= bound[:, None] - 1e-12).all()
 assert (typical[1:] > 0.85).all()
 assert least[-1] < 0.1
 print(
-    f"n = {sizes[-1]}: bound {bound[-1]:.4f}, heavy-tailed {heavy[-1].min():.3f} to {heavy[-1].max():.3f}"
+    f"m = {sizes[-1]}: bound {bound[-1]:.4f}, heavy-tailed {heavy[-1].min():.3f} to {heavy[-1].max():.3f}"
 )
 
 # %%
 # The figure
 # ----------
 
-figure, axes = plt.subplots(figsize=(5.2, 3.9))
-axes.axhline(1, color=figures.GREEN, label="by norm: direction kept")
-for values, color, label in (
-    (gaussian, figures.BLUE, "by value: Gaussian"),
-    (heavy, figures.PURPLE, "by value: heavy-tailed"),
-):
-    axes.plot(sizes, values.median(1).values, color=color, label=label)
-    axes.fill_between(sizes, values.amin(1), values.amax(1), color=color, alpha=0.22, lw=0)
-axes.plot(sizes, worst, "o", color=figures.RED, ms=4, label="by value: worst case")
-axes.plot(sizes, bound, color=figures.RED, lw=1.2)
-axes.set_xscale("log")
-axes.set_yscale("log")
-axes.set(xlabel="entries n", ylabel="cosine with the gradient", ylim=(0.006, 1.4))
-axes.set_title("Never below 1/√n (line), but as near as you like")
-axes.legend(loc="lower left")
+figure, axes = plt.subplots(figsize=(5.2, 4.0))
+axes.axhline(1, color=figures.GREEN, lw=1.6)
+for values, color in ((gaussian, figures.MUTED), (heavy, figures.PURPLE)):
+    axes.plot(sizes, values.median(1).values, color=color, lw=1.5)
+    axes.fill_between(sizes, values.amin(1), values.amax(1), color=color, alpha=0.16, lw=0)
+axes.plot(sizes, worst, "o", color=figures.RED, ms=5)
+axes.plot(sizes, bound, color=figures.RED, lw=2.6)
+axes.text(2, 1.08, "by norm: direction kept", color=figures.GREEN, va="bottom")
+axes.text(2e4, 0.85, "by value: Gaussian", color=figures.MUTED, ha="right", va="top")
+axes.text(2e4, 0.42, "heavy-tailed", color=figures.PURPLE, ha="right")
+axes.text(60, 0.08, "worst case\n1/√m", color=figures.RED, ha="right", va="top")
+axes.set(xscale="log", yscale="log", xlabel="entries m", ylabel="cosine", ylim=(0.006, 1.8))
+axes.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
+axes.set_title("Never below 1/√m, but as near as you like")
 figures.describe(
     figure,
     "Cosine of the angle between a gradient and its clipped version against the number of entries, logarithmic. Clipping by norm gives 1; by value the median over Gaussian gradients "
-    f"stays above {typical.min():.1f}, heavy-tailed ones fall with n, and the worst case lies on the line one over the square root of n.",
+    f"stays above {typical.min():.1f}, heavy-tailed ones fall with m, and the worst case lies on the line one over the square root of m.",
 )
 plt.show()
 
