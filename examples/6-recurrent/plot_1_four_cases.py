@@ -68,7 +68,9 @@ axes.semilogy(times, none, color=figures.MUTED, lw=1.3)
 state = [torch.linalg.matrix_power(W, t - 1) @ stable for t in times]
 axes.semilogy(times, [z.norm() for z in state], color=figures.ORANGE, ls="--", lw=1.5)
 axes.text(29, 3e5, "both unstable", color=figures.MUTED, ha="right")
-axes.text(60, 2.5e3, "z₀ stable, z̄ unstable,\nor the reverse", color=figures.BLUE, ha="right", va="top")
+axes.text(
+    60, 2.5e3, "z₀ stable, z̄ unstable,\nor the reverse", color=figures.BLUE, ha="right", va="top"
+)
 axes.text(33, 1.5e-1, "both stable", color=figures.MUTED)
 axes.text(28, 5e-5, "a stable state\nby itself", color=figures.ORANGE, ha="right")
 axes.set(xlim=(0, 61), ylim=(1e-7, 1e9), xlabel="steps t")

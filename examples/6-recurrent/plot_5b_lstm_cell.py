@@ -75,7 +75,12 @@ node(2.4, cell, "×", figures.BLUE)
 node(5.2, cell, "+", figures.BLUE)
 node(5.2, 4.4, "×", figures.MUTED)
 node(8.2, 3.3, "×", figures.MUTED)
-for x, name, what in ((2.4, "f", "forget"), (4.3, "i", "input"), (6.1, "g", "candidate"), (7.3, "o", "output")):
+for x, name, what in (
+    (2.4, "f", "forget"),
+    (4.3, "i", "input"),
+    (6.1, "g", "candidate"),
+    (7.3, "o", "output"),
+):
     color = figures.ORANGE if name == "f" else figures.INK
     axes.text(x, gates, name, color=color, ha="center", va="center", fontsize=14, weight="bold")
     axes.text(x, gates - 0.62, what, color=color, ha="center", va="center", fontsize=9)
@@ -90,7 +95,12 @@ axes.text(8.35, 4.7, "tanh", color=figures.MUTED)
 axes.plot([0.7, 7.3], [hidden, hidden], **FAINT)
 arrow((8.2, 2.92), (8.2, hidden + 0.05))
 arrow((8.2, hidden), (9.1, hidden))
-for x, y, text, align in ((0.55, cell, "c", "right"), (9.25, cell, "c′", "left"), (0.55, hidden, "h", "right"), (9.25, hidden, "h′", "left")):
+for x, y, text, align in (
+    (0.55, cell, "c", "right"),
+    (9.25, cell, "c′", "left"),
+    (0.55, hidden, "h", "right"),
+    (9.25, hidden, "h′", "left"),
+):
     color = figures.BLUE if y == cell else figures.MUTED
     axes.text(x, y, text, color=color, ha=align, va="center", fontsize=15, weight="bold")
 axes.text(0.7, 6.75, "the cell's path: × f, + i∘g, no weights", color=figures.BLUE)

@@ -105,7 +105,9 @@ for row, bias in enumerate(biases):
     middle = parts.median(1).values
     axes.plot(middle.flip(0), [row, row], color=figures.MUTED, lw=1)
     for part, color in ((1, figures.MUTED), (0, figures.BLUE)):
-        axes.plot([parts[part].amin(), parts[part].amax()], [row, row], color=color, lw=7, alpha=0.3)
+        axes.plot(
+            [parts[part].amin(), parts[part].amax()], [row, row], color=color, lw=7, alpha=0.3
+        )
         axes.plot(middle[part], row, "o", color=color, ms=8)
 axes.text(lstm[0.0][:, -1, 1].median(), -0.32, "direct path", color=figures.MUTED, ha="center")
 axes.text(lstm[0.0][:, -1, 0].median(), -0.32, "whole", color=figures.BLUE, ha="center")

@@ -109,13 +109,13 @@ assert (fresh["LSTM"] < fresh["LSTM, forget bias 3"]).all()
 
 figure, axes = plt.subplots(figsize=(5.2, 4.0))
 looks = ((figures.ORANGE, 1.4), (figures.MUTED, 1.4), (figures.BLUE, 3))
-for index, ((kind, values), (color, width)) in enumerate(zip(results.items(), looks, strict=True)):
+for index, (values, (color, width)) in enumerate(zip(results.values(), looks, strict=True)):
     shifted = [T * (1 + 0.04 * (index - 1)) for T in lengths]
     axes.plot(shifted, 100 * values.mean(0), color=color, lw=width)
     axes.plot(shifted, 100 * values.T, "o", color=color, ms=4.5, alpha=0.7)
 axes.axhline(50, color=figures.MUTED, ls="--", lw=1)
 axes.text(5, 46.5, "guessing", color=figures.MUTED)
-axes.text(33, 101, "LSTM,\nforget bias 3", color=figures.BLUE, va="top")
+axes.text(61, 97, "LSTM,\nforget bias 3", color=figures.BLUE, ha="right", va="top")
 axes.text(20, 83, "RNN", color=figures.ORANGE)
 axes.text(9, 78, "LSTM", color=figures.MUTED, ha="right")
 axes.set(xscale="log", xlabel="steps T between bit and question", ylim=(44, 104))
