@@ -79,8 +79,8 @@ for name, values in rates.items():
 axes.set(xscale="log", xlabel="spectral radius ρ(W)", xlim=(0.3, 150), ylim=(-4.2, 3.4))
 axes.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
 axes.minorticks_off()
-axes.text(0.33, -0.45, "vanish ↓", color=figures.MUTED)
-axes.text(0.33, 0.15, "explode ↑", color=figures.MUTED)
+axes.text(145, -0.5, "vanish ↓", color=figures.MUTED, ha="right")
+axes.text(145, 0.15, "explode ↑", color=figures.MUTED, ha="right")
 axes.set_title("Every nonlinearity has a growth rate of its own")
 figures.describe(
     figure,
