@@ -6,16 +6,19 @@ MyST-NB's own download keeps the roles and directives, which mean nothing outsid
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from environments import COUNTED, END_OF_PROOF
 from gallery import write_atomically
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 from sphinx.application import Sphinx
 
 from hw2lib.claims.registry import quote
+
+PRINTED = "If you have the printed solutions"
 
 
 def fenced(name: str) -> str:
@@ -23,30 +26,95 @@ def fenced(name: str) -> str:
     return rf"^( *)(`{{3,}})\{{{name}\}} ?(.*?)\n((?:.*\n)*?)\1\2 *\n"
 
 
-def plain(markdown: str, claims: Mapping[str, Any], numbers: Mapping[str, int]) -> str:
+def environment(match: re.Match[str], names: Iterator[str], kind: str) -> str:
+    """Return a theorem or one of its kin: its name and title in bold, or a proof and its mark."""
+    indent, _, title, content = match.groups()
+    content = re.sub(r"\A *:label:.*\n", "", content).strip("\n")
+    if kind == "proof":
+        return f"{indent}*Proof.* {content} {END_OF_PROOF}\n"
+    title = f" ({title})" if title else ""
+    gap = "\n\n" if content.startswith("```") else " "
+    return f"{indent}**{next(names)}{title}.**{gap}{content}\n"
+
+
+def named(source: str) -> tuple[dict[str, list[str]], dict[str, str]]:
+    r"""Return the names of a page's theorems and their kin, by kind and by label.
+
+    Examples
+    --------
+    >>> named("```{lemma}\n:label: a\nOne.\n```\n```{theorem} T\nTwo.\n```\n")[1]
+    {'a': 'Lemma 1'}
+    """
+    counts: dict[str, int] = {}
+    names: dict[str, list[str]] = {kind: [] for kind in COUNTED}
+    labels = {}
+    opening = rf"^ *`{{3,}}\{{({'|'.join(COUNTED)})\}}.*\n(?: *:label: *(\S+))?"
+    for match in re.finditer(opening, source, re.MULTILINE):
+        series = COUNTED[match[1]]
+        counts[series] = counts.get(series, 0) + 1
+        name = f"{match[1].capitalize()} {counts[series]}"
+        names[match[1]].append(name)
+        if match[2]:
+            labels[match[2]] = name
+    return names, labels
+
+
+def plain(
+    markdown: str,
+    claims: Mapping[str, Any],
+    numbers: Mapping[str, int],
+    names: Mapping[str, Iterator[str]] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> str:
     r"""Return Markdown in which roles and directives are replaced by what they say.
+
+    `numbers` are those of the equations; `names` those of theorems and their kin, by kind, each
+    taken once, and `labels` the same names by label.
 
     Examples
     --------
     >>> plain("By {eq}`eq-a` {cite}`one,two`.", {}, {"eq-a": 3})
     'By (3) [one, two].'
+    >>> plain("```{theorem} Short\n:label: a\nBy {ref}`a`.\n```\n", {}, {},
+    ...       {"theorem": iter(["Theorem 1"])}, {"a": "Theorem 1"})
+    '**Theorem 1 (Short).** By Theorem 1.\n'
+    >>> plain("```{proof}\nTrivial.\n```\n", {}, {})
+    '*Proof.* Trivial. ∎\n'
     >>> plain("$$ x $$ (eq-a)", {}, {"eq-a": 3})
     '$$ x \\tag{3}$$'
     """
+
+    def figure(match: re.Match[str]) -> str:
+        caption = re.sub(r"^ *:number:.*\n", "", match[4])
+        return f"{match[1]}*Figure of the script `{match[3]}.py`:* {caption}"
 
     def value(match: re.Match[str]) -> str:
         id, _, wanted = match[1].partition(":")
         return quote(id, claims[id]["evidence"]["values"], wanted)
 
+    def told(kind: str) -> tuple[str, Any]:
+        return fenced(kind), lambda match: environment(
+            match, (names or {}).get(kind, iter(())), kind
+        )
+
     rules: tuple[tuple[str, Any], ...] = (
-        (fenced("gallery-figure"), r"\1*Figure of the script `\3.py`:* \4"),
+        (fenced("div"), r"\4"),
+        (fenced("gallery-figure"), figure),
+        *map(told, COUNTED),
+        (fenced("printed"), rf"\1<details><summary>{PRINTED}</summary>\n\n\4\n\1</details>\n"),
+        (
+            fenced("scripts"),
+            r"\1They are on the site, and in the folder `examples` of the project.\n",
+        ),
         (fenced("dropdown"), r"\1<details><summary>\3</summary>\n\n\4\n\1</details>\n"),
+        told("proof"),
         (fenced("claims"), r"\1`python -m hw2lib.claims 5` checks them.\n"),
         (r"^<a .* download>.*\n", ""),
         (r"^\([\w-]+\)=\n", ""),
         (r"\{value\}`([^`]+)`", value),
         (r"\{claim\}`([^`]+)`", r"[\1]"),
-        (r"\{cite\}`([^`]+)`", lambda match: f"[{match[1].replace(',', ', ')}]"),
+        (r"\{ref\}`([^`]+)`", lambda match: (labels or {})[match[1]]),
+        (r"\{cite(?::t)?\}`([^`]+)`", lambda match: f"[{match[1].replace(',', ', ')}]"),
         (r"\{eq\}`([^`]+)`", lambda match: f"({numbers[match[1]]})"),
         (r"\$\$ \((eq-[\w-]+)\)", lambda match: rf"\tag{{{numbers[match[1]]}}}$$"),
     )
@@ -59,11 +127,13 @@ def take_away(source: str, claims: Mapping[str, Any]) -> str:
     """Return a text notebook as JSON, its text in plain Markdown."""
     labels = re.findall(r"^\$\$ \((eq-[\w-]+)\)", source, re.MULTILINE)
     numbers = {label: number for number, label in enumerate(labels, 1)}
+    names, by_label = named(source)
+    unused = {kind: iter(each) for kind, each in names.items()}
     notebook = read_myst_markdown_notebook(source)
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"]}
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = plain(cell.source + "\n", claims, numbers).strip()
+            cell.source = plain(cell.source + "\n", claims, numbers, unused, by_label).strip()
     return nbformat.writes(notebook)
 
 

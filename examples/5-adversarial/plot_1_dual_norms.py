@@ -66,62 +66,69 @@ assert 0.6 < within < 0.77
 # The figure
 # ----------
 
-figure, (plane, strip) = plt.subplots(2, 1, figsize=(5.2, 8.2), height_ratios=(1.35, 1))
+figure, plane = plt.subplots(figsize=(5.2, 4.3))
 g = torch.tensor([2.0, 1.0])
-x = torch.linspace(-1.7, 1.7, 60)
+x = torch.linspace(-2.3, 2.3, 60)
 X, Y = torch.meshgrid(x, x, indexing="xy")
 plane.contour(
-    X.numpy(),
-    Y.numpy(),
-    (g[0] * X + g[1] * Y).numpy(),
-    levels=torch.arange(-5, 6).tolist(),
-    colors=figures.GRID,
-    linestyles="solid",
-    linewidths=1.2,
-)
+    X.numpy(), Y.numpy(), (g[0] * X + g[1] * Y).numpy(), levels=torch.arange(-5, 7).tolist(),
+    colors=figures.GRID, linestyles="solid", linewidths=1,
+)  # fmt: skip
 angle = torch.linspace(0, 2 * math.pi, 200)
 balls = {
-    math.inf: ("ℓ∞", figures.BLUE, [-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1]),
-    2: ("ℓ2", figures.ORANGE, angle.cos(), angle.sin()),
-    1: ("ℓ1", figures.GREEN, [1, 0, -1, 0, 1], [0, 1, 0, -1, 0]),
+    math.inf: ("square, ℓ∞", figures.BLUE, [-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1]),
+    2: ("disc, ℓ2", figures.ORANGE, angle.cos(), angle.sin()),
+    1: ("diamond, ℓ1", figures.GREEN, [1, 0, -1, 0, 1], [0, 1, 0, -1, 0]),
 }
 for norm, (name, color, horizontal, vertical) in balls.items():
-    plane.plot(horizontal, vertical, color=color)
+    bold = norm == math.inf
+    plane.plot(horizontal, vertical, color=color, lw=2.6 if bold else 1.4)
     best = steepest_direction(g, norm)
-    plane.plot(*best.tolist(), "o", color=color, ms=8)
+    plane.plot(*best.tolist(), "o", color=color, ms=10 if bold else 7)
     plane.annotate(
-        f"{name} ball: {float(g @ best):.3g}", best.tolist(), xytext=(9, -2),
-        textcoords="offset points", color=color, fontweight="bold",
+        f"{name}: {float(g @ best):.3g}", best.tolist(), xytext=(26 if norm == 2 else 10, -3),
+        textcoords="offset points", color=color, fontweight="bold" if bold else "normal",
+        fontsize=12 if bold else 11,
     )  # fmt: skip
 plane.annotate(
-    "", (g / 2.6).tolist(), (0, 0), arrowprops={"arrowstyle": "-|>", "color": figures.INK}
+    "", (g / 3.2).tolist(), (0, 0), arrowprops={"arrowstyle": "-|>", "color": figures.INK}
 )
-plane.text(0.33, 0.48, "∇ℓ", color=figures.INK)
-plane.set(xlim=(-1.35, 2.15), ylim=(-1.35, 1.35), aspect="equal", xlabel="d₁", ylabel="d₂")
-plane.set_title("In the ℓ∞ ball a corner is best")
+plane.text(0.2, 0.36, "∇ℓ", color=figures.INK, fontsize=12)
+plane.set(xlim=(-1.1, 2.1), ylim=(-1.1, 1.25), aspect="equal", xticks=[], yticks=[])
+plane.set_xlabel("first pixel")
+plane.set_ylabel("second pixel")
+plane.spines[:].set_visible(False)
+plane.set_title("If each pixel has its own limit, a corner is best")
 plane.grid(False)
-
-generator = torch.Generator().manual_seed(1)
-colors = (figures.BLUE, figures.ORANGE, figures.GREEN, figures.MUTED)
-for row, ((_, share), color) in enumerate(zip(shares.items(), colors, strict=True)):
-    height = row + 0.5 * (torch.rand(len(share), generator=generator) - 0.5)
-    strip.plot(100 * share, height, ".", color=color, ms=3, alpha=0.5, rasterized=True)
-    strip.plot([100 * share.median()] * 2, [row - 0.36, row + 0.36], color=figures.INK, lw=2)
-strip.set_yticks(range(4), list(shares))
-strip.invert_yaxis()
-strip.grid(axis="y", visible=False)
-strip.set(xlabel="share of ‖∇ℓ‖₁ that the direction gets, %")
-strip.set_title("Only the signs get all of it")
 figures.describe(
     figure,
-    "Top: in the plane, the points of the square, the disc and the diamond where a linear function is largest: a corner of the square, the point of the disc along the gradient, a tip of the diamond. "
-    "Bottom: share of the largest possible first-order change that four directions get on the validation digits: the signs of the gradient all of it, the scaled gradient less than half, one pixel less than a tenth in the median, random signs around zero.",
+    "In the plane, the points of a square, a disc and a diamond where a linear function is largest: a corner of the square, where it is 3, the point of the disc along the gradient, a tip of the diamond, where it is 2.",
+)
+
+strip_figure, strip = plt.subplots(figsize=(5.2, 3.6))
+generator = torch.Generator().manual_seed(1)
+colors = (figures.BLUE, figures.ORANGE, figures.GREEN, figures.MUTED)
+for row, ((name, share), color) in enumerate(zip(shares.items(), colors, strict=True)):
+    height = row + 0.34 * (torch.rand(len(share), generator=generator) - 0.5)
+    strip.plot(100 * share, height, ".", color=color, ms=3, alpha=0.35, rasterized=True)
+    median = 100 * float(share.median())
+    strip.plot([median] * 2, [row - 0.24, row + 0.24], color=figures.INK, lw=3)
+    strip.text(
+        -68, row - 0.3, name.replace("\n", " "), color=color, fontweight="normal" if row else "bold"
+    )
+strip.set(yticks=[], ylim=(3.4, -0.6), xlim=(-70, 104), xticks=[-50, 0, 50, 100])
+strip.spines["left"].set_visible(False)
+strip.set_xlabel("share of ‖∇ℓ‖₁ that the direction gets, %")
+strip.set_title("Only the signs get all of it")
+figures.describe(
+    strip_figure,
+    "Share of the largest possible first-order change that four directions get on the validation digits: the signs of the gradient all of it, the scaled gradient less than half, one pixel less than a tenth in the median, random signs around zero.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Each direction in the lower panel changes no pixel by more than 1. The signs use every pixel in full, however little it
+# Each direction in the second figure changes no pixel by more than 1. The signs use every pixel in full, however little it
 # matters; the scaled gradient uses only the most sensitive pixel in full. Dots are the
 # validation digits, black bars medians.

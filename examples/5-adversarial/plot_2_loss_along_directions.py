@@ -94,38 +94,40 @@ for walks in runs:
 # The figure
 # ----------
 
-figure, axes = plt.subplots(figsize=(5.2, 4.3))
-for walks in runs:
-    axes.plot(steps, walks["up the gradient"], color=figures.RED, lw=1.6)
-    axes.plot(steps, walks["prediction"], color=figures.INK, ls="--", lw=1.1)
-    axes.plot(steps, walks["ReLUs held"], color=figures.PURPLE, ls=":", lw=1.6)
-    axes.plot(steps, walks["random"], color=figures.MUTED, lw=0.7, alpha=0.7)
-    axes.plot(steps, walks["down the gradient"], color=figures.BLUE, lw=1.6)
-for text, color, x, y in (
-    ("signs of the gradient", figures.RED, 20, 0.85),
-    ("ReLUs held", figures.PURPLE, 11, 0.33),
-    ("prediction ℓ + ε‖∇ℓ‖₁", figures.INK, 32, 0.086),
-    ("signs at random", figures.MUTED, 32, 0.023),
-    ("against the gradient", figures.BLUE, 14, 0.0018),
+figure, axes = plt.subplots(figsize=(5.2, 4.2))
+for number, walks in reversed(list(enumerate(runs))):
+    bold = 1 if number == 0 else 0.4
+    axes.plot(steps, walks["random"], color=figures.MUTED, lw=1.2 * bold, alpha=0.7)
+    axes.plot(steps, walks["prediction"], color=figures.INK, ls="--", lw=1.6 * bold)
+    axes.plot(steps, walks["ReLUs held"], color=figures.PURPLE, ls=":", lw=2 * bold)
+    axes.plot(steps, walks["up the gradient"], color=figures.RED, lw=2.8 * bold)
+for text, color, x, y, weight in (
+    ("signs of the gradient", figures.RED, 21, 0.86, "bold"),
+    ("ReLUs held", figures.PURPLE, 32, 0.36, "normal"),
+    ("prediction ℓ + ε‖∇ℓ‖₁", figures.INK, 32, 0.12, "normal"),
+    ("signs at random", figures.MUTED, 32, 0.024, "normal"),
 ):
-    axes.text(x, y, text, ha="right", color=color, fontweight="bold")
+    axes.text(x, y, text, ha="right", color=color, fontweight=weight)
 axes.set(
     yscale="log",
     xlabel="change of every pixel ε, in 255ths",
-    ylabel="mean loss of the validation digits, nats",
+    ylabel="mean loss, nats",
     xlim=(0, 33),
+    xticks=[0, 8, 16, 24, 32],
 )
-axes.set_title("The gradient's signs beat random signs")
+axes.set_yticks([0.03, 0.1, 0.3, 1], ["0.03", "0.1", "0.3", "1"])
+axes.minorticks_off()
+axes.set_title("The gradient’s signs beat random signs")
 figures.describe(
     figure,
-    "Mean loss on a log axis against the size of the change, three networks: along the signs of the gradient it rises more than ten times as much as along random signs, the dotted line of the network with its ReLUs held follows it most of the way, the dashed linear prediction falls behind, against the gradient the loss falls.",
+    "Mean loss on a log axis against the size of the change, three networks: along the signs of the gradient it rises more than ten times as much as along random signs, the dotted line of the network with its ReLUs held follows it most of the way, the dashed linear prediction falls behind.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Three lines of a colour are three seeds; the grey ones three random walks for each. The prediction is first too high, for it
+# Bold is the first of three seeds; the grey lines are three random walks for each. The prediction is first too high, for it
 # counts changes that the bounds of the pixels forbid, and then far too low. The dotted lines say why: hold all ReLUs as they
 # are at the image, and the network is affine; but its loss still bends upwards, and that is most of what the prediction
 # lacks. The units that switch may add to the loss or take from it. Random signs of the same size do far less: robustness to noise says little about robustness to an adversary.

@@ -58,32 +58,38 @@ for source in range(3):
 # The figure
 # ----------
 
-figure, axes = plt.subplots(figsize=(5.2, 4.4))
-axes.imshow(errors.numpy(), cmap="Oranges", vmin=0, vmax=0.5, aspect="auto", alpha=0.85)
-for row, line in enumerate(errors.tolist()):
-    for column, error in enumerate(line):
-        axes.text(
-            column, row, f"{error:.1%}", ha="center", va="center", fontsize=12,
-            color="black", fontweight="bold" if row == column + 2 else "normal",
-        )  # fmt: skip
-axes.set_xticks(range(3), [f"network {number}" for number in (1, 2, 3)])
-axes.set_yticks(range(5), list(sources))
-axes.tick_params(length=0)
-axes.grid(False)
-axes.spines[:].set_visible(False)
-axes.set(xlabel="error of", ylabel="images perturbed against")
+figure, axes = plt.subplots(figsize=(5.2, 3.1))
+for target, row in enumerate(errors.T.tolist()):
+    _, noise, *attacks = (100 * error for error in row)
+    others = [error for source, error in enumerate(attacks) if source != target]
+    axes.plot([noise, attacks[target]], [target] * 2, color=figures.GRID, lw=1.4, zorder=0)
+    axes.plot(noise, target, "o", color=figures.MUTED, ms=7)
+    axes.plot(others, [target] * 2, "o", color=figures.ORANGE, ms=10)
+    axes.plot(attacks[target], target, "o", color=figures.RED, ms=7)
+    if target == 0:
+        for place, text, color in (
+            (noise, "random signs", figures.MUTED),
+            (sum(others) / 2, "another’s attack", figures.ORANGE),
+            (attacks[target], "its own attack", figures.RED),
+        ):
+            weight = "bold" if color == figures.ORANGE else "normal"
+            axes.text(place, -0.3, text, ha="center", color=color, fontweight=weight)
+axes.set_yticks(range(3), [f"network {number}" for number in (1, 2, 3)])
+axes.tick_params(axis="y", length=0)
+axes.grid(axis="y", visible=False)
+axes.spines["left"].set_visible(False)
+axes.set(xlabel="wrong answers, %", xlim=(-1.5, 41), ylim=(2.4, -0.7))
 others = (errors[2:].sum() - own.sum()) / 6
-axes.set_title(f"The others' attacks still fool {others:.0%}")
+axes.set_title(f"The others’ attacks still fool {others:.0%}")
 figures.describe(
     figure,
-    "A table of errors of three networks: low on clean digits and with random signs, highest under a network's own attack, and between a tenth and three tenths on images perturbed against another network.",
+    "Wrong answers of three networks: few with random signs, most under a network's own attack, and between a tenth and three tenths on images perturbed against another network.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Bold: a network under its own attack. The other entries of the last three rows are attacks that never asked the network
-# they fool. The networks share their data and their shape, not one weight; what they have learned is alike enough. To keep the
+# Bold: attacks that never asked the network they fool. The networks share their data and their shape, not one weight; what they have learned is alike enough. To keep the
 # weights secret is a weak defence against someone who has the data and guesses the architecture: it lowers the error under attack,
 # but leaves it far above that under noise.
