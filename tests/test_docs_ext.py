@@ -9,6 +9,8 @@ import freshness
 import gallery
 import katex
 import ledger
+import nbformat
+import notebook
 import pytest
 import torch
 from bs4 import BeautifulSoup
@@ -326,6 +328,78 @@ def test_notebook_runs_again_only_when_the_digest_changes(tmp_path, monkeypatch)
         return log.read_text().count("run")
 
     assert [runs("one"), runs("one"), runs("two"), runs("two")] == [1, 1, 2, 2]
+
+
+def test_notebook_to_take_away_says_in_plain_markdown_what_the_directives_say():
+    source = """---
+file_format: mystnb
+kernelspec:
+  name: python3
+---
+# Page
+
+````{div} answer
+**Which?** All of them.
+````
+
+```{theorem} Landscape
+:label: theorem-landscape
+Every one, by {eq}`eq-one`.
+```
+
+````{dropdown} Further
+```{proof}
+Trivial, says {cite:t}`someone2020paper`.
+```
+````
+
+```{code-cell}
+1
+```
+
+```{lemma}
+Follows from {ref}`theorem-landscape`:
+
+$$
+x
+$$ (eq-one)
+```
+
+```{gallery-figure} 1-resnet/plot_one
+:number: 2
+Seen.
+```
+
+```{printed} 1x
+It is lost.
+```
+
+````{exercise}
+How many?
+
+```{dropdown} Solution
+One.
+```
+````
+
+```{scripts}
+```
+
+```{claims} 1x
+```
+"""
+    cells = nbformat.reads(notebook.take_away(source, {}), as_version=4)["cells"]
+    text = "\n".join(cell["source"] for cell in cells if cell["cell_type"] == "markdown")
+    assert not re.search(r"\{[\w:-]+\}[`\s]|```|:label:|:number:|\(eq-", text)
+    assert "**Which?** All of them." in text
+    assert "**Theorem 1 (Landscape).** Every one, by (1)." in text
+    assert "<summary>Further</summary>\n\n*Proof.* Trivial, says [someone2020paper]. ∎" in text
+    assert "**Lemma 2.** Follows from Theorem 1:" in text
+    assert r"\tag{1}$$" in text
+    assert "`1-resnet/plot_one.py`:* Seen." in text
+    assert "<summary>If you have the printed solutions</summary>\n\nIt is lost." in text
+    assert "**Exercise 1.** How many?" in text
+    assert "<summary>Solution</summary>\n\nOne." in text
 
 
 def test_scripts_share_no_state_of_torch():
