@@ -817,8 +817,8 @@ def eigenvector_of_a_block_grows_more_slowly() -> float:
     "6a-T4",
     kind="identity",
     verdict="theorem",
-    statement=r"**Closed form.** For diagonalisable $W=T\Lambda T^{-1}$, $\alpha=T^{-1}z_0$, $\beta=T^\top\bar z$, the gradient is "
-    r"$T^{-\top}\bigl[(\beta\alpha^\top)\circ S\bigr]T^\top$ with $S_{ij}=(\lambda_i^t-\lambda_j^t)/(\lambda_i-\lambda_j)$, and "
+    statement=r"**Closed form.** For diagonalisable $W=V\Lambda V^{-1}$, $\alpha=V^{-1}z_0$, $\beta=V^\top\bar z$, the gradient is "
+    r"$V^{-\top}\bigl[(\beta\alpha^\top)\circ S\bigr]V^\top$ with $S_{ij}=(\lambda_i^t-\lambda_j^t)/(\lambda_i-\lambda_j)$, and "
     r"$S_{ij}=t\lambda_i^{t-1}$ where $\lambda_i=\lambda_j$: on the diagonal, and at ties.",
     family=diagonalisable,
     exact=True,
