@@ -22,7 +22,6 @@ extensions = [
     "numpydoc",
     "sphinx_gallery.gen_gallery",
     "sphinx_copybutton",
-    "sphinx_design",
     "sphinxcontrib.bibtex",
     "sphinxext.opengraph",
     "notfound.extension",

@@ -51,7 +51,7 @@ CLAIM = {
 
 EXTENSIONS = [
     *("freshness", "katex", "typography", "ledger", "evidence", "environments"),
-    *("myst_parser", "sphinx_design"),
+    "myst_parser",
 ]
 
 
@@ -338,7 +338,7 @@ kernelspec:
 ---
 # Page
 
-````{div} answer
+````{container} answer
 **Which?** All of them.
 ````
 

@@ -37,7 +37,7 @@ NOT_PROSE = (
 
 FENCE = re.compile(r" *(`{3,}|~{3,})(?:\{([\w-]+)\})?(.*)")
 OF_PROSE = {
-    *("div", "dropdown", "gallery-figure", "printed"),
+    *("container", "dropdown", "gallery-figure", "printed"),
     *("theorem", "lemma", "definition", "remark", "proof", "exercise"),
 }
 

@@ -8,11 +8,14 @@ worst of them, what was refused, and the command that checks it. Elsewhere the r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from ledger import ClaimDirective, LedgerRole, Outcome, check_line
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
 from hw2lib.claims.typeset import typeset
 
@@ -127,8 +130,7 @@ def place_notes(app: Sphinx, doctree: nodes.document) -> None:
 
 def holds_blocks(node: nodes.Element) -> bool:
     """Say whether notes may stand beside this node's children: of a page, or of what unfolds."""
-    folded = node.get("design_component") == "dropdown"
-    return folded or isinstance(node, (nodes.section, nodes.document))
+    return isinstance(node, (nodes.section, nodes.document, Details))
 
 
 class PartDirective(ClaimDirective):
@@ -179,6 +181,24 @@ class PartDirective(ClaimDirective):
         return [[place], name, *plain]
 
 
+class Dropdown(SphinxDirective):
+    """Fold what not every reader needs; the argument is the line that is always seen."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+    option_spec: ClassVar = {"class": directives.class_option}
+
+    def run(self) -> list[nodes.Node]:
+        """Return what unfolds."""
+        self.assert_has_content()
+        title, _ = self.state.inline_text(self.arguments[0], self.lineno)
+        folded = Details(classes=["dropdown", *self.options.get("class", [])])
+        folded += Summary("", "", *title)
+        self.state.nested_parse(self.content, self.content_offset, folded)
+        return [folded]
+
+
 class PrintedDirective(PartDirective):
     """What the printed solutions say of these claims, folded: quotation and what holds instead.
 
@@ -194,7 +214,7 @@ class PrintedDirective(PartDirective):
         good = [claim for claim in printed if claim["verdict"] == "holds"]
         body = ["\n".join(self.content)]
         body += [
-            f"```{{div}} printed-claim\n✗ {claim['printed']}\n\n"
+            f"```{{container}} printed-claim\n✗ {claim['printed']}\n\n"
             f"✓ {claim['corrected']} {{claim}}`{claim['id']}`\n```"
             for claim in wrong
         ]
@@ -203,7 +223,7 @@ class PrintedDirective(PartDirective):
             body.append(f"What it says else of this part holds: {held}.")
         text = "\n\n".join(body)
         title = "If you have the printed solutions"
-        return self.parse(f"````{{dropdown}} {title}\n:class-container: printed\n{text}\n````")
+        return self.parse(f"````{{dropdown}} {title}\n:class: printed\n{text}\n````")
 
 
 def table(
@@ -249,6 +269,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(Summary, html=(visit_summary, depart_summary))
     app.add_role("claim", ClaimRole())
     app.add_directive("claims", PartDirective)
+    app.add_directive("dropdown", Dropdown)
     app.add_directive("printed", PrintedDirective)
     app.connect("doctree-read", place_notes)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

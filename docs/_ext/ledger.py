@@ -137,11 +137,11 @@ def card(claim: Outcome) -> str:
     if claim["corrected"]:
         parts.append(f"*Instead:* {claim['corrected']}")
     parts.append(claim["statement"])
-    parts.append(f"```{{div}} claim-check\n{check_line(claim)}\n```")
+    parts.append(f"```{{container}} claim-check\n{check_line(claim)}\n```")
     if claim["verdict"] in RANK:
         parts.append(f"*Try it:* `python -m hw2lib.claims {claim['id']}`")
     body = "\n\n".join(parts)
-    return f"````{{div}} claim-card claim-{claim['verdict']}\n{body}\n````\n"
+    return f"````{{container}} claim-card claim-{claim['verdict']}\n{body}\n````\n"
 
 
 class ClaimDirective(SphinxDirective):

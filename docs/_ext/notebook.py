@@ -98,7 +98,7 @@ def plain(
         )
 
     rules: tuple[tuple[str, Any], ...] = (
-        (fenced("div"), r"\4"),
+        (fenced("container"), r"\4"),
         (fenced("gallery-figure"), figure),
         *map(told, COUNTED),
         (fenced("printed"), rf"\1<details><summary>{PRINTED}</summary>\n\n\4\n\1</details>\n"),
