@@ -49,8 +49,8 @@ print(f"{'row sum':8}{sum(printed.values()):12,}{total:12,}{sum(printed.values()
 
 # %%
 # The printed total swaps two digits, and the last stage is short. The stem's column, "7x7", counts its
-# convolution alone, while the other columns include their batch norms. So the printed row does not even
-# add up to the printed total.
+# convolution alone, while the columns of the stages include their batch norms. The printed row adds up
+# to neither total.
 #
 # Verify
 # ------

@@ -74,7 +74,7 @@ assert 0.9**22 < 0.1 < 0.9**21
 figure, axes = plt.subplots(figsize=(5.2, 3.9))
 for momentum, color in zip(momenta, (figures.BLUE, figures.ORANGE, figures.GREEN), strict=True):
     axes.plot(predicted[momentum], color=color, lw=3 if momentum == 0.1 else 1.2)
-    axes.plot(measured[momentum][::4], ".", color=color)
+    axes.plot(measured[momentum][::4], "o", color=color, ms=7 if momentum == 0.1 else 4)
     axes.lines[-1].set_xdata(range(0, steps + 1, 4))
     end = 20 if momentum == 0.1 else 10 if momentum == 0.3 else 22
     axes.annotate(
@@ -97,7 +97,7 @@ axes.set_ylim(2e-6, 4)
 axes.set_xlim(0, 46)
 axes.set_xlabel("training batches since the bias moved by 1")
 axes.set_ylabel("offset in eval mode")
-axes.set_title("The running mean forgets the bias like $(1-m)^k$")
+axes.set_title("The running mean catches up: the offset falls like $(1-m)^k$")
 figures.describe(
     figure,
     "Offset of the output in eval mode against the number of training batches since the bias moved, on a "

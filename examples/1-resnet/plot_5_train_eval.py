@@ -86,11 +86,11 @@ axes.text(60, 0.60, "training: variance of each batch", color=figures.ORANGE, ha
 axes.set(ylim=(0.5, 1.2), yticks=[0.5, 0.75, 1], yticklabels=["½", "¾", "1"])
 axes.set(xlabel="training batch (4 values a channel)", ylabel="variance")
 axes.grid(visible=False)
-axes.set_title("The two modes divide by different variances")
+axes.set_title("The two modes use different variances")
 figures.describe(
     figure,
-    "Over 60 batches of four numbers of variance 1 the running variance, which eval mode divides by, settles at 1, while "
-    "the batches' own biased variances, which training mode divides by, scatter around three quarters.",
+    "Over 60 batches of four numbers of variance 1 the running variance, which eval mode uses, stays near 1, while "
+    "the batches' own biased variances, which training mode uses, scatter around three quarters.",
 )
 plt.show()
 
@@ -116,7 +116,7 @@ axes.text(
 axes.set(ylim=(-0.35, None), yticks=[0, 1, 2])
 axes.set(xlabel="dropout probability p", ylabel="training mean − eval")
 axes.grid(visible=False)
-axes.set_title("Equal on average, until a ReLU mixes units")
+axes.set_title("Equal on average before the ReLU, not after it")
 figures.describe(
     figure,
     "The training mean minus the eval output of a linear unit after dropout is zero for every p; "
@@ -127,7 +127,7 @@ plt.show()
 # %%
 # What to see
 # -----------
-# First figure: the two modes divide by different variances, by a factor n/(n − 1) on average; with batches of
+# First figure: the two modes use variances that differ by a factor n/(n − 1) on average; with batches of
 # four it is 4/3, with large batches nobody notices. Second: both conventions of dropout agree with eval mode
 # exactly, and at every p, if what follows is linear. A ReLU of the linear unit makes the training mean larger
 # (Jensen's inequality), whichever convention is used.

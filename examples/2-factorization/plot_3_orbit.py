@@ -1,6 +1,6 @@
 """
-Minimisers of equal loss differ in size, and the orthogonal ones are smallest
-=============================================================================
+Minimisers of equal loss differ in size, and those with orthogonal G are smallest
+==================================================================================
 
 From one minimiser (A, B) every invertible G makes another, (AG, G⁻¹B). What changes along the orbit, and what
 does not? The derivation is in :doc:`/solutions/2-factorization/c-orbit`; this script is evidence for the claims
