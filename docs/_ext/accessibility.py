@@ -12,6 +12,8 @@ REPAIRS = {
         ("<pre>", '<pre tabindex="0">'),  # wide code scrolls, by keyboard too
         ('<pre class="literal-block">', '<pre class="literal-block" tabindex="0">'),
         ('<div class="output_subarea', '<div tabindex="0" class="output_subarea'),
+        ('<th class="head"><p></p></th>', "<td></td>"),
+        ('<summary aria-label="Toggle hidden content">', "<summary>"),
         ('role="doc-biblioentry"', 'role="listitem"'),
     ),
     "furo_navigation_tree": (('role="heading"', 'role="heading" aria-level="2"'),),

@@ -62,4 +62,4 @@ plt.show()
 # %%
 # What to see
 # -----------
-# The spectral radius is a statement about the far end only. For the first sixty-two steps the powers exceed 1: a network of that length sees an explosion.
+# The spectral radius is a statement about the far end only. For the first sixty-two steps the powers exceed 1: over such a time a network sees growth, not decay.

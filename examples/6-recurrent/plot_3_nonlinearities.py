@@ -92,5 +92,5 @@ plt.show()
 # %%
 # What to see
 # -----------
-# The identity follows log ρ(W). ReLU lies below it by the same amount everywhere, since some of the units are off, so gradients still vanish at ρ = 1. Tanh crosses zero between 0.9 and 2 and then
+# The identity follows log ρ(W), and below 1 so nearly does tanh, whose state dies out there. ReLU lies below it by the same amount everywhere, since some of the units are off, so its gradients still vanish at ρ = 1. Tanh crosses zero between 0.9 and 2 and then
 # explodes slowly: the larger the weights, the more units saturate. The sigmoid's slope of at most ¼ needs weights several times larger.

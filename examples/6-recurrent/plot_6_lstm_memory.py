@@ -125,5 +125,5 @@ plt.show()
 # What to see
 # -----------
 # First figure: the bias alone moves an LSTM from far below 1 to above it, and an RNN with orthogonal weights stays nearer to 1 than the LSTM that PyTorch gives by
-# default. Second: the "other terms" are most of the gradient, with each of the three biases. With a bias of 3 the direct path alone falls below 1, while the
+# default. Second: the "other terms" are most of the gradient over 50 steps, with each of the three biases. With a bias of 3 the direct path alone falls below 1, while the
 # whole Jacobian's norm lies above it.
