@@ -44,7 +44,7 @@ for name, (z0, zbar) in cases.items():
 # %%
 # Verify
 # ------
-# Three of four grow by a factor of more than 1.2 a step in the end; judged by the state, one of them vanishes.
+# Three of four grow by more than a fifth in the last step; judged by the state, one of them vanishes.
 
 for name, norms in exact.items():
     factor = norms[-1] / norms[-2]
