@@ -214,16 +214,21 @@ class PrintedDirective(PartDirective):
         good = [claim for claim in printed if claim["verdict"] == "holds"]
         body = ["\n".join(self.content)]
         body += [
-            f"```{{container}} printed-claim\n✗ {claim['printed']}\n\n"
+            f"```{{container}} printed-claim\n{sign(claim)} {claim['printed']}\n\n"
             f"✓ {claim['corrected']} {{claim}}`{claim['id']}`\n```"
             for claim in wrong
         ]
         if good:
             held = ", ".join(f"{{claim}}`{claim['id']}`" for claim in good)
-            body.append(f"What it says else of this part holds: {held}.")
+            body.append(f"The rest of what it says here holds: {held}.")
         text = "\n\n".join(body)
         title = "If you have the printed solutions"
         return self.parse(f"````{{dropdown}} {title}\n:class: printed\n{text}\n````")
+
+
+def sign(claim: Outcome) -> str:
+    """Return what stands before a quotation: a cross only if every fair reading of it fails."""
+    return "✗" if claim["verdict"] == "corrected" else "○"
 
 
 def table(
