@@ -22,7 +22,7 @@ torch.set_default_dtype(torch.float64)
 # %%
 # A function of the direction alone
 # ---------------------------------
-# y/x is the slope of the ray through (x, y). We take its gradient on three circles, of radius 1, 2 and 3, in four directions.
+# x₂/x₁ is the slope of the ray through x = (x₁, x₂). We take its gradient on three circles, of radius 1, 2 and 3, in four directions.
 
 
 def slope(z):
@@ -101,7 +101,7 @@ axes.axis("off")
 axes.set_title("Twice as far out, half as long")
 figures.describe(
     figure,
-    "Rays from the origin and circles of radius 1, 2 and 3, with the gradient of y/x where they meet: always tangent to the "
+    "Rays from the origin and circles of radius 1, 2 and 3, with the gradient of x₂/x₁ where they meet: always tangent to the "
     "circle. On the bold ray it has its full length at x, half of it at 2x, a third at 3x.",
 )
 

@@ -122,7 +122,7 @@ axes.loglog(epsilons, errors[:, 0], color=figures.BLUE, lw=2.6)
 axes.axvline(1e-5, color=figures.MUTED, lw=1, ls=(0, (4, 3)))
 axes.text(1.5e-5, 3, "PyTorch’s ε", color=figures.MUTED, fontsize=12)
 axes.set(xlabel="ε of batch norm", xlim=(1e-8, 1e2), ylim=(1e-10, 20))
-axes.set_title("Relative error of the route: proportional to ε")
+axes.set_title("Relative error: proportional to ε, for small ε")
 figures.describe(
     figure,
     "Relative error of the chain-rule route against batch norm's ε at eight points, in logarithmic axes: lines of slope one, "
