@@ -100,7 +100,9 @@ for (fraction, path), word, color in zip(paths.items(), words, colors, strict=Tr
     axes.plot(range(1, 81), line, color=figures.INK, ls=(0, (1, 2)), lw=1.8)
     axes.text(81, path[-1], word, color=color, va="center")
 axes.text(42, 5e-2, "it leaves", color=figures.RED, weight="bold", ha="center")
-axes.text(2, 3e-11, "learning rate over 1/(2σ₁)\nbands: measured, dotted: predicted", color=figures.MUTED)
+axes.text(
+    2, 3e-11, "learning rate over 1/(2σ₁)\nbands: measured, dotted: predicted", color=figures.MUTED
+)
 axes.set(yscale="log", xlim=(0, 108), ylim=(1e-11, 3), xlabel="steps", xticks=[0, 20, 40, 60, 80])
 axes.set_yticks([1e-9, 1e-6, 1e-3, 1], ["10⁻⁹", "10⁻⁶", "10⁻³", "1"])
 axes.minorticks_off()
