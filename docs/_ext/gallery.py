@@ -174,11 +174,11 @@ def give_sizes(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Give every figure its width and height, so that nothing moves when it comes."""
-    from hw2lib.figures import svg_size
-
     source = {name: uri for uri, name in app.builder.images.items()}
 
     def sized(match: re.Match[str]) -> str:
+        from hw2lib.figures import svg_size  # imports torch: not for pages without figures
+
         svg = (Path(app.srcdir) / source[unquote(match[1])]).read_text(encoding="utf-8")
         width, height = svg_size(svg)
         return f'<img width="{width}" height="{height}" '
