@@ -10,15 +10,17 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from torch import nn
 
-from hw2lib._checks import check_kind
+from hw2lib._checks import as_tensor, check_kind, check_number
 from hw2lib.architecture import ResidualBlock, residual_blocks
 from hw2lib.parameters import Row, parameter_table
 
@@ -27,6 +29,7 @@ __all__ = [
     "Picture",
     "darken_svg",
     "describe",
+    "draw_pixels",
     "draw_residual_network",
     "picture",
     "svg_size",
@@ -217,6 +220,54 @@ def picture(figure: Figure, description: str) -> Picture:
     )
     plt.close(figure)
     return Picture(buffer.getvalue(), darken_svg(buffer.getvalue()), alt)
+
+
+def draw_pixels(axes: Axes, pixels: Any, *, largest: float = 1.0, signed: bool = False) -> None:
+    """Draw an image as squares of ink, the more opaque the larger the pixel; 0 is left blank.
+
+    The ground stays transparent and the ink has a dark twin, so a page's ground shows through.
+
+    Parameters
+    ----------
+    axes : Axes
+        Drawn over, without ticks, in a quiet frame.
+    pixels : Tensor or array
+        Shape (height, width), from 0 to `largest`; if `signed`, from -`largest`.
+    largest : float
+        The pixel that is drawn at full strength; larger ones are drawn like it.
+    signed : bool
+        Draw what is positive red and what is negative blue.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, `pixels` is no matrix, or `largest` is not positive.
+
+    References
+    ----------
+    W3C, "Web Content Accessibility Guidelines 2.2", success criterion 1.4.11 (contrast).
+
+    Examples
+    --------
+    >>> figure, axes = plt.subplots()
+    >>> draw_pixels(axes, [[0.0, 1.0], [0.5, 0.0]])
+    >>> bool(axes.yaxis_inverted())  # the first row is on top
+    True
+    >>> plt.close(figure)
+    """
+    check_kind("axes", axes, Axes)
+    pixels = as_tensor("pixels", pixels, ndim=2)
+    largest = check_number("largest", largest, "positive", lambda value: value > 0)
+    check_kind("signed", signed, bool)
+    ink = [(0, INK + "00"), (1, INK)]
+    change = [(0, BLUE), (0.5, BLUE + "00"), (0.5, RED + "00"), (1, RED)]
+    colors = LinearSegmentedColormap.from_list("pixels", change if signed else ink)
+    values, least = pixels.detach().cpu().numpy(), -largest if signed else 0
+    axes.pcolormesh(values, cmap=colors, vmin=least, vmax=largest)
+    axes.set(xticks=[], yticks=[], aspect="equal")
+    axes.set_ylim(len(pixels), 0)
+    axes.grid(visible=False)
+    axes.spines[:].set(visible=True, color=GRID)
 
 
 def draw_residual_network(axes: Axes, model: nn.Module, input_shape: Sequence[int]) -> None:

@@ -50,7 +50,7 @@ CLAIM = {
 
 
 EXTENSIONS = [
-    *("freshness", "katex", "typography", "ledger", "evidence", "environments"),
+    *("freshness", "katex", "typography", "ledger", "folds", "evidence", "environments"),
     "myst_parser",
 ]
 
@@ -160,7 +160,7 @@ def test_note_stands_beside_the_paragraph_of_its_claim(build):
     assert not warnings
     page = BeautifulSoup(html, "html.parser")
     (noted,) = page.select(".noted")
-    assert noted.find("ul").get_text(strip=True).startswith("One1, and once more1")
+    assert noted.find("ul").get_text(strip=True).startswith("One,1and once more.1")
     (note,) = noted.select(".notes details")
     summary = note.summary.get_text(" ", strip=True).replace("\u202f", " ")
     assert summary == "1 One is itself corrected · 12 000 cases"
@@ -171,6 +171,40 @@ def test_note_stands_beside_the_paragraph_of_its_claim(build):
     row = page.select_one(".claims-table tbody tr")
     assert row.find("a")["href"] == f"#{noted.select_one('.note-mark')['id']}"
     assert row.find(id="derivation-1x-one")
+
+
+def test_numbers_of_notes_stand_behind_the_punctuation_and_apart_from_digits(build):
+    html, warnings = build(
+        "A word {claim}`1x-one`. At most 4 {claim}`1x-one`, below $W$ {claim}`1x-one` "
+        "{claim}`1x-one`.\n\n"
+        "```{claims} 1x\n```\n\n```{ledger}\n```",
+        page="solutions/page",
+    )
+    assert not warnings
+    paragraph = BeautifulSoup(html, "html.parser").select_one(".noted > p")
+    marks = paragraph.select(".note-mark")
+    before = [str(mark.previous_sibling or "") for mark in marks]
+    assert before[0].endswith("A word.")
+    assert before[1].endswith("At most 4,")
+    assert [("is-apart" in mark["class"]) for mark in marks] == [False, True, True, False]
+    assert re.search(r"below W{1,2}\.11$", paragraph.get_text().replace(" ", " ").strip())
+
+
+def test_short_formula_keeps_its_bracket_its_punctuation_and_its_note(build):
+    html, warnings = build(
+        "Let it be ($a$), or $b$ {claim}`1x-one`.\n\n```{claims} 1x\n```\n\n```{ledger}\n```",
+        page="solutions/page",
+    )
+    assert not warnings
+    first, second = BeautifulSoup(html, "html.parser").select(".noted > p .together")
+    assert first.get_text().startswith("(")
+    assert first.get_text().endswith("),")
+    assert second.select_one(".note-mark")
+
+
+def test_print_box_without_print_is_an_error(build):
+    _, warnings = build("```{printed} 1y\n```")
+    assert "no claim's id begins with '1y'" in warnings
 
 
 def test_print_is_quoted_with_what_holds_instead(build):

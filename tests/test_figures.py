@@ -1,6 +1,7 @@
 """Pictures of notebooks: alt text, both grounds, nothing left open."""
 
 import matplotlib.pyplot as plt
+import pytest
 from bs4 import BeautifulSoup
 
 from hw2lib import figures
@@ -29,3 +30,26 @@ def test_pictures_are_the_same_each_time():
             return figures.picture(figure, "A rising line from 0 to 1.")
 
     assert draw() == draw()
+
+
+def test_pixels_are_ink_on_a_transparent_ground():
+    from matplotlib.colors import to_hex
+    from matplotlib.figure import Figure
+
+    def colors(pixels, **options):
+        axes = Figure().add_subplot()
+        figures.draw_pixels(axes, pixels, **options)
+        assert axes.get_ylim() == (len(pixels), 0)  # the first row is on top
+        mesh = axes.collections[0]
+        return mesh.to_rgba(mesh.get_array().ravel())
+
+    blank, full = colors([[0.0], [2.0]], largest=2.0)
+    assert blank[3] == 0
+    assert to_hex(full, keep_alpha=True) == figures.INK + "ff"
+    less, none, more = colors([[-1.0, 0.0, 1.0]], signed=True)
+    assert to_hex(less) == figures.BLUE
+    assert none[3] < 0.01
+    assert to_hex(more) == figures.RED
+    for largest in (0.0, -1.0):
+        with pytest.raises(ValueError, match="largest must be positive"):
+            colors([[1.0]], largest=largest)

@@ -95,6 +95,12 @@ VALID = {
         "figure": matplotlib.figure.Figure(),
         "description": "a long enough description",
     },
+    "figures.draw_pixels": {
+        "axes": matplotlib.figure.Figure().add_subplot(),
+        "pixels": torch.eye(2),
+        "largest": 1.0,
+        "signed": False,
+    },
     "figures.draw_residual_network": {
         "axes": matplotlib.figure.Figure().add_subplot(),
         "model": resnet18(),

@@ -79,6 +79,19 @@ def test_every_figure_has_a_size_before_it_comes(pages):
                 assert int(image["height"]) > 0, path
 
 
+def test_pages_load_the_styles_that_they_use(site, pages):
+    sheets = {
+        path.relative_to(site).as_posix(): " ".join(
+            sheet["href"] for sheet in page.find_all("link", rel="stylesheet")
+        )
+        for path, page in pages.items()
+    }
+    for path, names in sheets.items():
+        assert "site.css" in names
+        assert ("mystnb" in names) == (path == "solutions/5-adversarial.html")
+        assert ("sg_gallery" in names) == path.startswith("auto_examples/")
+
+
 def test_every_page_has_title_and_description(site, pages):
     descriptions = {}
     for path, page in pages.items():

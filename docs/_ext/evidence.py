@@ -7,32 +7,22 @@ worst of them, what was refused, and the command that checks it. Elsewhere the r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+import re
+from collections.abc import Iterable, Sequence
 
 from docutils import nodes
-from docutils.parsers.rst import directives
-from ledger import ClaimDirective, LedgerRole, Outcome, check_line
+from folds import Details, Summary
+from ledger import ClaimDirective, LedgerRole, Outcome, cases_of, check_line
 from sphinx import addnodes
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
 
 from hw2lib.claims.typeset import typeset
 
 PAGES = "solutions/"
 AUDITED = ("corrected", "sharpened", "conditional")
-
-
-class Details(nodes.General, nodes.Element):
-    """What unfolds, without JavaScript; the first child is its summary."""
-
-
-class Summary(nodes.General, nodes.TextElement):
-    """The line of a details node that is always seen."""
-
-
-class MarginNote(Details):
-    """A details node that waits for its place beside a paragraph."""
+NOTE, MARK = "margin-note", "note-mark"
+PUNCTUATION = re.compile(r"[.,;:!?)]*")
+LIKE_A_POWER = re.compile(r"(\d|^)[.,;:!?)]*$")  # what a raised number must not touch
 
 
 def link_to_card(id: str, docname: str, *content: nodes.Node) -> addnodes.pending_xref:
@@ -44,19 +34,12 @@ def link_to_card(id: str, docname: str, *content: nodes.Node) -> addnodes.pendin
     )  # fmt: skip
 
 
-def number_of(numbers: dict[str, int], id: str) -> int:
-    """Return a claim's number on this page: that of its first mention."""
-    return numbers.setdefault(id, len(numbers) + 1)
-
-
 def brief(claim: Outcome) -> str:
     """Return what a folded note says of the check: verdict, exactness and cases."""
     evidence = claim["evidence"]
     if evidence is None:
         return f"{claim['verdict']}, not checked"
-    count = evidence["cases"]
-    cases = f"{typeset(count)} {'case' if count == 1 else 'cases'}"
-    return f"{claim['verdict']} · {cases}{', exact' if evidence['exact'] else ''}"
+    return f"{claim['verdict']} · {cases_of(evidence)}{', exact' if evidence['exact'] else ''}"
 
 
 class ClaimRole(LedgerRole):
@@ -71,9 +54,9 @@ class ClaimRole(LedgerRole):
             return [self.badge(claim)], []
         numbers = self.env.temp_data.setdefault("claim_numbers", {})
         known = self.text in numbers
-        number = number_of(numbers, self.text)
+        number = numbers.setdefault(self.text, len(numbers) + 1)
         link = nodes.reference("", str(number), refid=f"note-{self.text}", internal=True)
-        mark = nodes.superscript("", "", link, classes=["note-mark", f"is-{claim['verdict']}"])
+        mark = nodes.superscript("", "", link, classes=[MARK, f"is-{claim['verdict']}"])
         if known:
             return [mark], []
         mark["ids"].append(f"mark-{self.text}")
@@ -85,9 +68,9 @@ class ClaimRole(LedgerRole):
         link = link_to_card(claim["id"], self.env.docname, name)
         return nodes.inline("", "", link, classes=["claim-badge", f"is-{claim['verdict']}"])
 
-    def note(self, claim: Outcome, number: int) -> MarginNote:
+    def note(self, claim: Outcome, number: int) -> Details:
         """Return the note: number, title and what was checked; the rest unfolds."""
-        note = MarginNote(ids=[f"note-{claim['id']}"], classes=[f"is-{claim['verdict']}"])
+        note = Details(ids=[f"note-{claim['id']}"], classes=[NOTE, f"is-{claim['verdict']}"])
         note += Summary(
             "",
             "",
@@ -107,15 +90,8 @@ class ClaimRole(LedgerRole):
 
 
 def place_notes(app: Sphinx, doctree: nodes.document) -> None:
-    """Move each note beside the block of the page in which its claim is first named.
-
-    Its number joins the word before it.
-    """
-    for mark in doctree.findall(nodes.superscript):
-        before = mark.parent.index(mark) - 1
-        if "note-mark" in mark["classes"] and isinstance(mark.parent[before], nodes.Text):
-            mark.parent[before] = nodes.Text(mark.parent[before].rstrip())
-    for note in list(doctree.findall(MarginNote)):
+    """Move each note beside the block of the page in which its claim is first named."""
+    for note in list(doctree.findall(lambda node: has_class(node, NOTE))):
         block = note.parent
         note.parent.remove(note)
         while "noted" not in block["classes"] and not holds_blocks(block.parent):
@@ -126,6 +102,46 @@ def place_notes(app: Sphinx, doctree: nodes.document) -> None:
             noted += [nodes.container(classes=["notes"]), block]
             block = noted
         block[0] += note
+    for parent in {mark.parent for mark in doctree.findall(lambda node: has_class(node, MARK))}:
+        parent[:] = settle(parent.children)
+
+
+def settle(children: Iterable[nodes.Node]) -> list[nodes.Node]:
+    """Join marks to the word before them, behind its punctuation, apart from a number's digits."""
+    settled: list[nodes.Node] = []
+    run: list[nodes.Node] = []  # marks with nothing but space between them
+
+    def join(text: str) -> None:
+        """Append to the word before, if there is one."""
+        word = settled.pop() if settled and isinstance(settled[-1], nodes.Text) else ""
+        settled.extend([nodes.Text(word.rstrip() + text)] if word.rstrip() + text else [])
+
+    def end_run(punctuation: str = "") -> None:
+        if run:
+            join(punctuation)
+            word = settled[-1] if settled else nodes.Text("")
+            if not isinstance(word, nodes.Text) or LIKE_A_POWER.search(word):
+                run[0]["classes"].append("is-apart")
+            settled.extend(run)
+            run.clear()
+
+    for child in children:
+        if has_class(child, MARK):
+            run.append(child)
+        elif run and isinstance(child, nodes.Text) and child.strip():
+            punctuation = PUNCTUATION.match(child)[0]
+            end_run(punctuation)
+            settled.append(nodes.Text(child[len(punctuation) :]))
+        elif not (run and isinstance(child, nodes.Text)):
+            end_run()
+            settled.append(child)
+    end_run()
+    return settled
+
+
+def has_class(node: nodes.Node, name: str) -> bool:
+    """Say whether a node is an element of a class."""
+    return isinstance(node, nodes.Element) and name in node["classes"]
 
 
 def holds_blocks(node: nodes.Element) -> bool:
@@ -145,7 +161,8 @@ class PartDirective(ClaimDirective):
     def run(self) -> list[nodes.Node]:
         """Return a table."""
         numbers = self.env.temp_data.setdefault("claim_numbers", {})
-        rows = [self.row(claim, numbers.get(claim["id"])) for claim in self.chosen()]
+        chosen = sorted(self.chosen(), key=lambda claim: numbers.get(claim["id"], len(numbers) + 1))
+        rows = [self.row(claim, numbers.get(claim["id"])) for claim in chosen]
         heads = [
             [nodes.Text(text)] for text in ("no.", "claim", "kind", "cases", "mutants refused")
         ]
@@ -181,24 +198,6 @@ class PartDirective(ClaimDirective):
         return [[place], name, *plain]
 
 
-class Dropdown(SphinxDirective):
-    """Fold what not every reader needs; the argument is the line that is always seen."""
-
-    required_arguments = 1
-    final_argument_whitespace = True
-    has_content = True
-    option_spec: ClassVar = {"class": directives.class_option}
-
-    def run(self) -> list[nodes.Node]:
-        """Return what unfolds."""
-        self.assert_has_content()
-        title, _ = self.state.inline_text(self.arguments[0], self.lineno)
-        folded = Details(classes=["dropdown", *self.options.get("class", [])])
-        folded += Summary("", "", *title)
-        self.state.nested_parse(self.content, self.content_offset, folded)
-        return [folded]
-
-
 class PrintedDirective(PartDirective):
     """What the printed solutions say of these claims, folded: quotation and what holds instead.
 
@@ -208,15 +207,17 @@ class PrintedDirective(PartDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """Return a box that unfolds, or nothing if nothing of it is in print."""
+        """Return a box that unfolds."""
         printed = [claim for claim in self.chosen() if claim["printed"]]
-        wrong = [claim for claim in printed if claim["verdict"] in AUDITED]
+        audited = [claim for claim in printed if claim["verdict"] in AUDITED]
         good = [claim for claim in printed if claim["verdict"] == "holds"]
+        if not (audited or good or self.content):
+            raise self.error(f"nothing of {self.arguments[0]!r} is in print")
         body = ["\n".join(self.content)]
         body += [
             f"```{{container}} printed-claim\n{sign(claim)} {claim['printed']}\n\n"
             f"✓ {claim['corrected']} {{claim}}`{claim['id']}`\n```"
-            for claim in wrong
+            for claim in audited
         ]
         if good:
             held = ", ".join(f"{{claim}}`{claim['id']}`" for claim in good)
@@ -247,34 +248,10 @@ def table(
     return nodes.table("", group, classes=classes)
 
 
-def visit_details(writer: nodes.NodeVisitor, node: nodes.Element) -> None:
-    """Open a details element."""
-    writer.body.append(writer.starttag(node, "details"))
-
-
-def depart_details(writer: nodes.NodeVisitor, node: nodes.Element) -> None:
-    """Close it."""
-    writer.body.append("</details>\n")
-
-
-def visit_summary(writer: nodes.NodeVisitor, node: nodes.Element) -> None:
-    """Open a summary."""
-    writer.body.append("<summary>")
-
-
-def depart_summary(writer: nodes.NodeVisitor, node: nodes.Element) -> None:
-    """Close it."""
-    writer.body.append("</summary>\n")
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register role, directives and nodes."""
-    app.add_node(Details, html=(visit_details, depart_details))
-    app.add_node(MarginNote, html=(visit_details, depart_details))
-    app.add_node(Summary, html=(visit_summary, depart_summary))
+    """Register role and directives."""
     app.add_role("claim", ClaimRole())
     app.add_directive("claims", PartDirective)
-    app.add_directive("dropdown", Dropdown)
     app.add_directive("printed", PrintedDirective)
-    app.connect("doctree-read", place_notes)
+    app.connect("doctree-read", place_notes, priority=400)  # before formulas are joined to them
     return {"parallel_read_safe": True, "parallel_write_safe": True}

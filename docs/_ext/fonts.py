@@ -6,6 +6,7 @@ unpacked.
 
 from __future__ import annotations
 
+import os
 import shutil
 from functools import cache
 from pathlib import Path
@@ -58,7 +59,7 @@ def use_in_figures(folder: Path) -> list[str]:
         if "600" in face:
             font["OS/2"].usWeightClass = 700  # or matplotlib warns that it found no bold
         font.flavor = None
-        part = path.with_suffix(f".{id(font)}.part")
+        part = path.with_suffix(f".{os.getpid()}.part")
         font.save(part)
         part.replace(path)
         fontManager.addfont(path)

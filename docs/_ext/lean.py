@@ -7,10 +7,10 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-NEEDED_BY = {  # the beginning of a file's name: the beginning of the pages that use it
-    "sg_": "auto_examples",
-    "sg-": "auto_examples",
-    "mystnb": "solutions/5-adversarial",
+SIGN_OF_USE = {  # the beginning of a file's name: what stands in a page that uses it
+    "sg_": 'class="sphx-glr',
+    "sg-": 'class="sphx-glr',
+    "mystnb": 'class="cell',
 }
 
 
@@ -18,16 +18,15 @@ def leave_out(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Take from a page's list the files that only others use."""
+    body = context.get("body", "")
     for kind in ("css_files", "script_files"):
-        context[kind] = [file for file in context.get(kind, []) if is_used(file, page)]
+        context[kind] = [file for file in context.get(kind, []) if is_used(file, body)]
 
 
-def is_used(file: Any, page: str) -> bool:
+def is_used(file: Any, body: str) -> bool:
     """Say whether a page uses a file of the lists that Sphinx keeps."""
     name = str(getattr(file, "filename", "")).rpartition("/")[2]
-    return all(
-        page.startswith(pages) for start, pages in NEEDED_BY.items() if name.startswith(start)
-    )
+    return all(sign in body for start, sign in SIGN_OF_USE.items() if name.startswith(start))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -108,8 +108,7 @@ def check_line(claim: Outcome) -> str:
 def tried(claim: Outcome) -> str:
     """Return a sentence on the cases that were tried and the worst of them."""
     evidence = claim["evidence"]
-    count, exactly = evidence["cases"], " exactly" if evidence["exact"] else ""
-    cases = f"{typeset(count)} {'case' if count == 1 else 'cases'}"
+    cases, exactly = cases_of(evidence), " exactly" if evidence["exact"] else ""
     worst = f" ({evidence['worst']})" if evidence["worst"] else ""
     if evidence["tolerance"] == 0:
         return f"Checked{exactly} on {cases}{worst}."
@@ -117,6 +116,12 @@ def tried(claim: Outcome) -> str:
         f"Checked{exactly} on {cases}; the largest error is {typeset(evidence['error'])}{worst}, "
         f"{typeset(evidence['tolerance'], '.1g')} is allowed."
     )
+
+
+def cases_of(evidence: Outcome) -> str:
+    """Return on how many cases a claim was checked: "1 case", "100 cases"."""
+    count = evidence["cases"]
+    return f"{typeset(count)} {'case' if count == 1 else 'cases'}"
 
 
 def listed(heading: str, mutants: Sequence[Outcome]) -> list[str]:
@@ -176,7 +181,9 @@ class LedgerDirective(ClaimDirective):
         result: list[nodes.Node] = []
         for part in dict.fromkeys(claim["part"] for claim in self.claims):
             section = nodes.section(ids=[f"part-{part}"], names=[f"part {part}"])
-            section += nodes.title("", f"Part {part[0]}({part[1:]})" if part[1:] else part)
+            section += nodes.title(
+                "", f"Part {part[0]}({part[1:]})" if part[1:] else f"Solution {part}"
+            )
             for claim in self.claims:
                 if claim["part"] == part:
                     section += self.target("claim", claim)

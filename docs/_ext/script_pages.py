@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from docutils import nodes
-from evidence import Details, Summary, link_to_card
+from evidence import link_to_card
+from folds import Details, Summary
 from gallery import GALLERY
 from sphinx.application import Sphinx
 

@@ -1,4 +1,4 @@
-"""Small repairs of the text before it is set: exponents raised, punctuation kept with formulas."""
+"""Small repairs of the text before it is set: exponents raised, formulas and names kept whole."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sphinx.application import Sphinx
 SHORT = 24  # characters of TeX; longer formulas may need to break
 RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
 EXPONENT = re.compile(f"([{RAISED}]+)")
+RESNET = re.compile(r"ResNet-(?=\d)")
 LOWER = str.maketrans(RAISED, "0123456789−")
 VERBATIM = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw)
 
@@ -27,19 +28,37 @@ def raise_exponents(app: Sphinx, doctree: nodes.document) -> None:
             text.parent[position : position + 1] = parts
 
 
-def keep_punctuation(app: Sphinx, doctree: nodes.document) -> None:
-    """Keep a comma or bracket after a short formula on the formula's line."""
+def keep_together(app: Sphinx, doctree: nodes.document) -> None:
+    """Keep short formulas whole, with a bracket before, the punctuation and a note's number after.
+
+    A browser may break a line on either side of each part of a formula.
+    """
     for formula in list(doctree.findall(nodes.math)):
-        follower = formula.next_node(descend=False, siblings=True)
-        if len(formula.astext()) > SHORT or not isinstance(follower, nodes.Text):
+        if len(formula.astext()) > SHORT:
             continue
-        text = follower.astext()
-        kept = len(text) - len(text.lstrip(",.;:!?)]"))
-        if kept:
-            parent, position = formula.parent, place(formula)
-            together = nodes.inline("", "", formula, nodes.Text(text[:kept]), classes=["together"])
-            rest = [nodes.Text(text[kept:])] if text[kept:] else []
-            parent[position : position + 2] = [together, *rest]
+        parent, start = formula.parent, place(formula)
+        group: list[nodes.Node] = [formula]
+        before, rest = [], list(parent.children[start + 1 :])
+        if start and isinstance(parent[start - 1], nodes.Text) and parent[start - 1].endswith("("):
+            start -= 1
+            before = [nodes.Text(parent[start][:-1])]
+            group.insert(0, nodes.Text("("))
+        if rest and isinstance(rest[0], nodes.Text):
+            text = rest.pop(0)
+            kept = len(text) - len(text.lstrip(",.;:!?)]"))
+            group += [nodes.Text(text[:kept])] if kept else []
+            rest[:0] = [nodes.Text(text[kept:])] if text[kept:] else []
+        while rest and isinstance(rest[0], nodes.superscript):
+            group.append(rest.pop(0))
+        together = nodes.inline("", "", *group, classes=["together"])
+        parent[start:] = [*before, together, *rest]
+
+
+def keep_names(app: Sphinx, doctree: nodes.document) -> None:
+    """Keep ResNet-18 on one line."""
+    for text in list(doctree.findall(nodes.Text)):
+        if RESNET.search(text) and not isinstance(text.parent, VERBATIM):
+            text.parent[place(text)] = nodes.Text(RESNET.sub("ResNet\N{NON-BREAKING HYPHEN}", text))
 
 
 def place(node: nodes.Node) -> int:
@@ -50,5 +69,6 @@ def place(node: nodes.Node) -> int:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the repairs."""
     app.connect("doctree-read", raise_exponents)
-    app.connect("doctree-read", keep_punctuation)
+    app.connect("doctree-read", keep_together)
+    app.connect("doctree-read", keep_names)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

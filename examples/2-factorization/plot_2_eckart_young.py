@@ -83,18 +83,12 @@ plt.show()
 
 shown_ranks, rows = (1, 4, 8, 16, 32), (10, 12, 13)
 fits = [mean + A @ B for A, B in (low_rank_factors(X, r) for r in shown_ranks)]
-y, x = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
-figure, axes = plt.subplots(figsize=(5.2, 2.9))
-for column, pictures in enumerate([*fits, images]):
-    for row, number in enumerate(rows):
-        ink = (pictures[number] / 16).clamp(0, 1)
-        seen = ink > 0.04
-        place = (x[seen.view(8, 8)] + 9.6 * column).numpy(), (y[seen.view(8, 8)] + 9 * row).numpy()
-        axes.scatter(*place, s=41, marker="s", lw=0, color=figures.INK, alpha=ink[seen].numpy())
-    name = f"r = {shown_ranks[column]}" if column < len(shown_ranks) else "original"
-    axes.text(9.6 * column + 3.5, -1.6, name, ha="center")
-axes.set(aspect="equal", ylim=(26, -4))
-axes.axis("off")
+names = [*(f"r = {r}" for r in shown_ranks), "original"]
+figure, panels = plt.subplots(3, 6, figsize=(5.2, 2.9))
+for name, pictures, column in zip(names, [*fits, images], panels.T, strict=True):
+    column[0].set_title(name, fontsize=10.5, fontweight="normal", loc="center")
+    for axes, number in zip(column, rows, strict=True):
+        figures.draw_pixels(axes, (pictures[number] / 16).clamp(0, 1).view(8, 8))
 figures.describe(
     figure,
     "Three handwritten digits reconstructed at rank 1, 4, 8, 16 and 32 beside the originals: at rank 1 most "

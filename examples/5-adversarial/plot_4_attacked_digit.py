@@ -10,7 +10,6 @@ The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence fo
 """
 
 import matplotlib.pyplot as plt
-from matplotlib.colors import LinearSegmentedColormap
 
 from hw2lib import figures
 from hw2lib.adversarial import random_sign_perturbation, signed_gradient_attack
@@ -62,16 +61,6 @@ assert (attacked - images).abs().max() <= eps + 1e-6
 # ----------
 # Ink is drawn as ink, in proportion to the pixel. Red pixels get more of it, blue ones less.
 
-ink = LinearSegmentedColormap.from_list("ink", [figures.INK + "00", figures.INK])
-signed = LinearSegmentedColormap.from_list(
-    "change",
-    [
-        (0, figures.BLUE),
-        (0.5, figures.BLUE + "00"),
-        (0.5, figures.RED + "00"),
-        (1, figures.RED),
-    ],
-)
 columns = (
     ("the digit", images, before, figures.INK),
     ("+ random signs", noisy[0], with_noise[0], figures.INK),
@@ -80,16 +69,10 @@ columns = (
 figure, panels = plt.subplots(2, 3, figsize=(5.2, 4.3))
 for (name, pictures, probabilities, color), (change, result) in zip(columns, panels.T, strict=True):
     answer, probability = int(probabilities[shown].argmax()), probabilities[shown].max()
-    result.pcolormesh(pictures[shown, 0].numpy(), cmap=ink, vmin=0, vmax=1)
-    moved = (pictures - images)[shown, 0].numpy() / eps
-    change.pcolormesh(moved, cmap=signed, vmin=-1.6, vmax=1.6)
+    figures.draw_pixels(result, pictures[shown, 0])
+    figures.draw_pixels(change, (pictures - images)[shown, 0], largest=1.6 * eps, signed=True)
     change.set_title(name, fontsize=11, fontweight="normal", loc="center", color=color)
     result.set_xlabel(f"“{answer}”, {probability:.1%}", color=color, fontweight="bold")
-for panel in panels.flat:
-    panel.set(xticks=[], yticks=[], aspect="equal")
-    panel.invert_yaxis()
-    panel.grid(False)
-    panel.spines[:].set(visible=True, color=figures.GRID)
 panels[0, 0].spines[:].set_visible(False)
 panels[0, 0].text(
     4, 4, "no pixel\nmoves more\nthan 32/255", ha="center", va="center", color=figures.MUTED

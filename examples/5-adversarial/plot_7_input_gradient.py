@@ -11,7 +11,6 @@ The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence fo
 
 import matplotlib.pyplot as plt
 import torch
-from matplotlib.colors import LinearSegmentedColormap
 
 from hw2lib import figures
 from hw2lib.adversarial import input_gradient
@@ -53,38 +52,22 @@ print(f"median over right digits {sizes[right].median():.2g}, wrong {sizes[mista
 # The figure
 # ----------
 
-ink = LinearSegmentedColormap.from_list("ink", [figures.INK + "00", figures.INK])
-signed = LinearSegmentedColormap.from_list(
-    "signed",
-    [
-        (0, figures.BLUE),
-        (0.5, figures.BLUE + "00"),
-        (0.5, figures.RED + "00"),
-        (1, figures.RED),
-    ],
-)
 figure, panels = plt.subplots(2, 4, figsize=(5.2, 3.5))
 names = ("right, typical", "right, unsure", "wrong", "wrong")
 for index, name, (top, bottom) in zip(shown, names, panels.T, strict=True):
     color = figures.RED if name == "wrong" else figures.INK
-    top.pcolormesh(images[index, 0].numpy(), cmap=ink, vmin=0, vmax=1)
+    figures.draw_pixels(top, images[index, 0])
     said = f"\n{labels[index]} read as {answers[index]}" if name == "wrong" else ""
     top.set_title(
         name + (said or f"\na {labels[index]}"), fontsize=10.5, loc="center", color=color,
         fontweight="normal",
     )  # fmt: skip
     gradient = gradients[index, 0]
-    limit = float(gradient.abs().max())
-    bottom.pcolormesh(gradient.numpy(), cmap=signed, vmin=-limit, vmax=limit)
+    figures.draw_pixels(bottom, gradient, largest=float(gradient.abs().max()), signed=True)
     size = float(sizes[index])
     bottom.set_xlabel(
         f"{size:.0f}" if size >= 10 else f"{size:.2g}", fontsize=14, fontweight="bold", color=color
     )
-for panel in panels.flat:
-    panel.set(xticks=[], yticks=[], aspect="equal")
-    panel.invert_yaxis()
-    panel.grid(False)
-    panel.spines[:].set(visible=True, color=figures.GRID)
 panels[0, 0].set_ylabel("digit")
 panels[1, 0].set_ylabel("its gradient")
 figure.supxlabel("size of the gradient, ‖∇ℓ‖₁", fontsize=11, color=figures.INK)

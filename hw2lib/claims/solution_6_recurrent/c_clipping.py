@@ -259,7 +259,7 @@ SEEDS, STARTS = 8, 16
 
 
 def cliff(w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the loss of plot_4_cliff's one-unit RNN, and its gradient in w and b."""
+    """Return the loss of plot_07_cliff's one-unit RNN, and its gradient in w and b."""
     x, x_w, x_b = np.full_like(w, 0.5), np.zeros_like(w), np.zeros_like(w)
     for _ in range(50):
         s = 1 / (1 + np.exp(-x))
