@@ -171,6 +171,25 @@ def test_scripts_can_be_downloaded(pages):
             assert {".py", ".ipynb"} <= links
 
 
+def test_script_pages_show_the_figure_first_and_link_their_claims(pages):
+    for path, page in pages.items():
+        if path.name.startswith("plot_"):
+            article = page.find("article")
+            shown = [tag.name for tag in article.find_all(["img", "pre"])]
+            assert shown[:2] == ["img", "img"], path
+            assert article.select("details.plotting pre"), path
+            assert article.find("a", href=re.compile(r"ledger\.html#claim-")), path
+
+
+def test_reference_links_claims_and_scripts(site, pages):
+    page = pages[site / "api" / "factorization.html"]
+    listed = {link.get_text() for link in page.select(".module-table dt a")}
+    assert {"low_rank_factors", "loss_hessian", "Factors"} <= listed
+    block = page.find(id="hw2lib.factorization.low_rank_factors").parent
+    assert block.find("a", href=re.compile(r"ledger\.html#claim-2b-optimum"))
+    assert block.find("a", href=re.compile(r"auto_examples/2-factorization/plot_2"))
+
+
 def test_errata_and_ledger_show_every_claim(site, pages):
     from hw2lib.claims import ledger
 

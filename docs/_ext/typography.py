@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -10,22 +11,14 @@ from sphinx.application import Sphinx
 SHORT = 24  # characters of TeX; longer formulas may need to break
 RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
 EXPONENT = re.compile(f"([{RAISED}]+)")
-RESNET = re.compile(r"ResNet-(?=\d)")
+RESNET = re.compile(r"(ResNet-\d+)")
 LOWER = str.maketrans(RAISED, "0123456789−")
 VERBATIM = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw)
 
 
 def raise_exponents(app: Sphinx, doctree: nodes.document) -> None:
     """Set 10⁻¹⁶ with an exponent of the text's face: few faces have all raised figures."""
-    for text in list(doctree.findall(nodes.Text)):
-        if EXPONENT.search(text) and not isinstance(text.parent, VERBATIM):
-            parts = [
-                nodes.superscript("", part.translate(LOWER)) if part[0] in RAISED
-                else nodes.Text(part)
-                for part in EXPONENT.split(text) if part
-            ]  # fmt: skip
-            position = place(text)
-            text.parent[position : position + 1] = parts
+    replace(doctree, EXPONENT, lambda found: nodes.superscript("", found.translate(LOWER)))
 
 
 def keep_together(app: Sphinx, doctree: nodes.document) -> None:
@@ -55,10 +48,21 @@ def keep_together(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def keep_names(app: Sphinx, doctree: nodes.document) -> None:
-    """Keep ResNet-18 on one line."""
+    """Keep ResNet-18 on one line; not by another hyphen, or no search would find it."""
+    replace(doctree, RESNET, lambda found: nodes.inline("", found, classes=["together"]))
+
+
+def replace(
+    doctree: nodes.document, pattern: re.Pattern[str], element: Callable[[str], nodes.Node]
+) -> None:
+    """Put an element in the place of every match in the text; the pattern is one group."""
     for text in list(doctree.findall(nodes.Text)):
-        if RESNET.search(text) and not isinstance(text.parent, VERBATIM):
-            text.parent[place(text)] = nodes.Text(RESNET.sub("ResNet\N{NON-BREAKING HYPHEN}", text))
+        if pattern.search(text) and not isinstance(text.parent, VERBATIM):
+            parts = [part for part in pattern.split(text) if part]
+            position = place(text)
+            text.parent[position : position + 1] = [
+                element(part) if pattern.fullmatch(part) else nodes.Text(part) for part in parts
+            ]
 
 
 def place(node: nodes.Node) -> int:
