@@ -42,9 +42,8 @@ def distances(learning_rate, steps=80):
 
 fractions = (0.25, 0.5, 0.95, 1.05)
 paths = {fraction: distances(fraction * stable) for fraction in fractions}
-predicted = {
-    fraction: max(abs(1 - fraction * stable * least), abs(1 - fraction * stable * largest))
-    for fraction in fractions
+predicted = {  # of the eigenvalues 4σ₁ and 2(σ₂ − σ₃)
+    f: max(abs(1 - f * stable * least), abs(1 - f * stable * largest)) for f in fractions
 }
 
 # %%
@@ -88,8 +87,8 @@ assert needed["unbalanced"] > max(needed["small"], needed["balanced"])
 assert imbalance(*fits["unbalanced"][:2]) > 0.5 > imbalance(*fits["balanced"][:2])
 
 # %%
-# Beside the minimum
-# ------------------
+# Figures
+# -------
 
 figure, axes = plt.subplots(figsize=(5.2, 4.0))
 words = ("a quarter", "half", "just below 1", "just above 1")
@@ -115,8 +114,6 @@ figures.describe(
 plt.show()
 
 # %%
-# From far away
-# -------------
 
 figure, axes = plt.subplots(figsize=(5.2, 3.6))
 colors = (figures.BLUE, figures.GREEN, figures.ORANGE)
