@@ -146,13 +146,16 @@ def test_figures_come_in_light_and_dark(site, pages):
 
 
 def test_notebook_is_executed_and_can_be_downloaded(site, pages):
-    page = pages[site / "solutions" / "5-adversarial.html"]
+    path = site / "solutions" / "5-adversarial.html"
+    page = pages[path]
     images = page.select(".cell_output img.notebook-figure")
     assert len(images) == 2
     for light, dark in zip(images[::2], images[1::2], strict=True):
         assert "only-light" in light["class"]
         assert "only-dark" in dark["class"]
         assert len(light["alt"]) > 60
+        picture = (path.parent / light["src"]).read_text(encoding="utf-8")
+        assert 'id="SourceSans3-Regular-' in picture, "drawn in another face than the site's"
     tables = page.select(".cell_output table")
     assert [len(table.find_all("tr")) for table in tables] == [4, 7, 4]
     link = page.find("a", download=True)

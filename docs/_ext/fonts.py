@@ -15,6 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 PACKAGES = Path(__file__).resolve().parents[1] / "node_modules" / "@fontsource"
+UNPACKED = Path(__file__).resolve().parents[1] / "_build" / "faces"
 SITE = (
     "source-serif-4-latin-400-normal",
     "source-serif-4-latin-400-italic",
@@ -42,7 +43,7 @@ def file_of(face: str, kind: str) -> Path:
 
 
 @cache
-def use_in_figures(folder: Path) -> list[str]:
+def use_in_figures(folder: Path = UNPACKED) -> list[str]:
     """Unpack the faces of the figures, make matplotlib know them, and return their family names."""
     from fontTools.ttLib import TTFont
     from matplotlib.font_manager import fontManager

@@ -25,7 +25,7 @@ def sources(root: Path) -> list[Path]:
     return [
         *sorted(library),
         root / "requirements.lock",
-        *(root / "docs" / "_ext" / name for name in ("gallery.py", "fonts.py")),
+        *(root / "docs" / "_ext" / name for name in ("gallery.py", "fonts.py", "kernel/startup.py")),
     ]
 
 

@@ -22,7 +22,6 @@ from sphinx.util.docutils import SphinxDirective
 GALLERY = "auto_examples"
 DARK = "_dark"
 IMAGE = re.compile(r'<img (?=[^>]*src="[^"]*_images/([^"]+\.svg)")(?![^>]*width=)')
-FACES = Path(__file__).resolve().parents[1] / "_build" / "faces"
 
 
 def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
@@ -43,7 +42,7 @@ def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any])
         if not alt:
             script = block_vars["src_file"]
             raise ExtensionError(f"{script}: a figure without alt text; call figures.describe")
-        faces = use_in_figures(FACES)
+        faces = use_in_figures()
         for text in figure.findobj(Text):
             if text.get_fontfamily() == ["sans-serif"]:
                 text.set_fontfamily(faces)

@@ -11,6 +11,10 @@ SIGN_OF_USE = {  # the beginning of a file's name: what stands in a page that us
     "sg_": 'class="sphx-glr',
     "sg-": 'class="sphx-glr',
     "mystnb": 'class="cell',
+    "katex": 'class="katex',
+    "pygments": 'class="highlight',
+    "copybutton": 'class="highlight',
+    "clipboard": 'class="highlight',
 }
 
 

@@ -1,16 +1,20 @@
-"""Text notebooks to take away: each page that is one gets an .ipynb that any Jupyter can read.
+"""Text notebooks: their figures, and an .ipynb of each to take away that any Jupyter can read.
 
 MyST-NB's own download keeps the roles and directives, which mean nothing outside of this site.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import nbformat
+from docutils import nodes
 from environments import COUNTED, END_OF_PROOF
 from gallery import write_atomically
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
@@ -18,6 +22,8 @@ from sphinx.application import Sphinx
 
 from hw2lib.claims.registry import quote
 
+STARTUP = Path(__file__).resolve().parent / "kernel" / "startup.py"
+PICTURE = re.compile(r'src="data:image/svg\+xml,([^"]*)"')
 PRINTED = "If you have the printed solutions"
 
 
@@ -148,7 +154,26 @@ def write_all(app: Sphinx, error: Exception | None) -> None:
                 write_atomically(Path(app.outdir) / f"{docname}.ipynb", notebook)
 
 
+def move_pictures(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Give the figures that a notebook's page holds files of their own: the page comes sooner."""
+
+    def move(match: re.Match[str]) -> str:
+        name = f"_images/{page.replace('/', '-')}-{next(numbers)}.svg"
+        path = Path(app.outdir) / name
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, unquote(match[1]))
+        return f'loading="lazy" src="{context["pathto"](name, 1)}"'
+
+    numbers = count(1)
+    if "body" in context:
+        context["body"] = PICTURE.sub(move, context["body"])
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Write the notebooks when all pages are there."""
+    """Draw in the site's faces; move figures as pages, and write notebooks when all are there."""
+    os.environ["PYTHONSTARTUP"] = str(STARTUP)  # the kernel runs it before the first cell
+    app.connect("html-page-context", move_pictures)
     app.connect("build-finished", write_all)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
