@@ -23,7 +23,6 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinx_copybutton",
     "sphinxcontrib.bibtex",
-    "sphinxext.opengraph",
     "notfound.extension",
     *(["sphinx_sitemap"] if "SITE_URL" in os.environ else []),
 ]
@@ -91,6 +90,3 @@ html_copy_source = html_domain_indices = False
 html_math_renderer = "katex"
 sitemap_url_scheme = "{link}"
 notfound_urls_prefix = "/"
-ogp_site_url = html_baseurl
-ogp_social_cards = {"enable": False}
-ogp_enable_meta_description = True
