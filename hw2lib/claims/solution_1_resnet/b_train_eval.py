@@ -482,7 +482,7 @@ def parts(values: dict[frozenset[int], Fraction]) -> dict[frozenset[int], Fracti
     r"$\mathbb E\,f(M\circ x/q)-f(x)=\sum_S\bigl(q^{|S|}f_S(x/q)-f_S(x)\bigr)$. "
     r"So both modes agree at every $x$ and every $p$ if and only if every $f_S$ is positively homogeneous of "
     r"degree $|S|$. For a function of one unit: if and only if $f-f(0)$ is positively homogeneous, which makes "
-    r"it $f(0)+a\max(x,0)+b\min(x,0)$.",
+    r"it $f(0)+a_+\max(x,0)+a_-\min(x,0)$.",
     family=following,
     exact=True,
 )

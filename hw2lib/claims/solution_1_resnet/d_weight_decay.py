@@ -67,7 +67,7 @@ def points(rng: np.random.Generator) -> Iterator[tuple[str, Points]]:
     severity=1,
     printed=r"Under linear transformations of the input $f(x)=x-b$ …",
     statement=r"For $b\ne0$ it is affine, a translation: it keeps weighted means, "
-    r"$f(\alpha x+(1-\alpha)y)=\alpha f(x)+(1-\alpha)f(y)$, but not sums.",
+    r"$\alpha x+(1-\alpha)x'-b=\alpha(x-b)+(1-\alpha)(x'-b)$, but not sums.",
     corrected=r"affine",
     family=points,
     exact=True,
@@ -168,7 +168,7 @@ def as_column(values: Tensor, x: Tensor) -> Tensor:
     severity=2,
     printed=r"Under linear transformations of the input $f(x)=x-b$, the corresponding weights for the "
     r"transformed inputs would have the bias increased by $b$.",
-    statement=r"The bias has to grow by $Wb$; in a convolution by $\sum_c b_c\sum_{uv}w_{kcuv}$. Zero padding is not "
+    statement=r"The bias has to grow by $Wb$; in a convolution by $\sum_j b_j\sum_{m,n}w_{kjmn}$. Zero padding is not "
     r"shifted along: outputs that see it are off by the part of that sum that falls on the padding "
     r"({value}`seen` of {value}`positions` positions of ResNet-18's stem at 224×224 see it), unless one pads "
     r"with $-b$ instead. Padding that repeats the image (reflect, replicate, circular) is shifted along.",

@@ -209,7 +209,7 @@ def ky_fan_of_the_tail(X: Tensor, rank: int) -> Tensor:
     verdict="theorem",
     statement=r"No factors of inner size $r$ beat the truncated SVD in any unitarily invariant norm, such as the operator, "
     r"nuclear and Schatten norms (Mirsky). By Fan's dominance theorem it is enough to check the Ky Fan norms: "
-    r"$\sum_{i\le k}\sigma_i(X-AB)\ge\sum_{i\le k}\sigma_{r+i}(X)$ for every $k$, with equality for $A^*B^*$.",
+    r"$\sum_{i\le l}\sigma_i(X-AB)\ge\sum_{i\le l}\sigma_{r+i}(X)$ for every $l$, with equality for $A^*B^*$.",
     family=rivals,
     tolerance=1e-12,
 )

@@ -486,9 +486,9 @@ def condition(best: Factors, A: Tensor) -> float:
     verdict="sharpened",
     severity=1,
     printed=r"This problem is an example of a linear auto-encoder",
-    statement=r"A linear auto-encoder ties the codes to the data, $B=DX$. The least loss is the same, with $A=U_r$ and "
-    r"$D=U_r^\top$, but not every $B$ is of that form unless the columns of $X$ are independent.",
-    corrected=r"with the constraint $B=DX$",
+    statement=r"A linear auto-encoder ties the codes to the data, $B=EX$. The least loss is the same, with $A=U_r$ and "
+    r"$E=U_r^\top$, but not every $B$ is of that form unless the columns of $X$ are independent.",
+    corrected=r"with the constraint $B=EX$",
     family=lambda rng: (
         (description, (problem, normal(rng, problem.rank, problem.X.shape[1])))
         for description, problem in problems(rng)
@@ -498,12 +498,12 @@ def condition(best: Factors, A: Tensor) -> float:
 def autoencoder_has_the_same_least_loss(case: tuple[Problem, Tensor]) -> Trial:
     (X, rank), B = case
     U, S, Vh = torch.linalg.svd(X, full_matrices=False)
-    rows = Vh[S.gt(1e-12 * (S[0] or 1.0))]  # the rows of DX are in their span, and any there
+    rows = Vh[S.gt(1e-12 * (S[0] or 1.0))]  # the rows of EX are in their span, and any there
     free = relative(B - B @ rows.T @ rows, B)
     same = excess(X, U[:, :rank], U[:, :rank].T @ X)
     if len(rows) == X.shape[1]:
         return Trial(max(same, free))
-    return Trial(same, {"every B is some DX": free})
+    return Trial(same, {"every B is some EX": free})
 
 
 class ReluNetwork(NamedTuple):

@@ -52,8 +52,8 @@ def everywhere(rng: np.random.Generator) -> Iterator[tuple[str, None]]:
     verdict="holds",
     printed=r"$f(x,y)=\frac yx$ which is clearly a scale invariant function and calculate its gradient: "
     r"$\nabla f(x,y)=\begin{bmatrix}-\frac y{x^2}\\\frac1x\end{bmatrix}$",
-    statement=r"For all $x\ne0$, $y$ and $\lambda\ne0$: $f(\lambda x,\lambda y)=f(x,y)$, the gradient is "
-    r"$(-y/x^2,\,1/x)$, and at $(\lambda x,\lambda y)$ it is $1/\lambda$ times that.",
+    statement=r"For $f(x)=x_2/x_1$, all $x_1\ne0$, $x_2$ and $\lambda\ne0$: $f(\lambda x)=f(x)$, the gradient is "
+    r"$(-x_2/x_1^2,\,1/x_1)$, and at $\lambda x$ it is $1/\lambda$ times that.",
     family=everywhere,
     exact=True,
 )
@@ -132,7 +132,7 @@ def scaling_error(case: Scaled, power: int = -1) -> float:
     r"of $f$, $=\frac1\lambda\lim_{\alpha\to0}\frac{f((\mathbf x_{-i},x_i+\alpha))-f((\mathbf x_{-i},x_i))}"
     r"{\alpha}=\frac1\lambda\frac{\partial f(x)}{\partial x_i}$",
     statement=r"$\nabla f(\lambda x)=\frac1\lambda\nabla f(x)$ wherever $f$ has a gradient, for every "
-    r"$\lambda\ne0$ with $f(\lambda\,\cdot)=f$. Which $\lambda$ these are depends on $f$: all of them for $y/x$ and a "
+    r"$\lambda\ne0$ with $f(\lambda\,\cdot)=f$. Which $\lambda$ these are depends on $f$: all of them for $x_2/x_1$ and a "
     r"Rayleigh quotient, the positive ones for a unit behind batch norm ($\varepsilon=0$) and for $c^\top x/\|x\|$, "
     r"only the powers of one number in other cases.",
     family=scaled_cases,
@@ -385,7 +385,7 @@ def quotient(f: Callable[[Vector], Fraction], x: Vector, index: int, step: Fract
     verdict="holds",
     printed=r"To exploit the scale invariance, we will change the variable in the limit and set $\alpha=h/\lambda$. It is "
     r"clear that when $h\to0$, also $\alpha\to0$.",
-    statement=r"The difference quotient at $\lambda x$ with step $h=\lambda\alpha$ is exactly $1/\lambda$ times that at $x$ with "
+    statement=r"The difference quotient at $\lambda x$ with step $\lambda\alpha$ is exactly $1/\lambda$ times that at $x$ with "
     r"step $\alpha$: not only in the limit, but for every $\alpha\ne0$ for which it is defined, smooth $f$ or not, as long as $f(\lambda\,\cdot)=f$.",
     family=perturbations,
     exact=True,

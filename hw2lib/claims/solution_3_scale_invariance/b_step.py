@@ -109,9 +109,9 @@ def entries(rng: np.random.Generator) -> Iterator[tuple[str, int]]:
     severity=1,
     printed=r"$h(0)=\frac{x^k}{\|x^k\|}=u^k$ … $h'(0)=\dots=\left(\frac1{\|x^k\|}\left(I-\frac{x^kx^{kT}}{\|x^k\|^2}\right)\right)"
     r"\cdot\left(-\frac1{\|x^k\|}\nabla f(x^k)\right)$ where we changed the variable $x^k$ to its scaled version $u^k$",
-    corrected=r"$\dots\cdot\left(-\frac1{\|x^k\|}\nabla f(u^k)\right)$",
-    statement=r"The last gradient has to be $\nabla f(u^k)$, as it is in the result that the print draws from it: the Jacobian of "
-    r"$g\mapsto g/\|g\|$ is $\frac1{\|g\|}\bigl(I-\frac{gg^\top}{\|g\|^2}\bigr)$ and $\nabla f(x)=\nabla f(u)/\|x\|$; together "
+    corrected=r"$\dots\cdot\left(-\frac1{\|x\|}\nabla f(u)\right)$",
+    statement=r"The last gradient has to be $\nabla f(u)$, as it is in the result that the print draws from it: the Jacobian of "
+    r"$z\mapsto z/\|z\|$ is $\frac1{\|z\|}\bigl(I-\frac{zz^\top}{\|z\|^2}\bigr)$ and $\nabla f(x)=\nabla f(u)/\|x\|$; together "
     r"$h'(0)=-P\nabla f(u)/\|x\|^2$.",
     family=entries,
     exact=True,
@@ -203,8 +203,8 @@ def linear_form(coefficients: Vector) -> Monomials:
     kind="identity",
     verdict="holds",
     printed=r"$u^{(k+1)}=h(\eta)=u^k-\frac\eta{\|x^k\|^2}(I-u^ku^{kT})\nabla f(u^k)+\mathcal O(\eta^2)$",
-    statement=r"Exactly: $u^{(k+1)}=\cos\theta\,u-\sin\theta\,\hat g$, where $\hat g$ is the direction of $\nabla f(u)$ and "
-    r"$\tan\theta=s=\eta\|\nabla f(u)\|/\|x\|^2$. (Where $\nabla f(u)=0$, $u^{(k+1)}=u$.) The remainder has exactly the norm "
+    statement=r"Exactly: $u^+=\cos\theta\,u-\sin\theta\,\hat g$, where $\hat g$ is the direction of $\nabla f(u)$ and "
+    r"$\tan\theta=s=\eta\|\nabla f(u)\|/\|x\|^2$. (Where $\nabla f(u)=0$, $u^+=u$.) The remainder has exactly the norm "
     r"$\sqrt{1+s^2}-1\le\frac12s^2$. All that is used of $f$ is that $\nabla f(x)$ is orthogonal to $x$, and every vector $c$ orthogonal "
     r"to $x$ is the gradient there of an invariant function, $z\mapsto\|x\|^2\,c^\top z/x^\top z$.",
     family=turns,
@@ -252,7 +252,7 @@ def step_along_the_point() -> float:
     severity=1,
     printed=r"$u^{(k+1)}=h(\eta)=u^k-\frac\eta{\|x^k\|^2}(I-u^ku^{kT})\nabla f(u^k)+\mathcal O(\eta^2)$",
     statement=r"The projector does nothing there: $\langle\nabla f(u),u\rangle=0$, so $P\nabla f(u)=\nabla f(u)$. What the same line gives "
-    r"and the print leaves out: $\|x^{(k+1)}\|^2=\|x\|^2+\eta^2\|\nabla f(x)\|^2$ exactly, so no step of plain gradient descent shortens $x$ "
+    r"and the print leaves out: $\|x^+\|^2=\|x\|^2+\eta^2\|\nabla f(x)\|^2$ exactly, so no step of plain gradient descent shortens $x$ "
     r"or raises the effective learning rate $\eta/\|x\|^2$.",
     corrected=r"$P\nabla f(u)=\nabla f(u)$, and the norm never falls",
     family=steps,

@@ -146,8 +146,8 @@ def layers(rng: np.random.Generator) -> Iterator[tuple[str, Layer]]:
     kind="identity",
     verdict="theorem",
     statement=r"A layer behind batch norm ($\varepsilon=0$) is scale invariant in each row $w_i$ of its weights by itself: "
-    r"$f(\lambda_1w_1,\dots,\lambda_hw_h)=f(w_1,\dots,w_h)$ for all $\lambda_i>0$. So $\langle\nabla_if,w_i\rangle=0$ for every row, the row's gradient scales "
-    r"with $1/\lambda_i$, its squared length grows by $\eta^2\|\nabla_if\|^2$ a step without weight decay, and its own effective learning rate is $\eta/\|w_i\|^2$.",
+    r"$f(\alpha_1w_1,\dots,\alpha_hw_h)=f(w_1,\dots,w_h)$ for all $\alpha_i>0$. So $\langle\nabla_if,w_i\rangle=0$ for every row, the row's gradient scales "
+    r"with $1/\alpha_i$, its squared length grows by $\eta^2\|\nabla_if\|^2$ a step without weight decay, and its own effective learning rate is $\eta/\|w_i\|^2$.",
     family=layers,
     tolerance=1e-11,
 )
@@ -239,8 +239,8 @@ def constant_lengths(rng: np.random.Generator) -> Iterator[tuple[str, Constant]]
     "3b-growth",
     kind="universal",
     verdict="theorem",
-    statement=r"Without weight decay and with constant $G>0$, for every $k\ge1$ and every $\eta>0$, with $a=\eta^2G^2$: "
-    r"$r_0^4+2ak\le r_k^4\le r_0^4+2ak+\frac{a^2}{r_0^4}+\frac a2\ln\bigl(1+\frac{2ak}{r_0^4}\bigr)$. So $r_k$ grows like the fourth root of $2\eta^2G^2k$, and the effective "
+    statement=r"Without weight decay and with constant $G>0$, for every $k\ge1$ and every $\eta>0$, with $b=\eta^2G^2$: "
+    r"$r_0^4+2bk\le r_k^4\le r_0^4+2bk+\frac{b^2}{r_0^4}+\frac b2\ln\bigl(1+\frac{2bk}{r_0^4}\bigr)$. So $r_k$ grows like the fourth root of $2\eta^2G^2k$, and the effective "
     r"learning rate falls like $1/(G\sqrt{2k})$, whatever $\eta$.",
     family=constant_lengths,
     tolerance=1e-11,
@@ -383,7 +383,7 @@ STEPS = 40
     "3b-converges",
     kind="universal",
     verdict="theorem",
-    statement=r"Without weight decay, on a *fixed* $f$ with $f(\lambda x)=f(x)$ for $\lambda>0$ that is twice continuously differentiable away from 0, the length converges and "
+    statement=r"Without weight decay, on a *fixed* $f$ with $f(\alpha x)=f(x)$ for $\alpha>0$ that is twice continuously differentiable away from 0, the length converges and "
     r"$G\to0$, for every $\eta>0$ and every start. Let $L=\max_{\|u\|=1}\|\nabla^2f(u)\|$. From the first step $m$ with $r_m^2\ge\eta L$ on, every step lowers $f$ by at least "
     r"$\frac\eta2G^2/r^2$, and so $r_k^2\le r_m^2+2\eta\,(f(x_m)-\min f)$ for all $k\ge m$; if there is no such step, $r_k^2<\eta L$ for all $k$. Either way "
     r"$\sum G_k^2/r_k^2<\infty$, and the effective learning rate falls to a limit above 0.",
@@ -472,7 +472,7 @@ def balances(rng: np.random.Generator) -> Iterator[tuple[str, Balance]]:
     kind="universal",
     verdict="theorem",
     statement=r"With constant $G>0$ and $0<\eta\lambda<1$ the length settles from every start: $r\to r_*$ with $r_*^4=\frac{\eta G^2}{\lambda(2-\eta\lambda)}$. Since with "
-    r"$w=r^2/r_*^2$ and $a=1-\eta\lambda$ the recursion reads $w_+=a^2w+(1-a^2)\frac1w$, a weighted mean of $w$ and $1/w$, $|\ln w|$ falls in every step (unless $w=1$), to 0. "
+    r"$q=r^2/r_*^2$ and $a=1-\eta\lambda$ the recursion reads $q_+=a^2q+(1-a^2)\frac1q$, a weighted mean of $q$ and $1/q$, $|\ln q|$ falls in every step (unless $q=1$), to 0. "
     r"There each step turns the direction by $\arccos(1-\eta\lambda)$, whatever $G$ is.",
     family=balances,
     exact=True,
@@ -609,8 +609,8 @@ def shares(rng: np.random.Generator) -> Iterator[tuple[str, tuple[float, float, 
     "3b-small-angle",
     kind="universal",
     verdict="theorem",
-    statement=r"$\sqrt{2\epsilon}\,\bigl(1+\frac\epsilon{12}\bigr)\le\arccos(1-\epsilon)\le\sqrt{2\epsilon}\,\bigl(1+\frac\epsilon{12}+\frac{\epsilon^2}{36}\bigr)$ for "
-    r"$0\le\epsilon\le1$. With $\epsilon=\eta\lambda$ the angle at constant length is between $\sqrt{2\eta\lambda}$ and $\frac\pi{2\sqrt2}$ times that.",
+    statement=r"$\sqrt{2\delta}\,\bigl(1+\frac\delta{12}\bigr)\le\arccos(1-\delta)\le\sqrt{2\delta}\,\bigl(1+\frac\delta{12}+\frac{\delta^2}{36}\bigr)$ for "
+    r"$0\le\delta\le1$. With $\delta=\eta\lambda$ the angle at constant length is between $\sqrt{2\eta\lambda}$ and $\frac\pi{2\sqrt2}$ times that.",
     family=shares,
     tolerance=1e-13,
 )

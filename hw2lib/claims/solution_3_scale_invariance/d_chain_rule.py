@@ -74,8 +74,8 @@ def compositions(
     kind="identity",
     verdict="holds",
     printed=r"Mind the difference between $f'(g(x))$ and $f(g(x))'=f'(g(x))g'(x)$.",
-    statement=r"$(f\circ g)'(x)=f'(g(x))\,g'(x)$ for differentiable $f$ and $g$; the two differ by $f'(g(x))\,(g'(x)-1)$, so they are equal only where $g'(x)=1$ "
-    r"or $f'(g(x))=0$.",
+    statement=r"$(g\circ h)'(x)=g'(h(x))\,h'(x)$ for differentiable $g$ and $h$; the two differ by $g'(h(x))\,(h'(x)-1)$, so they are equal only where $h'(x)=1$ "
+    r"or $g'(h(x))=0$.",
     family=compositions,
     exact=True,
 )
@@ -165,7 +165,7 @@ def derivative_of_quotient(p: Coefficients, q: Coefficients, x: Fraction) -> Fra
     verdict="conditional",
     printed=r"Staying in 1-D for simplicity, if $u=u(x)$ then … the term: $\frac{\partial f(u)}{\partial u}|_{u(x^*)}$ is actually "
     r"$\frac{\partial(f\circ u^{-1})(y)}{\partial y}|_{u(x^*)}$, the reparametrized version of $f$.",
-    statement=r"So it is wherever $u$ has a differentiable inverse: for $f=x^2$ and $u=x^3$, $x\ne0$, it is $\frac23x^{-1}$ and not $f'(u)=2x^3$. The map "
+    statement=r"So it is wherever the inner function has a differentiable inverse: for $g=x^2$ and $h=x^3$ in the place of $f$ and $u$, $x\ne0$, it is $\frac23x^{-1}$ and not $g'(h)=2x^3$. The map "
     r"$x\mapsto x/\|x\|$ has no inverse, in 1-D as in any dimension, so the remark does not apply to it.",
     corrected=r"for changes of variable with a differentiable inverse, unlike $x/\|x\|$",
     family=changes,

@@ -74,10 +74,10 @@ def network(shape: Shape, batchnorm: bool) -> AllCNN:
     "5-parameters",
     kind="identity",
     verdict="theorem",
-    statement=r"All-CNN-C (biases, no batch norm) on images of $c$ channels, with widths $a$ and $b$ and $k$ "
-    r"classes, has $9\,(ca+2a^2+ab+3b^2)+b^2+bk$ weights and $3a+5b+k$ biases. Batch norm instead of the "
-    r"biases of all layers but the last adds one number a channel, $3a+5b$. In the question's size, "
-    r"$c=3$, $a=96$, $b=192$, $k=10$, that is {value}`weights` weights and {value}`biases` biases, "
+    statement=r"All-CNN-C (biases, no batch norm) on images of $C_0$ channels, with widths $C_1$ and $C_2$ and $K$ "
+    r"classes, has $9\,(C_0C_1+2C_1^2+C_1C_2+3C_2^2)+C_2^2+C_2K$ weights and $3C_1+5C_2+K$ biases. Batch norm instead of the "
+    r"biases of all layers but the last adds one number a channel, $3C_1+5C_2$. In the question's size, "
+    r"$C_0=3$, $C_1=96$, $C_2=192$, $K=10$, that is {value}`weights` weights and {value}`biases` biases, "
     r"{value}`plain` parameters together, and {value}`normalised` with batch norm.",
     family=shapes,
     exact=True,

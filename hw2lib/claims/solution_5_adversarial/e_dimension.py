@@ -30,7 +30,7 @@ from hw2lib.claims.tools import largest, shortfall, size, spread, tensor, whole
     "5-random",
     kind="identity",
     verdict="theorem",
-    statement=r"For random signs $s$, independent and fair, the first-order change $\varepsilon\,s^\top g$ has mean 0 "
+    statement=r"For random signs $r$, independent and fair, the first-order change $\varepsilon\,r^\top g$ has mean 0 "
     r"and standard deviation $\varepsilon\|g\|_2$; the signed gradient's is $\varepsilon\|g\|_1$. If $g\ne0$ their ratio has "
     r"$1\le\|g\|_1/\|g\|_2\le\sqrt n$: the left side is attained if and only if one pixel alone counts, the right "
     r"side if and only if all count alike. (No pixel is stopped by its bounds.)",
@@ -234,10 +234,10 @@ def enlargements(rng: np.random.Generator) -> Iterator[tuple[str, Enlarged]]:
     "5-dimension",
     kind="universal",
     verdict="theorem",
-    statement=r"Show a linear classifier every image enlarged, each pixel repeated $k\times k$ times. Among the "
+    statement=r"Show a linear classifier every image enlarged, each pixel repeated $q\times q$ times. Among the "
     r"weights $w'$ that give all images the same scores as $w$, the one of least $\ell_2$ norm has each weight "
-    r"divided by $k^2$: $\|w'\|_1=\|w\|_1$ and $\|w'\|_2=\|w\|_2/k$. With $k^2$ times as many inputs it is as "
-    r"vulnerable as before, and random signs do $k$ times less. None of the others is less vulnerable: $\|w'\|_1\ge\|w\|_1$. "
+    r"divided by $q^2$: $\|w'\|_1=\|w\|_1$ and $\|w'\|_2=\|w\|_2/q$. With $q^2$ times as many inputs it is as "
+    r"vulnerable as before, and random signs do $q$ times less. None of the others is less vulnerable: $\|w'\|_1\ge\|w\|_1$. "
     r"(The bounds of the pixels are left aside.)",
     family=enlargements,
     exact=True,

@@ -48,9 +48,9 @@ FIRST, SECOND = tensor([1.0, 0.0]), tensor([0.0, 1.0])
     kind="identity",
     verdict="conditional",
     printed=r"The forward propagation computes $z^{t+1}=(w_z)^tz_0$.",
-    statement=r"With $z^{k+1}=w_zz^k$ this is true if $z_0$ denotes the state $z^1$; started from $z^0$ it is "
-    r"$z^{t+1}=(w_z)^{t+1}z^0$.",
-    corrected=r"if $z_0$ means $z^1$",
+    statement=r"With $z_{k+1}=w_zz_k$ this is true if the print's $z_0$ denotes the state $z_1$; started from $z_0$ it is "
+    r"$z_{t+1}=(w_z)^{t+1}z_0$.",
+    corrected=r"if $z_0$ means the state after one step",
     family=recurrences,
     exact=True,
 )
@@ -65,11 +65,11 @@ def power_counts_the_steps(case: Recurrence) -> Trial:
 
     return Trial(
         max(error(1, t), error(0, t + 1)),
-        {"exponent t from z⁰": error(0, t), "exponent t + 1 from z¹": error(1, t + 1)},
+        {"exponent t from z₀": error(0, t), "exponent t + 1 from z₁": error(1, t + 1)},
     )
 
 
-@counterexample("6a-forward", "$z_0$ means $z^1$")
+@counterexample("6a-forward", "$z_0$ means the state after one step")
 def one_step_too_few() -> float:
     return largest(power(SADDLE, 4) @ FIRST - power(SADDLE, 3) @ FIRST)
 
@@ -297,7 +297,7 @@ def start_decides_between_explosion_and_decay(found: Modes) -> Trial:
     verdict="holds",
     printed=r"Let us assume that weights $A:=w_z\in\mathbb R^{p\times p}$ are diagonalizable, i.e., we can write $A=T\Lambda T^{-1}$ and get "
     r"$A^kz_0=T\Lambda^kT^{-1}z_0=\sum_{i=1}^p\alpha_i\lambda_i^kv_i$.",
-    statement=r"True of every diagonalisable $A$, with tied eigenvalues too. Eigenvalues, $\alpha_i$ and $v_i$ may be complex; the sum is real.",
+    statement=r"True of every diagonalisable $W$, with tied eigenvalues too. Eigenvalues, $\alpha_i$ and $v_i$ may be complex; the sum is real.",
     family=diagonalisable,
     exact=True,
 )
@@ -329,8 +329,8 @@ def jordan_block_has_too_few_eigenvectors() -> float:
     kind="identity",
     verdict="holds",
     printed=r"$\alpha_i$ are the rows of the matrix $T^{-1}z_0$",
-    statement=r"$T^{-1}z_0$ is a column, its rows are numbers: $\alpha_i=w_i^\top z_0$, where $w_i^\top$ is the $i$-th row of $T^{-1}$, a *left* eigenvector, "
-    r"$w_i^\top A=\lambda_iw_i^\top$.",
+    statement=r"$V^{-1}z_0$ is a column, its rows are numbers: $\alpha_i=w_i^\top z_0$, where $w_i^\top$ is the $i$-th row of $V^{-1}$, a *left* eigenvector, "
+    r"$w_i^\top W=\lambda_iw_i^\top$.",
     family=diagonalisable,
     exact=True,
 )
@@ -368,7 +368,7 @@ def pairs_of_eigenvectors(
     printed=r"This shows that if the inner product between $\alpha_i$ and $v_i$ corresponding to an eigenvalue with magnitude greater than 1 is "
     r"non-zero, the norm $\|A^kz_0\|_2\to\infty$.",
     statement=r"Read as $\alpha_iv_i\ne0$, as the next sentence has it, this is right: $\alpha_i=\langle w_i,z_0\rangle$ with the *left* "
-    r"eigenvector decides, since $\langle w_i,A^kz_0\rangle=\lambda_i^k\langle w_i,z_0\rangle$. An inner product with $v_i$ does not: "
+    r"eigenvector decides, since $\langle w_i,W^kz_0\rangle=\lambda_i^k\langle w_i,z_0\rangle$. An inner product with $v_i$ does not: "
     r"for a real $\lambda_i$, unless $v_i$ and $w_i$ are parallel, some start orthogonal to $v_i$ meets the mode, and some start that is not orthogonal to it does not.",
     corrected=r"if $\alpha_i=\langle w_i,z_0\rangle\ne0$, $w_i$ the left eigenvector",
     family=pairs_of_eigenvectors,
@@ -470,7 +470,7 @@ def starts_that_meet(rng: np.random.Generator) -> Iterator[tuple[str, Growth]]:
     verdict="holds",
     printed=r"…corresponding to an eigenvalue with magnitude greater than 1 is non-zero, the norm $\|A^kz_0\|_2\to\infty$.",
     statement=r"With $\langle w_i,z_0\rangle\ne0$ and $|\lambda_i|>1$, since by Cauchy–Schwarz "
-    r"$\|A^kz_0\|\ge|\lambda_i|^k\,|\langle w_i,z_0\rangle|/\|w_i\|$ for every left eigenvector $w_i$, whether $A$ is diagonalisable or not.",
+    r"$\|W^kz_0\|\ge|\lambda_i|^k\,|\langle w_i,z_0\rangle|/\|w_i\|$ for every left eigenvector $w_i$, whether $W$ is diagonalisable or not.",
     family=starts_that_meet,
     exact=True,
 )
@@ -568,7 +568,7 @@ def final_decay(W: Tensor) -> float:
     kind="limit",
     verdict="holds",
     printed=r"On the other hand if the largest magnitude of eigenvalues of $A$ is smaller than 1 … then the norm $\|A^kz_0\|_2\to0$.",
-    statement=r"True for every $A$, diagonalisable or not, and every $z_0$: up to a power of $k$, $\|A^k\|$ falls like $\rho(A)^k$ in the end. Only in the end: the powers "
+    statement=r"True for every $W$, diagonalisable or not, and every $z_0$: up to a power of $k$, $\|W^k\|$ falls like $\rho(W)^k$ in the end. Only in the end: the powers "
     r"of $\begin{bmatrix}0.9&10\\0&0.9\end{bmatrix}$ first grow, to the norm {value}`peak:.2f` after {value}`at` steps.",
     tolerance=0.03,
 )
@@ -625,7 +625,7 @@ def peak_of_powers(W: Tensor) -> float:
     kind="universal",
     verdict="theorem",
     statement=r"**How high is the hump?** If $\rho(W)<1$, then $K\le\sup_k\|W^k\|\le e\,p\,K$ with the Kreiss constant "
-    r"$K=\sup_{|z|>1}(|z|-1)\,\|(zI-W)^{-1}\|$ (Kreiss; the constant $ep$ is due to Spijker). For $\begin{bmatrix}0.9&10\\0&0.9\end{bmatrix}$ $K$ is "
+    r"$K=\sup_{|\zeta|>1}(|\zeta|-1)\,\|(\zeta I-W)^{-1}\|$ (Kreiss; the constant $ep$ is due to Spijker). For $\begin{bmatrix}0.9&10\\0&0.9\end{bmatrix}$ $K$ is "
     r"{value}`kreiss:.1f`, $epK$ is {value}`bound:.0f`, and the peak {value}`peak:.2f`.",
     family=contractions,
     tolerance=1e-9,
@@ -662,7 +662,7 @@ def with_a_neutral_mode(rng: np.random.Generator) -> Iterator[tuple[str, tuple[M
     kind="universal",
     verdict="holds",
     printed=r"…or if the vector $z_0$ is such that the $\alpha_iv_i=0$ for all eigenvalues $|\lambda_i|\ge1$ then the norm $\|A^kz_0\|_2\to0$.",
-    statement=r"For diagonalisable $A$, as assumed: what is left is a sum of $\alpha_i\lambda_i^kv_i$ with $|\lambda_i|<1$. This is a "
+    statement=r"For diagonalisable $W$, as assumed: what is left is a sum of $\alpha_i\lambda_i^kv_i$ with $|\lambda_i|<1$. This is a "
     r"theorem on real numbers; what rounding may do to the start is another matter.",
     family=with_a_neutral_mode,
     exact=True,
@@ -706,9 +706,9 @@ def stable_lines(rng: np.random.Generator) -> Iterator[tuple[str, tuple[int, int
     "6a-leak",
     kind="universal",
     verdict="theorem",
-    statement=r"**Rounding finds the unstable mode.** The stable line of $\begin{bmatrix}2&c\\0&\frac12\end{bmatrix}$ is that of $(-\frac23c,1)$. For whole $a,c\ne0$ (their product below $2^{52}$) a start "
-    r"$(-\frac23ca,a)$ in double precision is halved exactly in each of the first 1000 steps if 3 divides $ca$; else its first entry is rounded, and the rounding error doubles with "
-    r"every step. (Later the halves underflow, and even $(-2,3)$, with $c=1$, leaks: it has norm {value}`underflown:.1g` after 2500 steps.) For $a=c=1$ the rounding error is {value}`leak:.2g`, and the state after 200 steps has norm {value}`after:.1g`.",
+    statement=r"**Rounding finds the unstable mode.** The stable line of $\begin{bmatrix}2&c\\0&\frac12\end{bmatrix}$ is that of $(-\frac23c,1)$. For whole $c,n\ne0$ (their product below $2^{52}$) a start "
+    r"$(-\frac23cn,n)$ in double precision is halved exactly in each of the first 1000 steps if 3 divides $cn$; else its first entry is rounded, and the rounding error doubles with "
+    r"every step. (Later the halves underflow, and even $(-2,3)$, with $c=1$, leaks: it has norm {value}`underflown:.1g` after 2500 steps.) For $c=n=1$ the rounding error is {value}`leak:.2g`, and the state after 200 steps has norm {value}`after:.1g`.",
     family=stable_lines,
     tolerance=1e-12,
 )

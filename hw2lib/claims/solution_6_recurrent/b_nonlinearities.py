@@ -322,7 +322,7 @@ def symmetric_samples(rng: np.random.Generator) -> Iterator[tuple[str, Tensor]]:
     verdict="conditional",
     printed=r"…the input magnitude is unchanged by the nonlinearity…",
     statement=r"That of units that are on; the others are set to 0. For every symmetric distribution with a second moment ReLU halves the mean square, "
-    r"$\mathbb E\operatorname{relu}(z)^2=\frac12\mathbb Ez^2$, which is where the 2 in He's initialisation comes from.",
+    r"$\mathbb E\operatorname{relu}(x)^2=\frac12\mathbb Ex^2$, which is where the 2 in He's initialisation comes from.",
     corrected=r"of active units; it halves the mean square of a symmetric input",
     family=symmetric_samples,
     exact=True,
@@ -640,7 +640,7 @@ def orthogonals(rng: np.random.Generator) -> Iterator[tuple[str, Network]]:
     "6b-orthogonal",
     kind="identity",
     verdict="theorem",
-    statement=r"**Orthogonal weights.** With the identity, $W=cQ$, $c>0$ and $Q$ orthogonal, every gradient's length is multiplied by exactly $c^T$: kept for ever if $c=1$. With tanh or ReLU for the identity "
+    statement=r"**Orthogonal weights.** With the identity, $W=rQ$, $r>0$ and $Q$ orthogonal, every gradient's length is multiplied by exactly $r^T$: kept for ever if $r=1$. With tanh or ReLU for the identity "
     r"no gradient becomes longer than that, and in general some become shorter; not so for ReLU with $W=I$, inputs that are not negative and a positive start, where $\partial h_T/\partial h_0=I$.",
     family=orthogonals,
     tolerance=1e-12,
@@ -718,7 +718,7 @@ def hold(w: float, inputs: np.ndarray) -> tuple[float, float]:
     kind="universal",
     verdict="theorem",
     statement=r"**What keeps a bit loses its gradient.** A unit $h_t=\tanh(wh_{t-1}+u_t)$ with $w>1$ keeps the sign of its state for ever against all inputs $|u_t|\le b<u^*$, "
-    r"$u^*=w\bar h-\operatorname{artanh}\bar h$, $\bar h=\sqrt{1-1/w}$, if it starts at a state of rest other than 0; and then $|\partial h_T/\partial h_0|\le q^T$ with $q=w(1-h_b^2)<1$, $h_b$ the largest solution of "
+    r"$u^*=wh^*-\operatorname{artanh}h^*$, $h^*=\sqrt{1-1/w}$, if it starts at a state of rest other than 0; and then $|\partial h_T/\partial h_0|\le s^T$ with $s=w(1-h_b^2)<1$, $h_b$ the largest solution of "
     r"$h=\tanh(wh-b)$. A steady input against the sign, larger than $u^*$, flips it. (Bengio, Simard and Frasconi prove the like of hyperbolic attractors.)",
     family=latches,
     tolerance=1e-9,

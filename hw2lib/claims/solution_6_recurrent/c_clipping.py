@@ -610,7 +610,7 @@ def opposed(rng: np.random.Generator) -> Iterator[tuple[str, tuple[int, int]]]:
     kind="existence",
     verdict="theorem",
     statement=r"The mean of clipped mini-batch gradients can point against the mean gradient: "
-    r"$k\ge2$ gradients $-c$ and one of $2kc$ have a mean above 0, but clipped to $c$ a mean below 0.",
+    r"$N\ge2$ gradients $-c$ and one of $2Nc$ have a mean above 0, but clipped to $c$ a mean below 0.",
     family=opposed,
     exact=True,
 )
@@ -680,8 +680,8 @@ def clipping_by_value_turns_the_gradient(case: Clipping) -> Trial:
     "6c-T6",
     kind="universal",
     verdict="theorem",
-    statement=r"**Angle after clipping.** Let $m$ entries of $g\in\mathbb R^n$ be different from zero, $m\ge1$. For every "
-    r"bound $c>0$, $\cos\angle(g,\operatorname{clip}_cg)\ge1/\sqrt m\ge1/\sqrt n$. For $m\ge2$ it is larger than $1/\sqrt m$, but "
+    statement=r"**Angle after clipping.** Let $m$ entries of $g\in\mathbb R^p$ be different from zero, $m\ge1$. For every "
+    r"bound $c>0$, $\cos\angle(g,\operatorname{clip}_cg)\ge1/\sqrt m\ge1/\sqrt p$. For $m\ge2$ it is larger than $1/\sqrt m$, but "
     r"comes as near as one likes: one entry $M\ge mc$ beside $m-1$ of size $c$ has $1<m\cos^2\angle\le1+3mc/M$.",
     family=whole_gradients,
     exact=True,
@@ -696,7 +696,7 @@ def angle_after_clipping_is_bounded(case: Clipping) -> Trial:
     if m > 1:
         mutants["the bound is attained"] = float(ratio > 1)
     if m < len(g):
-        mutants["it comes near $1/\\sqrt n$ in spite of zeros"] = float(ratio * len(g) > 1.01 * m)
+        mutants["it comes near $1/\\sqrt p$ in spite of zeros"] = float(ratio * len(g) > 1.01 * m)
     return Trial(
         float(
             not m * squared >= bound
