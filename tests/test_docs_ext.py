@@ -485,6 +485,25 @@ def test_missing_katex_says_what_to_do(monkeypatch, tmp_path):
     katex.renderer.cache_clear()
 
 
+def test_fonts_of_formulas_keep_what_pages_show(tmp_path):
+    from fontTools.ttLib import TTFont
+
+    page, folder = tmp_path / "page.html", tmp_path / "fonts"
+    folder.mkdir()
+
+    def letters(shown):
+        page.write_text(f"<p class='B'>{shown}</p>", encoding="utf-8")
+        katex.write_fonts(tmp_path, folder)
+        font = TTFont(folder / "KaTeX_Main-Regular.woff2")
+        return "".join(map(chr, sorted(font.getBestCmap())))
+
+    assert letters("A&lt;Ω A") == "<AΩ"
+    before = (folder / "KaTeX_Main-Regular.woff2").stat().st_mtime_ns
+    assert letters("<b>ΩA</b>&lt;") == "<AΩ"
+    assert (folder / "KaTeX_Main-Regular.woff2").stat().st_mtime_ns == before, "written again"
+    assert letters("Az") == "Az"
+
+
 def test_missing_face_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(fonts, "PACKAGES", tmp_path)
     with pytest.raises(ExtensionError, match=r"source-sans-3-latin-400-normal.*nox -s docs"):

@@ -133,6 +133,21 @@ def test_formulas_need_no_script_and_none_failed(pages):
         assert not any("katex" in script.get("src", "") for script in page.find_all("script"))
 
 
+def test_fonts_have_every_character_of_the_formulas(site, pages):
+    from fontTools.ttLib import TTFont
+
+    fonts = list((site / "_static" / "katex" / "fonts").glob("*.woff2"))
+    known = {chr(code) for font in fonts for code in TTFont(font).getBestCmap()}
+    shown = {
+        character
+        for page in pages.values()
+        for formula in page.select(".katex-html")
+        for character in formula.get_text()
+    }
+    assert len(shown) > 100
+    assert shown - known <= set("\u200b\xa0"), "characters without a glyph"
+
+
 def test_figures_come_in_light_and_dark(site, pages):
     figures = [figure for page in pages.values() for figure in page.select("figure.gallery-figure")]
     shown = "".join(str(figure) for figure in figures)

@@ -166,7 +166,10 @@ def complete_thumbnails(app: Sphinx, doctree: nodes.document) -> None:
             dark = uri.replace("/thumb/", "/").replace("_thumb.svg", f"_001{DARK}.svg")
             thumbnail["alt"] = alt
             thumbnail["classes"].append("only-light")
-            thumbnail.parent.append(nodes.image(uri=dark, alt=alt, classes=["only-dark"]))
+            thumbnail["loading"] = "lazy"
+            thumbnail.parent.append(
+                nodes.image(uri=dark, alt=alt, classes=["only-dark"], loading="lazy")
+            )
 
 
 def give_sizes(

@@ -1,16 +1,20 @@
 """Formulas set by KaTeX while the site is built: no page needs JavaScript to show one.
 
 KaTeX runs in QuickJS, inside the build's own process; its script, style and fonts come from the
-npm package that ``package-lock.json`` pins. A formula that KaTeX refuses fails the build.
+npm package that ``package-lock.json`` pins. A formula that KaTeX refuses fails the build. The fonts
+keep the glyphs that the site shows, a third of their size.
 """
 
 from __future__ import annotations
 
 import json
+import logging as standard_logging
+import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
+from html import unescape
 from pathlib import Path
 
 from docutils import nodes
@@ -23,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 HERE = Path(__file__).resolve().parent
 DIST = HERE.parent / "node_modules" / "katex" / "dist"
+TAG = re.compile(r"<[^>]*>")
 ANNOTATION = re.compile(r"<annotation .*?</annotation>", re.DOTALL)  # the source, once more
 SETTINGS = {"throwOnError": True, "strict": "error", "output": "htmlAndMathml", "trust": False}
 
@@ -114,14 +119,54 @@ def keep_from_search(app: Sphinx, doctree: nodes.document) -> None:
         formula["classes"].append("no-search")
 
 
+def characters(pages: Iterable[Path]) -> str:
+    """Return every character that some pages show."""
+    shown: set[str] = set()
+    for page in pages:
+        shown.update(unescape(TAG.sub("", page.read_text(encoding="utf-8"))))
+    return "".join(sorted(shown))
+
+
+def write_font(source: Path, target: Path, text: str) -> None:
+    """Write a font as woff2, with the glyphs of a text alone."""
+    from fontTools.subset import Options, Subsetter
+    from fontTools.ttLib import TTFont
+
+    standard_logging.getLogger("fontTools").setLevel(standard_logging.ERROR)  # of dates in the font
+    font = TTFont(source, recalcTimestamp=False)
+    subsetter = Subsetter(Options(layout_features=["*"]))
+    subsetter.populate(text=text)
+    subsetter.subset(font)
+    font.flavor = "woff2"
+    part = target.with_suffix(".part")
+    font.save(part)
+    os.replace(part, target)
+
+
+def write_fonts(site: Path, folder: Path) -> None:
+    """Write KaTeX's fonts for the pages of a site, if pages are new and show other characters.
+
+    The list of characters is written last: an interruption before it writes the fonts once more.
+    """
+    pages, stamp = list(site.rglob("*.html")), folder / "characters.txt"
+    if stamp.is_file() and stamp.stat().st_mtime > max(page.stat().st_mtime for page in pages):
+        return
+    text = characters(pages)
+    version = json.loads((DIST.parent / "package.json").read_text(encoding="utf-8"))["version"]
+    content = f"KaTeX {version}\n{text}"
+    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != content:
+        for source in sorted((DIST / "fonts").glob("*.ttf")):
+            write_font(source, folder / f"{source.stem}.woff2", text)
+    stamp.write_text(content, encoding="utf-8")
+
+
 def copy_assets(app: Sphinx, error: Exception | None) -> None:
-    """Copy KaTeX's style and fonts into the site."""
+    """Copy KaTeX's style into the site, and those glyphs of its fonts that the pages show."""
     if error is None and app.builder.format == "html":
         target = Path(app.outdir) / "_static" / "katex"
         (target / "fonts").mkdir(parents=True, exist_ok=True)
         shutil.copy2(DIST / "katex.min.css", target)
-        for font in (DIST / "fonts").glob("*.woff2"):
-            shutil.copy2(font, target / "fonts")
+        write_fonts(Path(app.outdir), target / "fonts")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
