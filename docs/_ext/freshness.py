@@ -17,6 +17,7 @@ from sphinx.config import Config
 ROOT = Path(__file__).resolve().parents[2]
 STAMP = ".digest"
 UNFINISHED = ".unfinished"
+DRAWING = ("gallery.py", "fonts.py", "kernel/startup.py")  # in _ext, what draws figures
 
 
 def sources(root: Path) -> list[Path]:
@@ -25,7 +26,7 @@ def sources(root: Path) -> list[Path]:
     return [
         *sorted(library),
         root / "requirements.lock",
-        *(root / "docs" / "_ext" / name for name in ("gallery.py", "fonts.py", "kernel/startup.py")),
+        *(root / "docs" / "_ext" / name for name in DRAWING),
     ]
 
 

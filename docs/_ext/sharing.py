@@ -1,4 +1,4 @@
-"""What others show of a page: its title and description, for search engines and previews of links."""
+"""A page's title and description, as search engines and previews of links show them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def first_words(doctree: nodes.document) -> str:
 def add_tags(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Add the tags of the Open Graph protocol; the description is the page's own where it has one."""
+    """Add the tags of the Open Graph protocol, with the page's own description if it has one."""
     if doctree is None:
         return
     written = WRITTEN.search(context["metatags"])
