@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import html
 import io
+import math
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +33,7 @@ __all__ = [
     "describe",
     "draw_pixels",
     "draw_residual_network",
+    "headline",
     "picture",
     "svg_size",
 ]
@@ -83,6 +86,54 @@ def describe(figure: Figure, description: str) -> None:
     if len(description) < 20:
         raise ValueError(f"description must say what the figure shows, got {description!r}")
     figure.set_label(" ".join(description.split()))
+
+
+def headline(figure: Figure, text: str) -> None:
+    """Set a figure's title, its finding, at the figure's left edge.
+
+    There it stands in the same place in all figures, however wide the labels of the axes are. A
+    long one is wrapped into lines of about the same length.
+
+    Parameters
+    ----------
+    figure : Figure
+        The figure.
+    text : str
+        The finding; line breaks are kept.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, or the text is empty.
+
+    References
+    ----------
+    Tufte, "The Visual Display of Quantitative Information", 2nd ed., 2001, chapter 9.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> figure = Figure(figsize=(5.2, 3.6))
+    >>> headline(figure, "The gradient’s signs beat random signs, and by a factor of more than ten")
+    >>> print(figure.get_suptitle())
+    The gradient’s signs beat random signs,
+    and by a factor of more than ten
+    """
+    check_kind("figure", figure, Figure)
+    check_kind("text", text, str)
+    if not text.strip():
+        raise ValueError(f"text must say what the figure shows, got {text!r}")
+    fits = int(10.4 * figure.get_figwidth())
+    lines = []
+    for line in text.splitlines():
+        count = math.ceil(len(line) / fits)
+        widths = range(math.ceil(len(line) / count), fits + 1)
+        wrapped = (textwrap.wrap(line, width, break_long_words=False) for width in widths)
+        lines += next(
+            (parts for parts in wrapped if len(parts) <= count), textwrap.wrap(line, fits)
+        )
+    edge = figure.get_figwidth() * 72
+    figure.suptitle("\n".join(lines), x=3 / edge, ha="left")
 
 
 def darken_svg(svg: str) -> str:
@@ -341,7 +392,7 @@ def draw_block(axes: Axes, y: float, block: ResidualBlock, model: nn.Module) -> 
     axes.plot([2.2, right, right, 2.2], [top, top, bottom, bottom], color=color, lw=1.3, zorder=0)
     axes.plot([2.2, 2.2], [y + 0.3, bottom], color=MUTED, lw=1.3, zorder=0)
     plus = {"boxstyle": "circle,pad=0.05", "fc": PAPER, "ec": MUTED}
-    axes.text(2.2, bottom, "+", ha="center", va="center", fontsize=8, bbox=plus)
+    axes.text(2.2, bottom, "+", ha="center", va="center", bbox=plus)
     if block.shortcut:
         (name,) = block.shortcut
         draw_box(axes, (4.55, 6.25), y, layer_text(model, name), ORANGE)

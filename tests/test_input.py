@@ -106,6 +106,7 @@ VALID = {
         "model": resnet18(),
         "input_shape": (3, 64, 64),
     },
+    "figures.headline": {"figure": matplotlib.figure.Figure(), "text": "The loss falls"},
     "figures.svg_size": {"svg": '<svg viewBox="0 0 3 4">'},
     "figures.picture": {
         "figure": matplotlib.figure.Figure(),

@@ -13,7 +13,7 @@ claim ``1c-figure``.
 import matplotlib.pyplot as plt
 
 from hw2lib.architecture import residual_blocks
-from hw2lib.figures import describe, draw_residual_network
+from hw2lib.figures import describe, draw_residual_network, headline
 from hw2lib.parameters import parameter_table
 from hw2lib.resnet import resnet18
 
@@ -52,9 +52,9 @@ assert all(first.parameters < second.parameters for first, second in stages[1:])
 # The figure
 # ----------
 
-figure, axes = plt.subplots(figsize=(5.4, 6.4))
+figure, axes = plt.subplots(figsize=(5.2, 6.4))
 draw_residual_network(axes, model, image)
-axes.set_title("Three of the eight shortcuts need a convolution")
+headline(figure, "Three of the eight shortcuts need a convolution")
 describe(
     figure,
     "ResNet-18 drawn top-down: a 7×7 stem, eight blocks of two 3×3 convolutions with a shortcut each, "

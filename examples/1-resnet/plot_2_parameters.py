@@ -99,14 +99,12 @@ for axes, (title, color, share) in zip(sides, shares, strict=True):
     ):
         axes.axhline(edge + 0.5, color=figures.GRID, lw=1)
     axes.set(xlim=(0, 22), xticks=[0, 10, 20], ylim=(len(rows) - 0.4, -0.6))
-    axes.set_title(title, color=color, fontsize=10.5)
+    axes.set_title(title, color=color, fontsize=12)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False)
 names = [row.name.replace("layer", "").replace(".0.downsample.0", ".0 shortcut") for row in rows]
 sides[0].set_yticks(y, ["stem" if name == "conv1" else name for name in names])
-figure.suptitle(
-    "Parameters pile up late, work does not", x=0.01, ha="left", weight="bold", size=11.5
-)
+figures.headline(figure, "Parameters pile up late, work does not")
 figures.describe(
     figure,
     "Bars for each of the 21 layers: left its share of the parameters, right its share of the multiplications. "

@@ -104,7 +104,7 @@ axes.set_ylabel("variance of its input")
 axes.text(17.6, 0.86, "straight from batch norm", color=figures.BLUE, ha="right", va="top")
 axes.text(17.6, 2.3, "after a residual sum", color=figures.ORANGE, ha="right", va="bottom")
 axes.grid(visible=False)
-axes.set_title("Variance 1 after batch norm, more after a sum")
+figures.headline(figure, "Variance 1 after batch norm, more after a sum")
 figures.describe(
     figure,
     "Variance of the input of ResNet-18's 17 ReLUs, mean over three seeds with range. It is 1 "

@@ -97,7 +97,7 @@ axes.set_ylim(2e-6, 4)
 axes.set_xlim(0, 46)
 axes.set_xlabel("training batches since the bias moved by 1")
 axes.set_ylabel("offset in eval mode")
-axes.set_title("The running mean catches up: the offset falls like $(1-m)^k$")
+figures.headline(figure, "The running mean catches up: the offset falls like $(1-m)^k$")
 figures.describe(
     figure,
     "Offset of the output in eval mode against the number of training batches since the bias moved, on a "

@@ -86,7 +86,7 @@ axes.text(60, 0.60, "training: variance of each batch", color=figures.ORANGE, ha
 axes.set(ylim=(0.5, 1.2), yticks=[0.5, 0.75, 1], yticklabels=["½", "¾", "1"])
 axes.set(xlabel="training batch (4 values a channel)", ylabel="variance")
 axes.grid(visible=False)
-axes.set_title("The two modes use different variances")
+figures.headline(figure, "The two modes use different variances")
 figures.describe(
     figure,
     "Over 60 batches of four numbers of variance 1 the running variance, which eval mode uses, stays near 1, while "
@@ -116,7 +116,7 @@ axes.text(
 axes.set(ylim=(-0.35, None), yticks=[0, 1, 2])
 axes.set(xlabel="dropout probability p", ylabel="training mean − eval")
 axes.grid(visible=False)
-axes.set_title("Equal on average before the ReLU, not after it")
+figures.headline(figure, "Equal on average before the ReLU, not after it")
 figures.describe(
     figure,
     "The training mean minus the eval output of a linear unit after dropout is zero for every p; "

@@ -78,7 +78,7 @@ axes.text(0.02, 3.8, "bias penalised: another line for each", color=figures.ORAN
 axes.set(xlabel="x, wherever its origin is put", ylabel="y", xlim=(-0.05, 2.4))
 axes.set_xticks([0, 1, 2])
 axes.grid(visible=False)
-axes.set_title("A penalised bias ties the fit to the origin")
+figures.headline(figure, "A penalised bias ties the fit to the origin")
 figures.describe(
     figure,
     "Ridge regression on 24 points whose inputs are measured from four origins b. With a free bias all four fits are the "
@@ -106,7 +106,7 @@ axes.set_xticks([0, 5], ["1", "6"])
 axes.set_yticks([0, 5], ["1", "6"])
 axes.set(xlabel="column of the output", ylabel="row")
 axes.grid(visible=False)
-axes.set_title("Wb is exact, except where padding is seen")
+figures.headline(figure, "Wb is exact, except where padding is seen")
 figures.describe(
     figure,
     "Top left corner of the stem's output on a shifted image with the bias Wb, compared with the original output: only "

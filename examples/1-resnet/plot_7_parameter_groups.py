@@ -77,7 +77,7 @@ axes.grid(visible=False)
 axes.spines["left"].set_visible(False)
 axes.spines["bottom"].set_bounds(0, 100)
 axes.set_xlabel("parameter tensors in the wrong group, %", x=0, ha="left")
-axes.set_title("Names are right for one network of four")
+figures.headline(figure, "Names are right for one network of four")
 figures.describe(
     figure,
     "Bars: the share of parameter tensors that the name rule puts into the wrong group: "

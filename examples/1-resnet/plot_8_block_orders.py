@@ -67,7 +67,7 @@ axes.set(xlim=(0, 10.4), ylim=(9.5, -0.95))
 axes.axis("off")
 line = {"ha": "center", "va": "center"}
 for first, x in ((True, 2.1), (False, 7.3)):
-    axes.text(x, -0.55, "reference" if first else "reverse", **line, fontsize=11.5, weight="bold")
+    axes.text(x, -0.55, "reference" if first else "reverse", **line, fontsize=13, weight="bold")
     axes.text(x, 0.15, "$x$", **line, fontsize=12)
     for row, (name, before) in enumerate(
         zip([*orders[first], ""], ["", *orders[first]], strict=True)
@@ -78,7 +78,7 @@ for first, x in ((True, 2.1), (False, 7.3)):
         start = 0.45 if row == 0 else y - (0.91 if before == "+" else 0.8)
         axes.plot([x, x], [start, y - (0.24 if name == "+" else 0.36)], color=color, lw=width)
         if normal:
-            axes.text(x + 0.22, y - 0.6, "variance 1", va="center", color=color, fontsize=10)
+            axes.text(x + 0.22, y - 0.6, "variance 1", va="center", color=color, fontsize=12)
         if name == "+":
             axes.plot(
                 [x + 0.2, x + 2.5, x + 2.5, x + 0.25],
@@ -103,7 +103,7 @@ for first, x in ((True, 2.1), (False, 7.3)):
                 weight="bold" if bold else "normal",
                 bbox=None if name == "+" else style,
             )
-axes.set_title("What leaves batch norm has variance 1")
+figures.headline(figure, "What leaves batch norm has variance 1")
 figures.describe(
     figure,
     "One residual block in both orders, top-down, with its shortcut. Reference: convolution, batch norm, ReLU, "

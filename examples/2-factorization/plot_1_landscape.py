@@ -64,7 +64,7 @@ axes.set(xlim=(-1.4, 1.4), ylim=(-0.8, 0.8), zlim=(-0.2, 1.8))
 axes.set_box_aspect((1.7, 1.0, 0.85))
 axes.view_init(elev=30, azim=-76)
 axes.set_axis_off()
-figure.text(0.02, 0.94, "Halfway between two minimisers: a saddle", size=11.5, weight="bold")
+figures.headline(figure, "Halfway between two minimisers: a saddle")
 figures.describe(
     figure,
     "The surface (1 − ab)² seen from the side: two valleys, and between them a saddle. The segment from the "

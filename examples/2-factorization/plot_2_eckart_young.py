@@ -59,8 +59,8 @@ axes.axvline(rank + 0.5, color=figures.INK, lw=1)
 axes.text(rank + 0.8, 14.6, f"cut at r = {rank}", color=figures.INK, va="top")
 axes.text(3.6, 11.3, "kept", color=figures.BLUE, size=12)
 axes.text(rank + 2.4, 5.6, f"discarded: {tail:.0f} %", color=figures.ORANGE, size=13, weight="bold")
-axes.text(rank + 2.4, 4.4, "this tail is the loss", color=figures.ORANGE, size=11)
-axes.text(shown + 0.6, 0.75, f"… to {len(share)}", color=figures.MUTED, ha="right", size=10)
+axes.text(rank + 2.4, 4.4, "this tail is the loss", color=figures.ORANGE, size=12)
+axes.text(shown + 0.6, 0.75, f"… to {len(share)}", color=figures.MUTED, ha="right", size=12)
 axes.set(
     xlabel="number i of the singular value",
     ylim=(0, 15.5),
@@ -69,7 +69,7 @@ axes.set(
 )
 axes.set_yticks([0, 5, 10, 15], ["0", "5", "10", "15 %"])
 axes.grid(visible=False)
-axes.set_title("σᵢ² as a share of ‖X‖²: the tail is the loss")
+figures.headline(figure, "σᵢ² as a share of ‖X‖²: the tail is the loss")
 figures.describe(
     figure,
     "Squared singular values of the handwritten digits as falling bars, in per cent of their sum. The first "
@@ -86,7 +86,7 @@ fits = [mean + A @ B for A, B in (low_rank_factors(X, r) for r in shown_ranks)]
 names = [*(f"r = {r}" for r in shown_ranks), "original"]
 figure, panels = plt.subplots(3, 6, figsize=(5.2, 2.9))
 for name, pictures, column in zip(names, [*fits, images], panels.T, strict=True):
-    column[0].set_title(name, fontsize=10.5, fontweight="normal", loc="center")
+    column[0].set_title(name, fontsize=12, fontweight="normal")
     for axes, number in zip(column, rows, strict=True):
         figures.draw_pixels(axes, (pictures[number] / 16).clamp(0, 1).view(8, 8))
 figures.describe(

@@ -101,7 +101,7 @@ axes.set_xticks([1, 10, 100], ["1", "10", "100"])
 axes.set_yticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
 axes.minorticks_off()
 axes.text(0.9, 46, "size ‖A‖² + ‖B‖², least = 1", color=figures.INK, va="center")
-axes.set_title("All have the same loss; orthogonal G are smallest")
+figures.headline(figure, "All have the same loss; orthogonal G are smallest")
 figures.describe(
     figure,
     "Size of both factors against the condition number of G for 300 minimisers of equal loss. It is least for "
@@ -121,7 +121,7 @@ axes.text(88, 2.0, "how far AB has moved", color=figures.PURPLE, ha="right")
 axes.text(88, tied_losses[0] + 0.2, "loss: the same", color=figures.MUTED, ha="right")
 axes.set(xlabel="direction chosen in the tied plane", ylim=(0, 6.4), xlim=(0, 90))
 axes.set_xticks([0, 45, 90], ["0°", "45°", "90°"])
-axes.set_title("With a tie σ₂ = σ₃ the product moves, the loss stays")
+figures.headline(figure, "With a tie σ₂ = σ₃ the product moves, the loss stays")
 figures.describe(
     figure,
     "With two equal singular values at the cut the distance between products grows with the direction chosen in "

@@ -52,6 +52,8 @@ for J in choices:
     assert max(g.abs().max() for g in loss_gradient(X, *points[J])) < 1e-12
     assert (computed[J] - theory[J]).abs().max() < 1e-12
     assert (computed[J][0] > -1e-12) == (J == (0, 1))
+assert sum(values[0] < -1 for values in computed.values()) == 10
+assert len(choices) == 11
 assert abs(computed[0, 2][0] + 2) < 1e-12
 assert abs(computed[0, 3][0] + 4) < 1e-12
 
@@ -59,29 +61,30 @@ assert abs(computed[0, 3][0] + 4) < 1e-12
 # The figure
 # ----------
 
-figure, axes = plt.subplots(figsize=(5.2, 4.9))
+least = {J: computed[J][0].item() for J in choices}
+figure, axes = plt.subplots(figsize=(5.2, 5.0))
 for row, J in enumerate(choices):
-    axes.plot(
-        computed[J], [row] * len(computed[J]), "|", color=figures.MUTED, ms=8, mew=1, alpha=0.7
-    )
-    if computed[J][0] < -1e-9:
-        axes.plot([computed[J][0], 0], [row, row], color=figures.RED, lw=5, solid_capstyle="butt")
+    best = J == (0, 1)
+    color = figures.BLUE if best else figures.RED
+    axes.plot([least[J], 0], [row, row], color=color, lw=1.6)
+    axes.plot(least[J], row, "o", color=color, ms=11 if best else 7)
 last = len(choices) - 1
-axes.plot(0, last, "o", color=figures.BLUE, ms=10)
-axes.text(0.5, last + 0.62, "minimum: no way down", color=figures.BLUE, weight="bold", va="center")
-axes.text(-0.4, -0.85, "a way down", color=figures.RED, ha="right", va="center", weight="bold")
+axes.text(-0.35, last, "the minimum", color=figures.BLUE, ha="right", va="center", weight="bold")
+axes.text(-8.25, -0.75, "ten saddles", color=figures.RED, va="center", weight="bold")
 axes.axvline(0, color=figures.INK, lw=1)
-axes.set_yticks(range(len(choices)), [" ".join(names[j] for j in J) or "none" for J in choices])
+labels = [", ".join(names[j] for j in J) or "none" for J in choices]
+axes.set_yticks(range(len(choices)), labels, va="center")
 axes.tick_params(axis="y", length=0)
 axes.grid(visible=False)
-axes.set(xlabel="eigenvalues of the Hessian", ylim=(last + 1.1, -1.3), xlim=(-8.6, 16.6))
-axes.set_xticks([-8, 0, 8, 16], ["−8", "0", "8", "16"])
+axes.set(xlabel="least eigenvalue of the Hessian", ylim=(last + 0.7, -1.3), xlim=(-8.6, 0.5))
+axes.set_ylabel("kept, from highest loss to least")
+axes.set_xticks([-8, -6, -4, -2, 0], ["−8", "−6", "−4", "−2", "0"])
 axes.spines["left"].set_visible(False)
-axes.set_title("Every choice but the best has a way down")
+figures.headline(figure, "Ten of the eleven critical points have a way down")
 figures.describe(
     figure,
-    "One row for each of eleven critical points, from highest to lowest loss, named by the singular values kept. A red "
-    "bar runs from zero to the most negative eigenvalue of the Hessian. Only the last row, the minimum, has none.",
+    "One row for each of eleven critical points, from highest to lowest loss, named by the singular values kept; a dot marks "
+    "the least eigenvalue of its Hessian. Ten lie between −8 and −2; only that of the last row, the minimum, is zero.",
 )
 plt.show()
 

@@ -105,7 +105,7 @@ axes.text(
 axes.set(yscale="log", xlim=(0, 108), ylim=(1e-11, 3), xlabel="steps", xticks=[0, 20, 40, 60, 80])
 axes.set_yticks([1e-9, 1e-6, 1e-3, 1], ["10⁻⁹", "10⁻⁶", "10⁻³", "1"])
 axes.minorticks_off()
-axes.set_title("Distance from the minimum: two eigenvalues set the slope")
+figures.headline(figure, "Distance from the minimum: two eigenvalues set the slope")
 figures.describe(
     figure,
     "The distance from the minimum against the steps on a logarithmic scale at four learning rates; three fall and "
@@ -123,7 +123,7 @@ for (name, excess), color in zip(far.items(), colors, strict=True):
 axes.set(yscale="log", ylim=(1e-8, 1e3), xlim=(0, 800), xlabel="steps")
 axes.set_yticks([1e-6, 1e-3, 1, 1e3], ["10⁻⁶", "10⁻³", "1", "10³"])
 axes.minorticks_off()
-axes.set_title("Loss above the least: all three arrive, unbalanced last")
+figures.headline(figure, "Loss above the least: all three arrive, unbalanced last")
 figures.describe(
     figure,
     "The loss above its least value, relative to it, falls to zero from a small, a balanced and an unbalanced start; the "

@@ -82,7 +82,7 @@ axes.set(xlabel="a", aspect="equal", xlim=(-1.75, 1.75), ylim=(-1.75, 1.75), xti
 axes.set_yticks([-1, 0, 1], ["b = −1", "0", "1"])
 axes.set_xticks([-1, 0, 1], ["−1", "0", "1"])
 axes.grid(visible=False)
-axes.set_title("Into the saddle, and out of it")
+figures.headline(figure, "Into the saddle, and out of it")
 figures.describe(
     figure,
     "Contours of (1 − ab)² with two valleys of minima. Dots, one a step, run from the upper left down to the saddle at the "
@@ -105,7 +105,7 @@ for (offset, (_, losses)), name in zip(paths.items(), names, strict=True):
     )
 axes.text(36, 1.12, "plateau: at the saddle", color=figures.RED)
 axes.set(xlabel="steps", ylim=(0, 2), xlim=(0, 130), yticks=[0, 1, 2])
-axes.set_title("Loss: ten times closer costs a fixed number of steps more")
+figures.headline(figure, "Loss: ten times closer costs a fixed number of steps more")
 figures.describe(
     figure,
     "Loss against steps for four starts at distances from the line a = −b that fall by a factor of ten: each stays on the "

@@ -68,10 +68,10 @@ for axes, title, kept in zip(
         face = figures.BLUE if held else "none"
         edge = figures.BLUE if held else figures.MUTED
         axes.bar(i, value, 0.62, color=face, edgecolor=edge, lw=1.4, ls="-" if held else ":")
-        axes.text(i, -0.15, names[i], ha="center", va="top", color=edge, size=11.5)
+        axes.text(i, -0.15, names[i], ha="center", va="top", color=edge, size=12)
     axes.set(xlim=(-0.6, 3.6), ylim=(-0.6, 5.2))
     axes.axis("off")
-    axes.set_title(title, loc="center")
+    axes.set_title(title)
 panels[0].annotate(
     "", (1.05, 3.1), (2.05, 2.1),
     arrowprops={"arrowstyle": "-|>", "color": figures.RED, "lw": 2.2, "connectionstyle": "arc3,rad=0.45"},

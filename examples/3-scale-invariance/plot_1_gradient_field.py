@@ -98,7 +98,7 @@ for number, (text, size) in enumerate((("x", "∇f(x)"), ("2x", "½"), ("3x", "�
 axes.plot(0, 0, "o", color=figures.INK, ms=4)
 axes.set(xlim=(-0.1, 3.4), ylim=(-1.9, 1.95), aspect="equal")
 axes.axis("off")
-axes.set_title("Twice as far out, half as long")
+figures.headline(figure, "Twice as far out, half as long")
 figures.describe(
     figure,
     "Rays from the origin and circles of radius 1, 2 and 3, with the gradient of x₂/x₁ where they meet: always tangent to the "
@@ -117,7 +117,7 @@ for text, at, offset, color in (
 ):
     axes.annotate(text, at, xytext=offset, textcoords="offset points", color=color, fontsize=12)
 axes.set_xlabel("length of the weight vector")
-axes.set_title("Length of the gradient: slope −1 for ε = 0")
+figures.headline(figure, "Length of the gradient: slope −1 for ε = 0")
 figures.describe(
     figure,
     "Gradient length against weight length for a network with batch norm in logarithmic axes: a line of slope "

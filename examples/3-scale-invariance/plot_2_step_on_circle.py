@@ -103,7 +103,7 @@ for text, point, align, color in (
     axes.text(*point, text, ha=align, color=color, fontsize=14)
 axes.set(aspect="equal", xlim=(-0.05, 2.75), ylim=(-0.3, 1.85))
 axes.axis("off")
-axes.set_title("A right angle, so tan θ = s, and x⁺ is longer than x")
+figures.headline(figure, "A right angle, so tan θ = s, and x⁺ is longer than x")
 figures.describe(
     figure,
     "A right triangle: x is one leg, the step −η∇f(x) the other, x⁺ the end of the hypotenuse; the angle θ at the origin has "
@@ -125,7 +125,7 @@ for text, point, align, color in (
     axes.text(*point, text, ha=align, color=color, fontsize=12)
 axes.set(xlim=(1e-5, 1e3), ylim=(1e-11, 1e4), xlabel="s = η‖∇f(u)‖/‖x‖²")
 axes.set_xticks([1e-4, 1e-2, 1, 1e2])
-axes.set_title("The red gap: s²/2 for small s, about s for large")
+figures.headline(figure, "The red gap: s²/2 for small s, about s for large")
 figures.describe(
     figure,
     "The measured distance against s in logarithmic axes lies on √(1+s²) − 1, which follows s²/2 for small s and s for large s.",

@@ -111,14 +111,14 @@ for decay, color in zip(decays, colors, strict=True):
 angle_axes.set(yscale="log", xlabel="step", xlim=(0, 1000), ylim=(0.9, 12))
 angle_axes.set_yticks([1, 2, 5, 10], ["1°", "2°", "5°", "10°"])
 angle_axes.minorticks_off()
-angle_axes.set_title("With decay the angle settles around arccos(1 − ηλ)")
+figures.headline(turning, "With decay the angle settles around arccos(1 − ηλ)")
 figures.describe(
     turning,
     "The angle of a step over 800 steps for three weight decays, three seeds each, one bold: without decay it keeps falling, with "
     "decay it settles around the dashed prediction, for every seed.",
 )
 length_axes.set(xlabel="step", xlim=(0, 1000), ylim=(0, None))
-length_axes.set_title("The length: only with decay can it fall")
+figures.headline(growing, "The length: only with decay can it fall")
 figures.describe(
     growing,
     "The length of the weights over 800 steps for the same runs: without decay it keeps growing, with decay it levels off; "

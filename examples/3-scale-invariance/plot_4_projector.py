@@ -9,7 +9,6 @@ derivation is in :doc:`/solutions/3-scale-invariance/d-chain-rule`; this script 
 
 import matplotlib.pyplot as plt
 import torch
-from matplotlib.patches import FancyArrowPatch
 
 from hw2lib import figures
 from hw2lib.scale_invariance import batchnorm_loss, chain_rule_gradient, function_gradient
@@ -32,7 +31,7 @@ def cosine(z):
     return c @ z / z.norm()
 
 
-pictures = {"f(λx) = f(x): equal": cosine, "f linear: not equal": lambda z: c @ z}
+pictures = {"f(λx) = f(x)": cosine, "f linear": lambda z: c @ z}
 arrows = {
     title: (function_gradient(f, u), function_gradient(f, 2 * u), chain_rule_gradient(f, 2 * u))
     for title, f in pictures.items()
@@ -80,35 +79,34 @@ assert (slopes - 1).abs().max() < 0.01
 # The figures
 # -----------
 
-figure, both = plt.subplots(1, 2, figsize=(5.2, 2.9))
+figure, both = plt.subplots(1, 2, figsize=(5.2, 3.6))
 for axes, (title, (first, true, shown)) in zip(both, arrows.items(), strict=True):
-    axes.plot([0, 2.5 * u[0]], [0, 2.5 * u[1]], color=figures.MUTED, lw=1, zorder=1)
-    axes.plot(*torch.stack([u, 2 * u]).T, "o", color=figures.BLUE, ms=7, zorder=5)
-    axes.plot(0, 0, "o", color=figures.INK, ms=4)
+    axes.plot([0, 2.25 * u[0]], [0, 2.25 * u[1]], color=figures.MUTED, lw=1, zorder=1)
+    axes.plot(0, 0, "o", color=figures.MUTED, ms=4)
     for start, arrow, color, width in (
-        (u, first, figures.BLUE, 2.4),
-        (2 * u, true, figures.GREEN, 5.0),
-        (2 * u, shown, figures.RED, 2.0),
+        (u, first, figures.BLUE, 1.6),
+        (2 * u, true, figures.GREEN, 6),
+        (2 * u, shown, figures.RED, 2),
     ):
-        axes.add_patch(
-            FancyArrowPatch(
-                tuple(start), tuple(start + 0.5 * arrow), arrowstyle="-|>", shrinkA=0, shrinkB=0,
-                color=color, lw=width, mutation_scale=6 + 4 * width, zorder=3 + (width < 3),
-            )
-        )  # fmt: skip
-    labels = [
-        ("u", u, (6, -17), "left", figures.BLUE),
-        ("x = 2u", 2 * u, (8, -17), "left", figures.BLUE),
-        ("∇f(u)", u + 0.5 * first, (-8, -4), "right", figures.BLUE),
-        ("∇f(x)", 2 * u + 0.5 * true, (10, 0), "left", figures.GREEN),
-        ("P∇f(u)/2", 2 * u + 0.5 * shown, (-10, -6), "right", figures.RED),
-    ]
-    for text, point, offset, align, color in labels:
-        style = {"textcoords": "offset points", "ha": align, "fontsize": 11.5}
-        axes.annotate(text, point, offset, color=color, **style)
-    axes.set(aspect="equal", xlim=(-0.1, 2.45), ylim=(-0.1, 2.2))
+        style = {"arrowstyle": "-|>", "color": color, "lw": width, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate(
+            "", start + 0.8 * arrow, start, arrowprops=style | {"mutation_scale": 9 + 3 * width}
+        )
+    axes.plot(*torch.stack([u, 2 * u]).T, "o", color=figures.INK, ms=6, zorder=5)
+    axes.text(0.92, 0.5, "u", va="top")
+    axes.text(1.72, 1.1, "x = 2u", va="top")
+    axes.text(
+        *(u + 0.8 * first + torch.tensor([0, 0.08])), "∇f(u)", color=figures.BLUE, ha="center"
+    )
+    axes.set(aspect="equal", xlim=(-0.3, 2.35), ylim=(-0.1, 2.75))
     axes.axis("off")
     axes.set_title(title)
+bold = {"ha": "center", "weight": "bold"}
+both[0].text(1.25, 2.02, "P∇f(u)/2", color=figures.RED, **bold)
+both[0].text(1.25, 1.78, "= ∇f(x)", color=figures.GREEN, **bold)
+both[1].text(1.2, 2.5, "∇f(x)", color=figures.GREEN, **bold)
+both[1].text(1.6, 1.5, "P∇f(u)/2", color=figures.RED, weight="bold")
+figures.headline(figure, "The formula gives the gradient on the left only")
 figures.describe(
     figure,
     "Two panels with a ray, the unit vector u and x = 2u on it. For an invariant function the gradient at u is across the ray, "
@@ -122,7 +120,7 @@ axes.loglog(epsilons, errors[:, 0], color=figures.BLUE, lw=2.6)
 axes.axvline(1e-5, color=figures.MUTED, lw=1, ls=(0, (4, 3)))
 axes.text(1.5e-5, 3, "PyTorch’s ε", color=figures.MUTED, fontsize=12)
 axes.set(xlabel="ε of batch norm", xlim=(1e-8, 1e2), ylim=(1e-10, 20))
-axes.set_title("Relative error: proportional to ε, for small ε")
+figures.headline(figure, "Relative error: proportional to ε, for small ε")
 figures.describe(
     figure,
     "Relative error of the chain-rule route against batch norm's ε at eight points, in logarithmic axes: lines of slope one, "

@@ -88,7 +88,7 @@ for norm, (name, color, horizontal, vertical) in balls.items():
     plane.annotate(
         f"{name}: {float(g @ best):.3g}", best.tolist(), xytext=(26 if norm == 2 else 10, -3),
         textcoords="offset points", color=color, fontweight="bold" if bold else "normal",
-        fontsize=12 if bold else 11,
+        fontsize=13 if bold else 12,
     )  # fmt: skip
 plane.annotate(
     "", (g / 3.2).tolist(), (0, 0), arrowprops={"arrowstyle": "-|>", "color": figures.INK}
@@ -98,7 +98,7 @@ plane.set(xlim=(-1.1, 2.1), ylim=(-1.1, 1.25), aspect="equal", xticks=[], yticks
 plane.set_xlabel("first pixel")
 plane.set_ylabel("second pixel")
 plane.spines[:].set_visible(False)
-plane.set_title("If each pixel has its own limit, a corner is best")
+figures.headline(figure, "If each pixel has its own limit, a corner is best")
 plane.grid(False)
 figures.describe(
     figure,
@@ -119,7 +119,7 @@ for row, ((name, share), color) in enumerate(zip(shares.items(), colors, strict=
 strip.set(yticks=[], ylim=(3.4, -0.6), xlim=(-70, 104), xticks=[-50, 0, 50, 100])
 strip.spines["left"].set_visible(False)
 strip.set_xlabel("share of ‖∇ℓ‖₁ that the direction gets, %")
-strip.set_title("Only the signs get all of it")
+figures.headline(strip_figure, "Only the signs get all of it")
 figures.describe(
     strip_figure,
     "Share of the largest possible first-order change that four directions get on the validation digits: the signs of the gradient all of it, the scaled gradient less than half, one pixel less than a tenth in the median, random signs around zero.",

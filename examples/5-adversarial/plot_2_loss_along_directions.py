@@ -117,7 +117,7 @@ axes.set(
 )
 axes.set_yticks([0.03, 0.1, 0.3, 1], ["0.03", "0.1", "0.3", "1"])
 axes.minorticks_off()
-axes.set_title("The gradient’s signs beat random signs")
+figures.headline(figure, "The gradient’s signs beat random signs")
 figures.describe(
     figure,
     "Mean loss on a log axis against the size of the change, three networks: along the signs of the gradient it rises more than ten times as much as along random signs, the dotted line of the network with its ReLUs held follows it most of the way, the dashed linear prediction falls behind.",

@@ -71,16 +71,13 @@ for (name, pictures, probabilities, color), (change, result) in zip(columns, pan
     answer, probability = int(probabilities[shown].argmax()), probabilities[shown].max()
     figures.draw_pixels(result, pictures[shown, 0])
     figures.draw_pixels(change, (pictures - images)[shown, 0], largest=1.6 * eps, signed=True)
-    change.set_title(name, fontsize=11, fontweight="normal", loc="center", color=color)
+    change.set_title(name, fontsize=12, fontweight="normal", color=color)
     result.set_xlabel(f"“{answer}”, {probability:.1%}", color=color, fontweight="bold")
 panels[0, 0].spines[:].set_visible(False)
 panels[0, 0].text(
     4, 4, "no pixel\nmoves more\nthan 32/255", ha="center", va="center", color=figures.MUTED
 )
-figure.suptitle(
-    "Same size: the noise is harmless, the attack is not", x=0.01, ha="left",
-    fontweight="bold", fontsize=11.5, color=figures.INK,
-)  # fmt: skip
+figures.headline(figure, "Same size: the noise is harmless, the attack is not")
 figures.describe(
     figure,
     f"A handwritten {truth} three times: as it is, with random signs of 32/255 added, and with the signs of the gradient added. The network gives the right answer to the first two and a wrong one to the third. Above, the two changes: a random pattern and a pattern of the same strength.",

@@ -95,7 +95,7 @@ axes.set(
     xlabel="change of every pixel ε, in 255ths", ylim=(0, 66), xlim=(0, 32.5), ylabel="wrong, %"
 )
 axes.set_xticks([0, 8, 16, 24, 32])
-axes.set_title("An adversary does far more harm than noise")
+figures.headline(figure, "An adversary does far more harm than noise")
 figures.describe(
     figure,
     "Share of wrong answers on the validation digits against epsilon, three networks: with random signs it stays below 5 per cent up to 32/255, one signed step brings it above 20, five projected steps above 40. Bands: 95 per cent confidence intervals of the first network.",

@@ -59,7 +59,7 @@ for index, name, (top, bottom) in zip(shown, names, panels.T, strict=True):
     figures.draw_pixels(top, images[index, 0])
     said = f"\n{labels[index]} read as {answers[index]}" if name == "wrong" else ""
     top.set_title(
-        name + (said or f"\na {labels[index]}"), fontsize=10.5, loc="center", color=color,
+        name + (said or f"\na {labels[index]}"), fontsize=12, color=color,
         fontweight="normal",
     )  # fmt: skip
     gradient = gradients[index, 0]
@@ -70,11 +70,8 @@ for index, name, (top, bottom) in zip(shown, names, panels.T, strict=True):
     )
 panels[0, 0].set_ylabel("digit")
 panels[1, 0].set_ylabel("its gradient")
-figure.supxlabel("size of the gradient, ‖∇ℓ‖₁", fontsize=11, color=figures.INK)
-figure.suptitle(
-    "Sure and right: almost no gradient. Wrong: a large one", x=0.01, ha="left",
-    fontweight="bold", fontsize=11.5, color=figures.INK,
-)  # fmt: skip
+figure.supxlabel("size of the gradient, ‖∇ℓ‖₁", fontsize=12, color=figures.INK)
+figures.headline(figure, "Sure and right: almost no gradient. Wrong: a large one")
 figures.describe(
     figure,
     "Four digits, one that the network gets right and is sure of, one that it gets right but is unsure of, two that it gets wrong; below each its gradient, red where more ink raises the loss, blue where less does, and the size of the gradient: tiny for the first, large for the wrong ones.",

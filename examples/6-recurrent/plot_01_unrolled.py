@@ -78,12 +78,12 @@ for k in range(steps):
     arrow((k + 0.65, back), (k + 0.42, back), figures.RED)
     axes.text(k + 0.53, back + 0.12, "Wᵀ", color=figures.RED, ha="center")
     term = f"z̄{names[k + 1]} z{names[k]}ᵀ"
-    axes.text(k + 0.5, between, term, ha="center", va="center", weight="bold", fontsize=11.5)
+    axes.text(k + 0.5, between, term, ha="center", va="center", weight="bold", fontsize=12)
     if k:
-        axes.text(k, between, "+", ha="center", va="center", weight="bold", fontsize=11.5)
+        axes.text(k, between, "+", ha="center", va="center", weight="bold", fontsize=12)
 axes.text(-0.5, forward + 0.66, "states, forward: here they shrink", color=figures.BLUE)
 axes.text(-0.5, back - 0.98, "adjoints, backward: here they grow", color=figures.RED)
-axes.set_title("The gradient is a sum over every use of W")
+figures.headline(figure, "The gradient is a sum over every use of W")
 figures.describe(
     figure,
     "A linear network unrolled over four steps. Above, states go right through W and shrink; below, adjoints come back left through the transpose of W and grow. "

@@ -56,7 +56,7 @@ for (name, values), (color, width, power) in zip(growth.items(), looks, strict=T
     axes.text(*end, f"{name}\nlike {power}", color=color, va="center")
 axes.set(xlabel="steps t", xlim=(2, 3e5), ylim=(0.3, 1e21))
 axes.set_xticks([10, 100, 1000, 10000])
-axes.set_title("At |λ| = 1 the gradient grows like a power of t")
+figures.headline(figure, "At |λ| = 1 the gradient grows like a power of t")
 figures.describe(
     figure,
     "Size of the gradient against the number of steps, both axes logarithmic. For a rotation it grows like t, for Jordan blocks of size 2 and 3 like the third and the fifth "

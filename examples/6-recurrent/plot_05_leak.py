@@ -51,7 +51,7 @@ axes.text(88, 1e13, "in double precision", color=figures.RED, ha="right")
 axes.text(72, 1e-24, "in exact fractions", color=figures.MUTED, ha="right")
 axes.set(xlabel="steps k", xlim=(0, 120))
 axes.set_yticks([1e-30, 1e-15, 1, 1e15])
-axes.set_title("Rounding the start excites the unstable mode")
+figures.headline(figure, "Rounding the start excites the unstable mode")
 figures.describe(
     figure,
     "Norm of the state against steps. From a start on the stable eigenvector it decays for ever in exact arithmetic; in double precision it decays at first and then "

@@ -81,7 +81,7 @@ axes.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
 axes.minorticks_off()
 axes.text(145, -0.5, "vanish ↓", color=figures.MUTED, ha="right")
 axes.text(145, 0.15, "explode ↑", color=figures.MUTED, ha="right")
-axes.set_title("Every nonlinearity has a growth rate of its own")
+figures.headline(figure, "Every nonlinearity has a growth rate of its own")
 figures.describe(
     figure,
     "Growth rate of gradients against the spectral radius of the weights for identity, tanh, sigmoid and ReLU, median and range of three seeds. The identity "

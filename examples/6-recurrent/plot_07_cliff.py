@@ -2,13 +2,14 @@
 A cliff in the loss throws gradient descent far out; clipping keeps the step short
 ==================================================================================
 
-Even one recurrent unit has a loss with a wall in it (Pascanu, Mikolov and Bengio 2013, figure 6): xₜ = w σ(xₜ₋₁) + b from x₀ = ½, and after 50 steps the loss
-(σ(x₅₀) − 0.7)². On the wall the gradient is enormous. What do gradient descent and its clipped version make of it?
+Even one recurrent unit has a loss with a wall in it (Pascanu, Mikolov and Bengio 2013, figure 6): from x = ½ the state becomes w σ(x) + b, 50 times, and the loss
+is (σ(x) − 0.7)². On the wall the gradient is enormous. What do gradient descent and its clipped version make of it?
 
 The derivation is in :doc:`/solutions/6-recurrent/c-clipping`; this script is evidence for the claims ``6c-sgd``, ``6c-step`` and ``6c-choice``.
 """
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 
 from hw2lib import figures
@@ -18,11 +19,15 @@ plt.style.use("hw2lib.figures")
 torch.set_default_dtype(torch.float64)
 
 
-def loss(w, b):
+def residual(w, b):
     x = torch.full_like(w, 0.5)
     for _ in range(50):
         x = w * x.sigmoid() + b
-    return (x.sigmoid() - 0.7).square()
+    return x.sigmoid() - 0.7
+
+
+def loss(w, b):
+    return residual(w, b).square()
 
 
 # %%
@@ -85,41 +90,49 @@ assert slopes.median() < 0.1 < 3 * slopes.median()
 assert jumps["clipped"] <= 0.05 + 1e-12
 assert last["clipped"].max() < 0.01
 assert lost[2]  # the path that is drawn
+assert jumps["free"] > 20 * jumps["clipped"]
+assert abs(last["free"][2] - 0.09) < 0.001
 
 # %%
 # The figure
 # ----------
 
-start = 2  # (6, −2.4), whose free path stays away
-figure, axes = plt.subplots(figsize=(5.2, 4.3))
-for level in (0.02, 0.05, 0.1, 0.15, 0.2, 0.3):
-    shade = {"colors": [figures.MUTED], "levels": [level, 1.0], "alpha": 0.1}
-    axes.contourf(w_axis.numpy(), b_axis.numpy(), surface.detach().T.numpy(), **shade)
-axes.grid(False)
-free, clipped = (paths[name][:, start].numpy() for name in ("free", "clipped"))
-out = int((free[:, 0] > 7.5).argmax() or (free[:, 1] > -1.4).argmax())
-axes.plot(*free[: out + 1].T, "-", color=figures.RED, lw=1.2)
-axes.plot(*clipped.T, "-", color=figures.BLUE, lw=3)
-axes.plot(*clipped[-1], "o", color=figures.BLUE, ms=9)
-axes.plot(*free[0], "o", color=figures.INK, ms=7, zorder=5)
-axes.set(xlim=(3.5, 7.5), ylim=(-3.6, -1.4), xlabel="w", ylabel="b")
-axes.yaxis.label.set_rotation(0)
-axes.text(4.75, -1.6, "free: one long step out", color=figures.RED)
-axes.text(6.1, -2.4, "start", color=figures.INK, va="center")
-axes.text(5.65, -2.95, "clipped: along\nthe wall, arrives", color=figures.BLUE, va="top")
-axes.text(3.6, -3.5, "large loss", color=figures.INK)
-axes.set_title("One wall: the free path is thrown out, the clipped is not")
+w_axis, b_axis = torch.linspace(3.4, 7.2, 301), torch.linspace(-3.6, 2.2, 601)
+around = residual(*torch.meshgrid(w_axis, b_axis, indexing="xy")).numpy()
+free, clipped = (paths[name][:, 2].numpy() for name in ("free", "clipped"))  # from (6, −2.4)
+out = int((free[:, 1] > -1.4).argmax())
+figure, axes = plt.subplots(figsize=(5.2, 5.0))
+for level in np.linspace(0.02, 0.44, 15):
+    shade = {"colors": [figures.MUTED], "levels": [level, 1.0], "alpha": 0.07}
+    axes.contourf(w_axis, b_axis, around**2, **shade)
+axes.contour(w_axis, b_axis, around, [0], colors=[figures.GREEN], linewidths=1.6)
+axes.plot(*free[:out].T, color=figures.RED, lw=0.8)
+axes.plot(*clipped.T, color=figures.BLUE, lw=3.2, solid_capstyle="round")
+arrow = {"arrowstyle": "-|>", "color": figures.RED, "lw": 3, "mutation_scale": 20}
+axes.annotate("", free[out], free[out - 1], arrowprops=arrow | {"shrinkA": 0, "shrinkB": 0})
+axes.plot(*clipped[-1], "o", color=figures.BLUE, ms=10)
+axes.plot(*clipped[0], "o", color=figures.INK, ms=8)
+axes.text(6.12, -2.4, "start", va="center")
+axes.text(4.9, 0.9, "not clipped:\none step, far out", color=figures.RED, ha="right", weight="bold")
+axes.text(5.75, -2.9, "clipped: arrives", color=figures.BLUE, va="center", weight="bold")
+axes.text(3.5, -1.2, "loss 0: the minima", color=figures.GREEN, weight="bold")
+axes.text(3.5, -3.3, "large loss")
+axes.text(7.1, -0.6, "flat: loss 0.09", ha="right")
+axes.grid(visible=False)
+axes.set(xlabel="w", xticks=[4, 5, 6, 7], yticks=[-3, -2, -1, 0, 1, 2])
+axes.set_ylabel("b", rotation=0, va="center")
+figures.headline(figure, "The cliff throws the free path far out; the clipped one stays")
 figures.describe(
     figure,
-    "The loss of a one-unit recurrent network over w and b, flat on both sides of a steep wall, with two paths of gradient descent from one start. The free one "
-    "jumps across the wall until a step takes it out of the picture; the clipped one goes on along the wall to the minimum.",
+    "The loss of a one-unit recurrent network over w and b: a high and a low plain meet in a steep wall, along which the loss is 0. Two paths of gradient "
+    "descent from one start reach the wall; the free one is thrown far out over the low plain in one step, the clipped one goes on along the wall and ends at loss 0.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Dark is a large loss; the wall is where the shades lie close. Left and right of it the loss is nearly flat, so the gradient says nothing of the wall until it is met. From most of
+# Dark is a large loss; the wall is where the shades lie close, and on the green line at its foot the loss is 0. Left and right of it the loss is nearly flat, so the gradient says nothing of the wall until it is met. From most of
 # these starts the free path then leaves the picture, and most of those that leave end far away, on ground so flat that 300
 # steps do not bring them back. Clipping changes nothing where the gradient is shorter than the threshold, and bounds the step
 # where it is not. Thresholds over three powers of ten, and many more starts, are in the claim ``6c-choice``.

@@ -76,7 +76,7 @@ axes.text(2e4, 0.42, "heavy-tailed", color=figures.PURPLE, ha="right")
 axes.text(60, 0.08, "worst case\n1/√m", color=figures.RED, ha="right", va="top")
 axes.set(xscale="log", yscale="log", xlabel="entries m", ylabel="cosine", ylim=(0.006, 1.8))
 axes.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
-axes.set_title("Never below 1/√m, but as near as you like")
+figures.headline(figure, "Never below 1/√m, but as near as you like")
 figures.describe(
     figure,
     "Cosine of the angle between a gradient and its clipped version against the number of entries, logarithmic. Clipping by norm gives 1; by value the median over Gaussian gradients "

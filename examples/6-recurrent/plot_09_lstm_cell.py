@@ -83,7 +83,7 @@ for x, name, what in (
 ):
     color = figures.ORANGE if name == "f" else figures.INK
     axes.text(x, gates, name, color=color, ha="center", va="center", fontsize=14, weight="bold")
-    axes.text(x, gates - 0.62, what, color=color, ha="center", va="center", fontsize=9)
+    axes.text(x, gates - 0.62, what, color=color, ha="center", va="center", fontsize=12)
     axes.plot([x, x], [hidden, gates - 0.95], **FAINT)
 arrow((2.4, gates + 0.4), (2.4, cell - 0.4), FAINT | {"color": figures.ORANGE, "lw": 2.2})
 arrow((4.35, gates + 0.4), (4.98, 4.1))
@@ -105,7 +105,7 @@ for x, y, text, align in (
     axes.text(x, y, text, color=color, ha=align, va="center", fontsize=15, weight="bold")
 axes.text(0.7, 6.75, "the cell's path: × f, + i∘g, no weights", color=figures.BLUE)
 axes.text(2.6, 0.15, "all weights are here: W times h, and the input", color=figures.MUTED)
-axes.set_title("On the bold path only forget gates multiply")
+figures.headline(figure, "On the bold path only forget gates multiply")
 figures.describe(
     figure,
     "One step of an LSTM. The cell c runs along a bold line to the next cell: it is multiplied by the forget gate f, and input gate times candidate is added. All gates are "

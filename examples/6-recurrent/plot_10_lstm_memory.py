@@ -92,7 +92,7 @@ for name, values, color, width in lines:
 axes.set(yscale="log", xlabel="steps T", xlim=(5, 75), ylim=(1e-15, 1e3))
 axes.set_xticks([5, 20, 35, 50])
 axes.set_yticks([1e-12, 1e-8, 1e-4, 1])
-axes.set_title("The larger the forget bias, the more is kept")
+figures.headline(figure, "The larger the forget bias, the more is kept")
 figures.describe(
     figure,
     "Size of the Jacobian over 5 to 50 steps, medians and ranges of eight seeds. An LSTM with forget bias 3 keeps it near 1 or above, with bias 1 it falls slowly, without bias fast; the default RNN falls fastest, an orthogonal "
@@ -113,7 +113,7 @@ axes.text(lstm[0.0][:, -1, 1].median(), -0.32, "direct path", color=figures.MUTE
 axes.text(lstm[0.0][:, -1, 0].median(), -0.32, "whole", color=figures.BLUE, ha="center")
 axes.set(xscale="log", xlim=(1e-14, 1e2), ylim=(2.5, -0.75), xlabel="size over 50 steps")
 axes.set_yticks(range(3), [f"forget bias {bias:g}" for bias in biases])
-axes.set_title("The whole is larger than the direct path")
+figures.headline(second, "The whole is larger than the direct path")
 figures.describe(
     second,
     "For forget biases 0, 1 and 3: the largest entry of the direct path over 50 steps, and the norm of the whole Jacobian, medians and ranges of eight seeds. The whole "
