@@ -76,28 +76,30 @@ for momentum, color in zip(momenta, (figures.BLUE, figures.ORANGE, figures.GREEN
     axes.plot(predicted[momentum], color=color, lw=3 if momentum == 0.1 else 1.2)
     axes.plot(measured[momentum][::4], "o", color=color, ms=7 if momentum == 0.1 else 4)
     axes.lines[-1].set_xdata(range(0, steps + 1, 4))
-    end = 20 if momentum == 0.1 else 10 if momentum == 0.3 else 22
+    end = {0.03: 40, 0.1: 40, 0.3: 24}[momentum]
     axes.annotate(
         f"momentum {momentum}",
         (end, predicted[momentum][end]),
-        xytext=(6, 6),
+        xytext=(8, 0) if end == 40 else (6, 2),
         textcoords="offset points",
+        va="center" if end == 40 else "bottom",
         color=color,
         weight="bold" if momentum == 0.1 else "normal",
     )
 axes.text(
     0.02,
     0.03,
-    "training mode: 0, below every power of ten ↓",
+    "training mode: 0, far below ↓",
     transform=axes.transAxes,
     color=figures.RED,
 )
 axes.set_yscale("log")
 axes.set_ylim(2e-6, 4)
-axes.set_xlim(0, 46)
+axes.set_xlim(0, 62)
+axes.set_xticks([0, 10, 20, 30, 40])
 axes.set_xlabel("training batches since the bias moved by 1")
 axes.set_ylabel("offset in eval mode")
-figures.headline(figure, "The running mean catches up: the offset falls like $(1-m)^k$")
+figures.headline(figure, "The running mean catches up: the offset falls like (1 − m)ᵏ")
 figures.describe(
     figure,
     "Offset of the output in eval mode against the number of training batches since the bias moved, on a "

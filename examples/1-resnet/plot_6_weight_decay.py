@@ -74,7 +74,7 @@ for origin, line in zip(origins, penalised, strict=True):
     axes.text(2.04, line[-1], f"b = {origin}", color=figures.ORANGE, va="center")
 axes.plot(x, free[0], color=figures.BLUE, lw=3.5)
 axes.text(0.02, 4.3, "bias free: one line for every b", color=figures.BLUE, weight="bold")
-axes.text(0.02, 3.8, "bias penalised: another line for each", color=figures.ORANGE)
+axes.text(0.02, 3.8, "bias penalised: a line for each", color=figures.ORANGE)
 axes.set(xlabel="x, wherever its origin is put", ylabel="y", xlim=(-0.05, 2.4))
 axes.set_xticks([0, 1, 2])
 axes.grid(visible=False)

@@ -60,16 +60,17 @@ axes.text(rank + 0.8, 14.6, f"cut at r = {rank}", color=figures.INK, va="top")
 axes.text(3.6, 11.3, "kept", color=figures.BLUE, size=12)
 axes.text(rank + 2.4, 5.6, f"discarded: {tail:.0f} %", color=figures.ORANGE, size=13, weight="bold")
 axes.text(rank + 2.4, 4.4, "this tail is the loss", color=figures.ORANGE, size=12)
-axes.text(shown + 0.6, 0.75, f"… to {len(share)}", color=figures.MUTED, ha="right", size=12)
+axes.text(shown + 0.6, 1.0, f"… to {len(share)}", color=figures.MUTED, ha="right", size=12)
 axes.set(
-    xlabel="number i of the singular value",
+    xlabel="number of the singular value",
+    ylabel="square, share of ‖X‖²",
     ylim=(0, 15.5),
     xlim=(0.2, shown + 0.8),
     xticks=[1, 8, 16, 24, 30],
 )
 axes.set_yticks([0, 5, 10, 15], ["0", "5", "10", "15 %"])
 axes.grid(visible=False)
-figures.headline(figure, "σᵢ² as a share of ‖X‖²: the tail is the loss")
+figures.headline(figure, "The tail of the squared singular values is the loss")
 figures.describe(
     figure,
     "Squared singular values of the handwritten digits as falling bars, in per cent of their sum. The first "

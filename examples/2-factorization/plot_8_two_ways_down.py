@@ -82,7 +82,8 @@ panels[1].annotate(
 panels[0].text(3.6, 3.9, "larger for smaller", color=figures.RED, ha="right", weight="bold")
 panels[1].text(1.45, 3.3, "put it in", color=figures.RED, weight="bold")
 panels[0].text(0, 4.15, "kept", color=figures.BLUE, ha="center")
-panels[1].text(3, 1.15, "missing", color=figures.MUTED, ha="center")
+panels[1].text(2.5, 2.15, "missing", color=figures.MUTED, ha="center")
+figures.headline(figure, "Both moves lower the loss")
 figures.describe(
     figure,
     "Four bars of falling height, the singular values. Left, the first and third are kept, and an arrow exchanges the third "

@@ -42,7 +42,7 @@ shown = [int(right[len(right) // 2]), int(right[0]), *mistakes[:2].tolist()]
 # Verify
 # ------
 # The gradient of every misclassified digit is more than ten times as large as the typical one, and the bound
-# ‖∇ℓ‖₁ ≤ (1 − p)·max‖∇(zₖ − z)‖₁ is why: its first factor is at least a half for each of them.
+# ‖∇ℓ‖₁ ≤ (1 − p)·(largest ‖∇(z' − z)‖₁) is why: its first factor is at least a half for each of them.
 
 assert sizes[mistakes].min() > 10 * sizes[right].median()
 assert (1 - truth[mistakes]).min() >= 0.5

@@ -2,7 +2,7 @@
 The gradient is a sum over every use of the weights
 ===================================================
 
-A linear RNN uses the same W at every step, zₖ₊₁ = W zₖ. Unrolled in time it is a chain: the states go forward, the gradients of the loss
+A linear RNN uses the same W at every step, :math:`z_{k+1} = W z_k`. Unrolled in time it is a chain: the states go forward, the gradients of the loss
 with respect to the states, the *adjoints*, come back. What does W receive?
 
 The derivation is in :doc:`/solutions/6-recurrent/a-linear-gradient`; this script is evidence for the claims ``6a-gradient`` and ``6a-zbar``.
@@ -33,7 +33,7 @@ for _ in range(steps):
 # %%
 # Verify
 # ------
-# Use k of W takes the state zₖ₋₁ in and is answered by the adjoint at zₖ; the sum of their outer products is the gradient that automatic
+# Each use of W takes a state in and is answered by the adjoint at the state after it; the sum of their outer products is the gradient that automatic
 # differentiation finds. The state shrinks, the adjoint grows on its way back, and the first use contributes most.
 
 terms = [torch.outer(adjoints[k + 1], states[k]) for k in range(steps)]
@@ -57,7 +57,6 @@ print("size of the terms:", sizes)
 figure, axes = plt.subplots(figsize=(5.2, 3.5))
 axes.set(xlim=(-0.55, 4.5), ylim=(-1.6, 2.0), aspect="equal")
 axes.axis("off")
-names = "₀₁₂₃₄"
 forward, back, between = 1.1, -0.55, 0.27
 
 
@@ -70,17 +69,17 @@ for k in range(steps + 1):
     for vector, y, color in ((states[k], forward, figures.BLUE), (adjoints[k], back, figures.RED)):
         radius = 0.17 * vector.norm().item() ** 0.5
         axes.add_patch(plt.Circle((k, y), radius, color=color, lw=0))
-    axes.text(k, forward + 0.3, f"z{names[k]}", color=figures.BLUE, ha="center", fontsize=12)
-    axes.text(k, back - 0.68, f"z̄{names[k]}", color=figures.RED, ha="center", fontsize=12)
+    axes.text(k, forward + 0.3, f"$z_{k}$", color=figures.BLUE, ha="center", fontsize=16)
+    axes.text(k, back - 0.68, f"$\\bar z_{k}$", color=figures.RED, ha="center", fontsize=16)
 for k in range(steps):
     arrow((k + 0.24, forward), (k + 0.8, forward), figures.BLUE)
     axes.text(k + 0.5, forward + 0.12, "W", color=figures.BLUE, ha="center")
     arrow((k + 0.65, back), (k + 0.42, back), figures.RED)
     axes.text(k + 0.53, back + 0.12, "Wᵀ", color=figures.RED, ha="center")
-    term = f"z̄{names[k + 1]} z{names[k]}ᵀ"
-    axes.text(k + 0.5, between, term, ha="center", va="center", weight="bold", fontsize=12)
+    term = rf"$\bar z_{k + 1} z_{k}^\top$"
+    axes.text(k + 0.5, between, term, ha="center", va="center", fontsize=17)
     if k:
-        axes.text(k, between, "+", ha="center", va="center", weight="bold", fontsize=12)
+        axes.text(k, between, "$+$", ha="center", va="center", fontsize=17)
 axes.text(-0.5, forward + 0.66, "states, forward: here they shrink", color=figures.BLUE)
 axes.text(-0.5, back - 0.98, "adjoints, backward: here they grow", color=figures.RED)
 figures.headline(figure, "The gradient is a sum over every use of W")

@@ -44,9 +44,14 @@ assert kreiss < peak < 2 * math.e * kreiss
 figure, axes = plt.subplots(figsize=(5.2, 3.7))
 axes.semilogy(norms, color=figures.BLUE, lw=2.8)
 axes.semilogy([0.9**k for k in range(count)], color=figures.MUTED, lw=1.3)
-for height, text in ((kreiss, "peak at least: K"), (2 * math.e * kreiss, "peak at most: e p K")):
+peaks = (
+    (kreiss, "peak at least: K", "top"),
+    (2 * math.e * kreiss, "peak at most: e p K", "bottom"),
+)
+for height, text, side in peaks:
     axes.axhline(height, color=figures.ORANGE, ls="--", lw=1.2)
-    axes.text(119, height * 1.15, text, color=figures.ORANGE, ha="right")
+    place = height * (1.25 if side == "bottom" else 0.8)
+    axes.text(119, place, text, color=figures.ORANGE, ha="right", va=side)
 axes.text(66, 2, "‖Wᵏ‖", color=figures.BLUE, fontsize=12)
 axes.text(25, 5e-3, "ρ(W)ᵏ", color=figures.MUTED, ha="right", fontsize=12)
 axes.axhline(1, color=figures.MUTED, lw=0.8)

@@ -2,7 +2,7 @@
 It is not the spectral radius that decides, once there is a nonlinearity
 ========================================================================
 
-A random RNN hₜ = σ(W hₜ₋₁) with weights of growing size: at which rate do gradients grow or shrink? For the identity the eigenvalues of W decide; do they
+A random RNN, from h to σ(W h) at each step, with weights of growing size: at which rate do gradients grow or shrink? For the identity the eigenvalues of W decide; do they
 for tanh, sigmoid and ReLU? The rate is the largest Lyapunov exponent, the mean logarithm of the growth of a small change.
 
 The derivation is in :doc:`/solutions/6-recurrent/b-nonlinearities`; this script is evidence for the claims ``6b-saturate`` and ``6b-eigen``.

@@ -77,22 +77,22 @@ node(5.2, 4.4, "×", figures.MUTED)
 node(8.2, 3.3, "×", figures.MUTED)
 for x, name, what in (
     (2.4, "f", "forget"),
-    (4.3, "i", "input"),
-    (6.1, "g", "candidate"),
-    (7.3, "o", "output"),
+    (4.2, "i", "input"),
+    (5.9, "g", "candidate"),
+    (7.55, "o", "output"),
 ):
     color = figures.ORANGE if name == "f" else figures.INK
     axes.text(x, gates, name, color=color, ha="center", va="center", fontsize=14, weight="bold")
     axes.text(x, gates - 0.62, what, color=color, ha="center", va="center", fontsize=12)
     axes.plot([x, x], [hidden, gates - 0.95], **FAINT)
 arrow((2.4, gates + 0.4), (2.4, cell - 0.4), FAINT | {"color": figures.ORANGE, "lw": 2.2})
-arrow((4.35, gates + 0.4), (4.98, 4.1))
-arrow((6.05, gates + 0.4), (5.42, 4.1))
+arrow((4.25, gates + 0.4), (4.98, 4.1))
+arrow((5.87, gates + 0.4), (5.42, 4.1))
 arrow((5.2, 4.78), (5.2, cell - 0.4))
-arrow((7.4, gates + 0.3), (7.86, 3.12))
+arrow((7.65, gates + 0.3), (7.95, 3.02))
 arrow((8.2, cell - 0.1), (8.2, 3.68))
 axes.text(8.35, 4.7, "tanh", color=figures.MUTED)
-axes.plot([0.7, 7.3], [hidden, hidden], **FAINT)
+axes.plot([0.7, 7.55], [hidden, hidden], **FAINT)
 arrow((8.2, 2.92), (8.2, hidden + 0.05))
 arrow((8.2, hidden), (9.1, hidden))
 for x, y, text, align in (

@@ -69,8 +69,6 @@ results = {
     kind: torch.tensor([[accuracy(kind, T, seed) for T in lengths] for seed in seeds])
     for kind in kinds
 }
-for kind, values in results.items():
-    print(f"{kind:20}", [f"{value:.2f}" for value in values.mean(0).tolist()])
 
 # %%
 # The Jacobians before training
@@ -88,8 +86,9 @@ def norm(kind, T, seed):
 
 runs = {k: [[norm(k, T, seed) for T in lengths] for seed in range(8)] for k in kinds}
 fresh = {kind: torch.tensor(values).median(0).values for kind, values in runs.items()}
-for kind, values in fresh.items():
-    print(f"{kind:20}", [f"{value:.1e}" for value in values.tolist()])
+for kind in kinds:
+    print(kind, [f"{value:.2f}" for value in results[kind].mean(0).tolist()])
+    print("  Jacobian", [f"{value:.1e}" for value in fresh[kind].tolist()])
 
 # %%
 # Verify
@@ -116,14 +115,13 @@ for row, (values, color) in enumerate(zip(results.values(), colors, strict=True)
         corner, learned = (column + 0.3 * seed - 0.43, 0.6 * row + 0.13), max(2 * value - 1, 0)
         axes.add_patch(Rectangle(corner, 0.26, -0.26 * learned, color=color, lw=0))
         axes.add_patch(Rectangle(corner, 0.26, -0.26, fill=False, color=color, lw=1.2))
-axes.set(xlim=(-0.5, 3.5), ylim=(1.5, -0.3), aspect="equal")
+axes.set(xlim=(-0.5, 3.5), ylim=(1.5, -0.3), aspect="equal", frame_on=False)
 axes.set_xlabel("steps T between bit and question")
 axes.set_xticks(range(len(lengths)), [str(T) for T in lengths])
 axes.set_yticks([0, 0.6, 1.2], [kind.replace(", ", ",\n") for kind in kinds])
-axes.yaxis.get_ticklabels()[2].set(color=figures.BLUE, weight="bold")
+axes.get_yticklabels()[2].set(color=figures.BLUE, weight="bold")
 axes.tick_params(length=0)
 axes.grid(visible=False)
-axes.spines[:].set_visible(False)
 figures.headline(figure, "With the forget bias the LSTM remembers for longer")
 figures.describe(
     figure,
