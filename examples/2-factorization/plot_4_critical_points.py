@@ -72,9 +72,11 @@ last = len(choices) - 1
 axes.text(-0.35, last, "the minimum", color=figures.BLUE, ha="right", va="center", weight="bold")
 axes.text(-8.25, -0.75, "ten saddles", color=figures.RED, va="center", weight="bold")
 axes.axvline(0, color=figures.INK, lw=1)
-labels = [", ".join(names[j] for j in J) or "none" for J in choices]
+labels = [" ".join(f"$\\sigma_{j + 1}$" for j in J) or "none" for J in choices]
 axes.set_yticks(range(len(choices)), labels, va="center")
 axes.tick_params(axis="y", length=0)
+for label in axes.get_yticklabels()[1:]:
+    label.set_fontsize(15)
 axes.grid(visible=False)
 axes.set(xlabel="least eigenvalue of the Hessian", ylim=(last + 0.7, -1.3), xlim=(-8.6, 0.5))
 axes.set_ylabel("kept, from highest loss to least")

@@ -59,7 +59,7 @@ assert loss(X, A_free + t * put[0], B_free + t * put[1]) < loss(X, A_free, B_fre
 # ----------
 
 figure, panels = plt.subplots(1, 2, figsize=(5.2, 3.0), sharey=True)
-names = ("σ₁", "σ₂", "σ₃", "σ₄")
+names = [f"$\\sigma_{i}$" for i in (1, 2, 3, 4)]
 for axes, title, kept in zip(
     panels, ("Exchange", "Fill a free place"), ((0, 2), (0,)), strict=True
 ):
@@ -68,7 +68,7 @@ for axes, title, kept in zip(
         face = figures.BLUE if held else "none"
         edge = figures.BLUE if held else figures.MUTED
         axes.bar(i, value, 0.62, color=face, edgecolor=edge, lw=1.4, ls="-" if held else ":")
-        axes.text(i, -0.15, names[i], ha="center", va="top", color=edge, size=12)
+        axes.text(i, -0.15, names[i], ha="center", va="top", color=edge, size=16)
     axes.set(xlim=(-0.6, 3.6), ylim=(-0.6, 5.2))
     axes.axis("off")
     axes.set_title(title)
