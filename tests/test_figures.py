@@ -1,5 +1,8 @@
 """Pictures of notebooks: alt text, both grounds, nothing left open."""
 
+import re
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import pytest
 from bs4 import BeautifulSoup
@@ -53,3 +56,33 @@ def test_pixels_are_ink_on_a_transparent_ground():
     for largest in (0.0, -1.0):
         with pytest.raises(ValueError, match="largest must be positive"):
             colors([[1.0]], largest=largest)
+
+
+def test_headlines_share_a_left_edge_and_are_wrapped():
+    lefts = set()
+    for label in ("", "a label that needs room"):
+        with plt.style.context("hw2lib.figures"):
+            figure, axes = plt.subplots()
+            axes.set_ylabel(label)
+            figures.headline(
+                figure, "A finding of so many words that one line is not enough for it"
+            )
+            figure.draw_without_rendering()
+            lefts.add(figure._suptitle.get_position()[0])
+            first, second = figure.get_suptitle().splitlines()
+            assert abs(len(first) - len(second)) < 12
+            plt.close(figure)
+    assert len(lefts) == 1
+    with pytest.raises(ValueError, match="text must say"):
+        figures.headline(figure, " ")
+
+
+def test_no_text_is_smaller_than_a_phone_can_show():
+    with plt.style.context("hw2lib.figures"):
+        names = ("font.size", "xtick.labelsize", "ytick.labelsize", "axes.labelsize")
+        assert min(plt.rcParams[name] for name in (*names, "legend.fontsize")) >= 12
+    for script in (Path(figures.__file__).parents[1] / "examples").rglob("plot_*.py"):
+        sizes = re.findall(
+            r'\b(?:font)?size"?[=:] ?(\d+(?:\.\d+)?)', script.read_text(encoding="utf-8")
+        )
+        assert all(float(size) >= 12 for size in sizes), script
