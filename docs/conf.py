@@ -82,9 +82,9 @@ sphinx_gallery_conf = {
 html_theme = "furo"
 html_title = "ESE 546 · Homework 2, solved"
 html_baseurl = os.environ.get("SITE_URL", "")  # where it is hosted, if it is
-html_static_path = ["_static"]
+html_static_path = ["_static", "_build/styles"]
 templates_path = ["_templates"]
-html_css_files = ["site.css"]
+html_css_files = ["styles.css"]  # which _ext/lean.py makes of site.css and others
 html_favicon = "_static/favicon.svg"
 html_copy_source = html_domain_indices = False
 html_math_renderer = "katex"

@@ -3,11 +3,13 @@
 import io
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import fonts
 import freshness
 import gallery
 import katex
+import lean
 import ledger
 import nbformat
 import notebook
@@ -502,6 +504,29 @@ def test_fonts_of_formulas_keep_what_pages_show(tmp_path):
     assert letters("<b>ΩA</b>&amp;") == "&AΩ"
     assert (folder / "KaTeX_Main-Regular.woff2").stat().st_mtime_ns == before, "written again"
     assert letters("Az") == "Az"
+
+
+def test_pages_load_one_style_sheet_and_only_scripts_that_they_use():
+    def lists():
+        names = ("site.css", "styles.css", "clipboard.min.js", "doctools.js")
+        files = [SimpleNamespace(filename=f"_static/{name}", attributes={}) for name in names]
+        return {"css_files": files[:2], "script_files": files[2:]}
+
+    for body, expected in (("", 1), ('<div class="highlight">', 2)):
+        context = {"body": body, **lists()}
+        lean.leave_out(None, "page", "page.html", context, None)
+        assert [style.filename for style in context["css_files"]] == ["_static/styles.css"]
+        assert len(context["script_files"]) == expected
+        assert all(script.attributes["defer"] for script in context["script_files"])
+
+
+def test_joined_styles_find_the_fonts(monkeypatch):
+    monkeypatch.setattr("furo.get_pygments_stylesheet", lambda: ".highlight {}")
+    styles = lean.joined_styles()
+    assert "url(katex/fonts/KaTeX_Main-Regular.woff2)" in styles
+    assert 'url("fonts/source-serif-4-latin-400-normal.woff2")' in styles
+    assert "url('data:image/svg+xml" in styles
+    assert styles.index(".highlight") < styles.index("normalize.css") < styles.index("--measure")
 
 
 def test_missing_face_says_what_to_do(monkeypatch, tmp_path):

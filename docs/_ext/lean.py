@@ -1,39 +1,85 @@
-"""Pages load the style sheets and scripts that they use, and no others."""
+"""Pages load one style sheet, and of other style sheets and scripts only those that they use.
+
+What nearly every page needs is joined in one file, or a reader would wait for seven.
+"""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
+import furo
+import sphinx_copybutton
 from docutils import nodes
+from katex import DIST
 from sphinx.application import Sphinx
 
+THEME = Path(furo.__file__).parent / "theme" / "furo" / "static"
+JOINED = {  # the name by which a page would load it: where it comes from
+    "styles/furo.css": THEME / "styles" / "furo.css",
+    "katex/katex.min.css": DIST / "katex.min.css",
+    "copybutton.css": Path(sphinx_copybutton.__file__).parent / "_static" / "copybutton.css",
+    "styles/furo-extensions.css": THEME / "styles" / "furo-extensions.css",
+    "site.css": Path(__file__).resolve().parents[1] / "_static" / "site.css",
+}
 SIGN_OF_USE = {  # the beginning of a file's name: what stands in a page that uses it
     "sg_": 'class="sphx-glr',
     "sg-": 'class="sphx-glr',
+    "sg_gallery-binder": 'class="binder',
+    "sg_gallery-dataframe": 'class="dataframe',
+    "sg_gallery-rendered": "rendered_html",
     "mystnb": 'class="cell',
-    "katex": 'class="katex',
-    "pygments": 'class="highlight',
     "copybutton": 'class="highlight',
     "clipboard": 'class="highlight',
 }
+URL = re.compile(r"url\(([\"']?)(?!data:|[\"'])")
+
+
+def joined_styles() -> str:
+    """Return one style sheet; addresses in it are relative to ``_static``."""
+    parts = [furo.get_pygments_stylesheet()]
+    for name, path in JOINED.items():
+        folder = name.rpartition("/")[0]
+        prefix = rf"url(\1{folder}/" if folder else r"url(\1"
+        parts.append(URL.sub(prefix, path.read_text(encoding="utf-8")))
+    return "\n".join(part.partition("/*# sourceMappingURL")[0] for part in parts)
+
+
+def write_styles(app: Sphinx) -> None:
+    """Write the style sheet where Sphinx takes static files from."""
+    if app.builder.format == "html":
+        (folder_of_styles(app) / "styles.css").write_text(joined_styles(), encoding="utf-8")
+
+
+def folder_of_styles(app: Sphinx) -> Path:
+    """Return the folder of the style sheet: one of ``html_static_path``."""
+    return Path(app.srcdir) / "_build" / "styles"
 
 
 def leave_out(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Take from a page's list the files that only others use."""
+    """Take from a page's lists the files that only others use; scripts need not be waited for."""
     body = context.get("body", "")
     for kind in ("css_files", "script_files"):
         context[kind] = [file for file in context.get(kind, []) if is_used(file, body)]
+    for script in context["script_files"]:
+        script.attributes["defer"] = None if template == "search.html" else "defer"  # it calls them
 
 
 def is_used(file: Any, body: str) -> bool:
     """Say whether a page uses a file of the lists that Sphinx keeps."""
-    name = str(getattr(file, "filename", "")).rpartition("/")[2]
+    path = str(getattr(file, "filename", "")).removeprefix("_static/")
+    name = path.rpartition("/")[2]
+    if path in JOINED or name == "pygments.css":
+        return False
     return all(sign in body for start, sign in SIGN_OF_USE.items() if name.startswith(start))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the choice, after every extension has added its files."""
+    """Register both, after the theme and every extension have added their files."""
+    folder_of_styles(app).mkdir(parents=True, exist_ok=True)
+    app.connect("builder-inited", write_styles, priority=900)
     app.connect("html-page-context", leave_out, priority=950)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
