@@ -141,11 +141,13 @@ def test_interrupted_build_reads_every_page_again(tmp_path):
 def test_claim_is_shown_with_its_values(build):
     html, warnings = build(
         "```{claims} 1x\n```\n\n{value}`1x-one:ratio` {value}`1x-one:ratio:.1f` "
-        "{claim-count}`corrected` {claim-count}`cases`\n\n```{ledger}\n```"
+        "{claim-count}`corrected` {claim-count}`cases`, {ref}`part <part-1x>` with "
+        "{claim-count}`solution-1` claim\n\n```{ledger} 1\n```"
     )
     assert not warnings
     text = html.replace("\u202f", " ")
     assert "1x-one · corrected" in text
+    assert 'href="#part-1x"' in text
     assert "Checked on 12 000 cases; the largest error is 3.2·10<sup>−16</sup> (a zero)" in text
     assert "Refused: two (in 97 % of the cases). Fails without: “one”." in text
     for value in ("290", "287.3", "12 000"):
@@ -156,7 +158,7 @@ def test_claim_is_shown_with_its_values(build):
 def test_note_stands_beside_the_paragraph_of_its_claim(build):
     html, warnings = build(
         "A first paragraph.\n\n- One {claim}`1x-one`, and once more {claim}`1x-one`.\n\n"
-        "Another.\n\n## Evidence\n\n```{claims} 1x\n```\n\n```{ledger}\n```",
+        "Another.\n\n## Evidence\n\n```{claims} 1x\n```\n\n```{ledger} 1\n```",
         page="solutions/page",
     )
     assert not warnings
@@ -179,7 +181,7 @@ def test_numbers_of_notes_stand_behind_the_punctuation_and_apart_from_digits(bui
     html, warnings = build(
         "A word {claim}`1x-one`. At most 4 {claim}`1x-one`, below $W$ {claim}`1x-one` "
         "{claim}`1x-one`.\n\n"
-        "```{claims} 1x\n```\n\n```{ledger}\n```",
+        "```{claims} 1x\n```\n\n```{ledger} 1\n```",
         page="solutions/page",
     )
     assert not warnings
@@ -194,7 +196,7 @@ def test_numbers_of_notes_stand_behind_the_punctuation_and_apart_from_digits(bui
 
 def test_short_formula_keeps_its_bracket_its_punctuation_and_its_note(build):
     html, warnings = build(
-        "Let it be ($a$), or $b$ {claim}`1x-one`.\n\n```{claims} 1x\n```\n\n```{ledger}\n```",
+        "Let it be ($a$), or $b$ {claim}`1x-one`.\n\n```{claims} 1x\n```\n\n```{ledger} 1\n```",
         page="solutions/page",
     )
     assert not warnings
@@ -209,9 +211,14 @@ def test_print_box_without_print_is_an_error(build):
     assert "no claim's id begins with '1y'" in warnings
 
 
+def test_ledger_of_an_unknown_solution_names_those_there_are(build):
+    _, warnings = build("```{ledger} 7\n```")
+    assert "no claims of '7'; there are solutions 1" in warnings
+
+
 def test_print_is_quoted_with_what_holds_instead(build):
     html, warnings = build(
-        "```{printed} 1x\nA remark.\n```\n\n```{claims} 1x\n```\n\n```{ledger}\n```"
+        "```{printed} 1x\nA remark.\n```\n\n```{claims} 1x\n```\n\n```{ledger} 1\n```"
     )
     assert not warnings
     box = BeautifulSoup(html, "html.parser").select_one("details.printed").get_text(" ", strip=True)

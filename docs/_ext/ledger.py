@@ -160,10 +160,15 @@ class ClaimDirective(SphinxDirective):
     def target(self, kind: str, claim: Outcome) -> nodes.target:
         """Return a place to which pages can link: the "claim" itself or its "derivation"."""
         label = f"{kind}-{claim['id']}"
-        node = nodes.target("", "", ids=[nodes.make_id(label)])
+        self.note_target(label, claim["id"])
+        return nodes.target("", "", ids=[nodes.make_id(label)])
+
+    def note_target(self, label: str, title: str) -> None:
+        """Let pages link to a place on this one by its label."""
         domain = self.env.domains.standard_domain
-        domain.note_hyperlink_target(label.lower(), self.env.docname, node["ids"][0], claim["id"])
-        return node
+        domain.note_hyperlink_target(
+            label.lower(), self.env.docname, nodes.make_id(label), title
+        )
 
     def parse(self, markdown: str) -> list[nodes.Node]:
         """Parse Markdown in place."""
@@ -174,17 +179,22 @@ class ClaimDirective(SphinxDirective):
 
 
 class LedgerDirective(ClaimDirective):
-    """Show every claim, part by part, and make each a target for the role ``claim``."""
+    """Show the claims of a solution, part by part, and make each a target for the role ``claim``."""
+
+    required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return a section a part."""
+        claims = [claim for claim in self.claims if claim["part"].startswith(self.arguments[0])]
+        if not claims:
+            solutions = ", ".join(dict.fromkeys(claim["part"][0] for claim in self.claims))
+            raise self.error(f"no claims of {self.arguments[0]!r}; there are solutions {solutions}")
         result: list[nodes.Node] = []
-        for part in dict.fromkeys(claim["part"] for claim in self.claims):
+        for part in dict.fromkeys(claim["part"] for claim in claims):
             section = nodes.section(ids=[f"part-{part}"], names=[f"part {part}"])
-            section += nodes.title(
-                "", f"Part {part[0]}({part[1:]})" if part[1:] else f"Solution {part}"
-            )
-            for claim in self.claims:
+            section += nodes.title("", f"Part {part[0]}({part[1:]})" if part[1:] else "All parts")
+            self.note_target(f"part-{part}", part)
+            for claim in claims:
                 if claim["part"] == part:
                     section += self.target("claim", claim)
                     section += self.parse(card(claim))
@@ -240,7 +250,7 @@ class ValueRole(LedgerRole):
 
 
 class CountRole(LedgerRole):
-    """How many claims: ``all``, of a verdict, of a kind (``kind-identity``); their ``cases``, …."""
+    """How many claims: ``all``, of a verdict, a kind (``kind-limit``), a solution; ``cases``, …."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Return the count as text."""
@@ -263,9 +273,15 @@ def count(claims: Sequence[Outcome]) -> dict[str, int]:
         "mutants": conditions.count(False),
         "conditions": conditions.count(True),
     }
+    for solution in dict.fromkeys(claim["part"][0] for claim in claims):
+        counts |= {f"solution-{solution}{end}": 0 for end in ("", "-sharpened", "-corrected")}
     for claim in claims:
+        solution = f"solution-{claim['part'][0]}"
         counts[claim["verdict"]] += 1
         counts[f"kind-{claim['kind']}"] += 1
+        counts[solution] += 1
+        if claim["verdict"] in RANK:
+            counts[f"{solution}-{claim['verdict']}"] += 1
     return counts
 
 
