@@ -4,7 +4,7 @@ import re
 
 FENCE = re.compile(r" *(`{3,}|~{3,})(?:\{([\w-]+)\})?(.*)")
 OF_PROSE = {
-    *("container", "dropdown", "gallery-figure", "printed"),
+    *("container", "dropdown", "gallery-figure", "explorable", "printed"),
     *("theorem", "lemma", "definition", "remark", "proof", "exercise"),
 }
 

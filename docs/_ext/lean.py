@@ -32,6 +32,7 @@ SIGN_OF_USE = {  # the beginning of a file's name: what stands in a page that us
     "mystnb": 'class="cell',
     "copybutton": 'class="highlight',
     "clipboard": 'class="highlight',
+    "explorables": 'class="explorable',
 }
 URL = re.compile(r"url\(([\"']?)(?!data:|[\"'])")
 
@@ -54,7 +55,7 @@ def write_styles(app: Sphinx) -> None:
 
 def folder_of_styles(app: Sphinx) -> Path:
     """Return the folder of the style sheet: one of ``html_static_path``."""
-    return Path(app.srcdir) / "_build" / "styles"
+    return Path(app.srcdir) / "_build" / "static"
 
 
 def leave_out(

