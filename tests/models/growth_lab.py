@@ -1,0 +1,63 @@
+"""Solution 6(a): eigenvalues, states and gradients of a linear recurrence of two units."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from models import Comparison, Random
+
+from hw2lib.recurrent import linear_rnn_gradient
+
+
+def eigenvalues(random: Random) -> tuple[list[float], list[float]]:
+    """Return a conjugate pair, two real numbers, or one twice."""
+    re, im, other = random.uniform(-1.5, 1.5, 3)
+    kind = random.integers(3)
+    if kind == 0:
+        return [re, im], [re, -im]
+    return [re, 0], [re if kind == 1 else other, 0]
+
+
+def recurrence(random: Random) -> Sequence[Any]:
+    """Return W, z0, zbar and a number of steps."""
+    W, z0, zbar = (random.standard_normal(size) for size in ((2, 2), 2, 2))
+    return W.tolist(), z0.tolist(), zbar.tolist(), int(random.integers(1, 61))
+
+
+def gradients(W: Any, z0: Any, zbar: Any, steps: int) -> Any:
+    """Return the gradients after 1, 2, … steps."""
+    W, z0, zbar = (torch.tensor(each, dtype=torch.float64) for each in (W, z0, zbar))
+    return torch.stack([linear_rnn_gradient(W, z0, zbar, t) for t in range(1, steps + 1)])
+
+
+def sizes_as_for_numbers(W: Any, z0: Any, zbar: Any, steps: int) -> Any:
+    """Return t times the norms of z̄ and of the state after t − 1 steps."""
+    W, z0, zbar = (np.array(each) for each in (W, z0, zbar))
+    return [
+        t * np.linalg.norm(zbar) * np.linalg.norm(np.linalg.matrix_power(W, t - 1) @ z0)
+        for t in range(1, steps + 1)
+    ]
+
+
+def coefficients(first: Sequence[float], second: Sequence[float]) -> Any:
+    """Return trace and determinant of a matrix with these eigenvalues."""
+    sum_and_product = complex(*first) + complex(*second), complex(*first) * complex(*second)
+    return [value.real for value in sum_and_product]
+
+
+COMPARISONS = [
+    Comparison(
+        "growth-lab", "gradients", recurrence, gradients,
+        [("p * a + r * c", "p * a + q * c"), ("zbar[0] * y", "zbar[1] * x"), ("steps - 1)) {", "steps)) {")],
+    ),
+    Comparison(
+        "growth-lab", "sizesAsForNumbers", recurrence, sizes_as_for_numbers,
+        [("(k + 1) *", "k *"), ("[a * x + b * y, c * x + d * y]", "[a * x + c * y, b * x + d * y]")],
+    ),
+    Comparison(
+        "growth-lab", "matrixWith", eigenvalues, coefficients,
+        [("[-b * b, a]", "[b * b, a]"), ("[0, second[0]]", "[0, a]")],
+        read=lambda W: [np.trace(W), np.linalg.det(W)],
+    ),
+]  # fmt: skip

@@ -1,0 +1,94 @@
+"""The explorables' models compute what hw2lib computes; a wrong sign in one of them is noticed.
+
+Each model runs in the engine that sets the site's formulas, on random inputs.
+"""
+
+import json
+import shutil
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import explorables
+import numpy as np
+import pytest
+import quickjs
+from explorables import SOURCES, esbuild
+from models import Comparison
+
+INPUTS, ALLOWED = 200, 1e-9
+COMPARISONS = [
+    comparison
+    for name in explorables.names()
+    for comparison in import_module(f"models.{name.replace('-', '_')}").COMPARISONS
+]
+
+
+@cache
+def original(explorable: str) -> str:
+    """Return a model as a script."""
+    return script(SOURCES / explorable / "model.ts")
+
+
+def script(model: Any) -> str:
+    """Return a model's source as a script that defines ``model``."""
+    return esbuild(model, "--bundle", "--format=iife", "--global-name=model")
+
+
+def errors(source: str, comparison: Comparison) -> list[float]:
+    """Return the relative error of a model's function on each input."""
+    context = quickjs.Context()
+    context.eval(source)
+    context.eval(
+        "function answer(name, inputs) {"
+        "  return JSON.stringify(model[name](...JSON.parse(inputs)))"
+        "}"
+    )
+    answer = context.get("answer")
+    found = []
+    for seed in range(INPUTS):
+        inputs = comparison.inputs(np.random.default_rng(seed))
+        got = flat(comparison.read(json.loads(answer(comparison.function, json.dumps(inputs)))))
+        expected = flat(comparison.expected(*inputs))
+        if got.shape != expected.shape:
+            return [np.inf]
+        scale = np.abs(expected).max(initial=0) or 1
+        found.append(np.nan_to_num(np.abs(got - expected), nan=np.inf).max(initial=0) / scale)
+    return found
+
+
+def flat(value: Any) -> np.ndarray:
+    """Return all numbers of nested lists, dictionaries and tensors in their order."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return np.concatenate([flat(each) for each in value]) if value else np.zeros(0)
+    return np.asarray(np.nan if value is None else value, dtype=float).ravel()
+
+
+@pytest.mark.parametrize("comparison", COMPARISONS, ids=str)
+def test_model_equals_the_library(comparison):
+    assert max(errors(original(comparison.explorable), comparison)) <= ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("comparison", "text", "instead"),
+    [(each, *mutant) for each in COMPARISONS for mutant in each.mutants],
+    ids=lambda value: value if isinstance(value, str) else str(value),
+)
+def test_wrong_model_is_noticed(comparison, text, instead, tmp_path):
+    copy = tmp_path / "explorables"
+    shutil.copytree(SOURCES, copy)
+    model = copy / comparison.explorable / "model.ts"
+    source = model.read_text(encoding="utf-8")
+    assert source.count(text) == 1
+    model.write_text(source.replace(text, instead), encoding="utf-8")
+    assert max(errors(script(model), comparison)) > 1e3 * ALLOWED
+
+
+def test_every_explorable_is_compared_and_stands_on_a_page():
+    assert {comparison.explorable for comparison in COMPARISONS} == set(explorables.names())
+    pages = "".join(page.read_text(encoding="utf-8") for page in SOURCES.parent.rglob("*.md"))
+    for name in explorables.names():
+        assert f"{{explorable}} {name}" in pages
+        assert f'"{name}": () => import(' in (SOURCES / "explorables.ts").read_text("utf-8")
