@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from models import Comparison, Random
 
 from hw2lib.recurrent import linear_rnn_gradient
+from models import Comparison, Random
 
 
 def eigenvalues(random: Random) -> tuple[list[float], list[float]]:
@@ -48,16 +48,32 @@ def coefficients(first: Sequence[float], second: Sequence[float]) -> Any:
 
 COMPARISONS = [
     Comparison(
-        "growth-lab", "gradients", recurrence, gradients,
-        [("p * a + r * c", "p * a + q * c"), ("zbar[0] * y", "zbar[1] * x"), ("steps - 1)) {", "steps)) {")],
+        "growth-lab",
+        "gradients",
+        recurrence,
+        gradients,
+        mutants=[
+            ("p * a + r * c", "p * a + q * c"),
+            ("zbar[0] * y", "zbar[1] * x"),
+            ("steps - 1)) {", "steps)) {"),
+        ],
     ),
     Comparison(
-        "growth-lab", "sizesAsForNumbers", recurrence, sizes_as_for_numbers,
-        [("(k + 1) *", "k *"), ("[a * x + b * y, c * x + d * y]", "[a * x + c * y, b * x + d * y]")],
+        "growth-lab",
+        "sizesAsForNumbers",
+        recurrence,
+        sizes_as_for_numbers,
+        mutants=[
+            ("(k + 1) *", "k *"),
+            ("[a * x + b * y, c * x + d * y]", "[a * x + c * y, b * x + d * y]"),
+        ],
     ),
     Comparison(
-        "growth-lab", "matrixWith", eigenvalues, coefficients,
-        [("[-b * b, a]", "[b * b, a]"), ("[0, second[0]]", "[0, a]")],
+        "growth-lab",
+        "matrixWith",
+        eigenvalues,
+        coefficients,
+        mutants=[("[-b * b, a]", "[b * b, a]"), ("[0, second[0]]", "[0, a]")],
         read=lambda W: [np.trace(W), np.linalg.det(W)],
     ),
-]  # fmt: skip
+]
