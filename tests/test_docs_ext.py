@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import explorables
 import fonts
 import freshness
 import gallery
@@ -53,6 +54,7 @@ CLAIM = {
 
 EXTENSIONS = [
     *("freshness", "katex", "typography", "ledger", "folds", "evidence", "environments"),
+    "explorables",
     "myst_parser",
 ]
 
@@ -532,8 +534,38 @@ def test_joined_styles_find_the_fonts(monkeypatch):
     styles = lean.joined_styles()
     assert "url(katex/fonts/KaTeX_Main-Regular.woff2)" in styles
     assert 'url("fonts/source-serif-4-latin-400-normal.woff2")' in styles
-    assert "url('data:image/svg+xml" in styles
     assert styles.index(".highlight") < styles.index("normalize.css") < styles.index("--measure")
+
+
+def test_pictures_of_a_style_sheet_become_files():
+    styles = """a { content: url("data:image/svg+xml;charset=utf-8,%3Csvg a='b'%3E"); } b {}"""
+    ((name, picture),) = lean.pictures(styles).items()
+    assert re.fullmatch(r"icon-\w{8}\.svg", name)
+    assert picture == "<svg a='b'>"
+
+
+def test_unknown_explorable_names_those_there_are(build):
+    _, warnings = build("```{explorable} growth-lap\n:figure: a/plot_b\nTry.\n```")
+    assert "no explorable 'growth-lap'; there are" in warnings
+    assert "growth-lab" in warnings
+
+
+def test_explorable_without_figure_is_an_error(build):
+    _, warnings = build("```{explorable} growth-lab\nTry.\n```")
+    assert "needs the option :figure:" in warnings
+
+
+def test_missing_bundler_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(explorables, "ESBUILD", tmp_path / "esbuild")
+    with pytest.raises(ExtensionError, match="esbuild is missing: run 'python -m nox -s docs'"):
+        explorables.esbuild(explorables.SOURCES / "explorables.ts")
+
+
+def test_faulty_source_fails_with_what_esbuild_says(tmp_path):
+    source = tmp_path / "model.ts"
+    source.write_text("export const a = ;", encoding="utf-8")
+    with pytest.raises(ExtensionError, match=r"(?s)esbuild: .*model\.ts:1:17"):
+        explorables.esbuild(source, "--bundle")
 
 
 def test_missing_face_says_what_to_do(monkeypatch, tmp_path):

@@ -188,6 +188,14 @@ def test_notebook_is_executed_and_can_be_downloaded(site, pages):
     assert r"\tag{1}$$" in text
 
 
+def test_nothing_that_a_strict_policy_refuses_stands_in_a_page(site, pages):
+    for path, page in pages.items():
+        assert not [s for s in page.find_all("script") if s.string and not s.get("src")], path
+        assert not page.find_all("style"), path
+        assert not page.find_all(lambda tag: any(name.startswith("on") for name in tag.attrs)), path
+    assert "data:" not in (site / "_static" / "styles.css").read_text(encoding="utf-8")
+
+
 def test_scripts_can_be_downloaded(pages):
     for path, page in pages.items():
         if path.name.startswith("plot_"):

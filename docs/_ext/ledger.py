@@ -166,9 +166,7 @@ class ClaimDirective(SphinxDirective):
     def note_target(self, label: str, title: str) -> None:
         """Let pages link to a place on this one by its label."""
         domain = self.env.domains.standard_domain
-        domain.note_hyperlink_target(
-            label.lower(), self.env.docname, nodes.make_id(label), title
-        )
+        domain.note_hyperlink_target(label.lower(), self.env.docname, nodes.make_id(label), title)
 
     def parse(self, markdown: str) -> list[nodes.Node]:
         """Parse Markdown in place."""
@@ -179,7 +177,7 @@ class ClaimDirective(SphinxDirective):
 
 
 class LedgerDirective(ClaimDirective):
-    """Show the claims of a solution, part by part, and make each a target for the role ``claim``."""
+    """Show the claims of a solution, part by part; the role ``claim`` links to them."""
 
     required_arguments = 1
 

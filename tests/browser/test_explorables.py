@@ -1,0 +1,172 @@
+"""Each explorable in a real browser: it loads, moves by mouse and by key, and leaves its figure."""
+
+import re
+
+import pytest
+from conftest import ROOT, SITE
+
+NAME = re.compile(r'data-explorable="([\w-]+)"')
+PLACES = [
+    (name, str(path.relative_to(SITE)))
+    for path in sorted(SITE.rglob("*.html"))
+    for name in NAME.findall(path.read_text(encoding="utf-8"))
+]
+AXE = (ROOT / "docs" / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+each = pytest.mark.parametrize(("name", "path"), PLACES)
+VIEW = re.compile(r"/explorables/view-")
+PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True}
+
+
+def place(page, name):
+    """Return where an explorable stands, in the middle of the screen."""
+    found = page.locator(f'[data-explorable="{name}"]')
+    found.evaluate("element => element.scrollIntoView({block: 'center'})")
+    return found
+
+
+def live(page, name):
+    """Return an explorable once it can be used."""
+    found = place(page, name)
+    found.locator(".stage").wait_for()
+    page.wait_for_timeout(50)  # its panels have their sizes
+    return found
+
+
+def summary(explorable):
+    return explorable.locator(".summary").inner_text()
+
+
+def test_explorables_are_found():
+    sources = {model.parent.name for model in (ROOT / "docs" / "explorables").glob("*/model.ts")}
+    assert {name for name, _ in PLACES} == sources
+
+
+@each
+@pytest.mark.parametrize("options", [{}, PHONE], ids=["wide", "phone"])
+def test_takes_the_place_of_its_figure_and_nothing_moves(name, path, options, visit):
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page = visit(path, before=lambda page: page.route(VIEW, hold), **options)
+    explorable = place(page, name)
+    page.wait_for_timeout(300)
+    assert explorable.locator("img:visible").count() == 1
+    height = explorable.bounding_box()["height"]
+    for route in held:
+        route.continue_()
+    live(page, name)
+    assert explorable.bounding_box()["height"] == pytest.approx(height, abs=0.5)
+    assert explorable.locator("img:visible").count() == 0
+    stage = explorable.locator(".stage")
+    assert stage.evaluate("element => element.scrollWidth - element.clientWidth") <= 0
+    for panel in stage.locator(".plane").all():
+        assert min(panel.bounding_box()["width"], panel.bounding_box()["height"]) >= 90
+
+
+@each
+def test_handles_move_by_mouse_and_stop_at_the_edge(name, path, visit):
+    explorable = live(page := visit(path), name)
+    start = summary(explorable)
+    for handle in explorable.locator(".handle").all():
+        before, box = handle.get_attribute("aria-valuetext"), handle.bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x - 23, y - 17, steps=4)
+        assert handle.get_attribute("aria-valuetext") != before
+        assert summary(explorable) != start
+        page.mouse.move(x + 5000, y, steps=2)
+        page.mouse.up()
+        now = float(handle.get_attribute("aria-valuenow"))
+        assert now <= float(handle.get_attribute("aria-valuemax"))
+        assert "NaN" not in explorable.inner_html()
+        explorable.get_by_role("button", name="Reset").click()
+        assert summary(explorable) == start
+
+
+@each
+def test_everything_moves_by_key(name, path, visit):
+    explorable = live(page := visit(path), name)
+    start = summary(explorable)
+    movable = [*explorable.locator(".handle").all(), *explorable.locator("input[type=range]").all()]
+    for control in movable:
+        control.focus()
+        values = {control.get_attribute("aria-valuetext")}
+        for key in ("ArrowRight", "ArrowUp", "Shift+ArrowLeft", "Home", "End"):
+            page.keyboard.press(key)
+            values.add(control.get_attribute("aria-valuetext"))
+        assert len(values) >= 3
+        assert "NaN" not in explorable.inner_html()
+    for option in explorable.locator("input[type=radio]").all():
+        option.check()
+    assert summary(explorable) != start
+    explorable.get_by_role("button", name="Reset").click()
+    assert summary(explorable) == start
+
+
+@each
+def test_moves_by_touch(name, path, visit):
+    explorable = live(page := visit(path, **PHONE), name)
+    for handle in explorable.locator(".handle").all():
+        assert handle.evaluate("element => getComputedStyle(element).touchAction") == "none"
+        assert min(handle.bounding_box()["width"], handle.bounding_box()["height"]) >= 44
+    if explorable.locator(".handle").count():
+        handle = explorable.locator(".handle").first
+        before, box = handle.get_attribute("aria-valuetext"), handle.bounding_box()
+        x, y = box["x"] + 22, box["y"] + 22
+        touch = page.context.new_cdp_session(page)
+        for kind, points in (
+            ("touchStart", [{"x": x, "y": y}]),
+            ("touchMove", [{"x": x - 20, "y": y - 20}]),
+            ("touchEnd", []),
+        ):
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        assert handle.get_attribute("aria-valuetext") != before
+
+
+@each
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_is_clean_for_axe_and_read_aloud(name, path, scheme, visit):
+    page = visit(path, color_scheme=scheme, reduced_motion="reduce")
+    explorable = live(page, name)
+    page.evaluate(AXE)
+    selector = f'[data-explorable="{name}"]'
+    found = page.evaluate(f"axe.run({selector!r})")["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
+    page.wait_for_timeout(700)
+    aloud = explorable.locator("[aria-live=polite]")
+    assert len(aloud.inner_text().split()) > 5
+
+
+@each
+def test_figure_stands_without_javascript(name, path, visit):
+    page = visit(path, java_script_enabled=False)
+    explorable = page.locator(f'[data-explorable="{name}"]')
+    assert explorable.locator("img:visible").count() == 1
+    assert explorable.locator(".stage").count() == 0
+
+
+@each
+def test_figure_stands_in_print(name, path, visit):
+    explorable = live(page := visit(path), name)
+    page.emulate_media(media="print")
+    assert explorable.locator("img:visible").count() == 1
+    assert not explorable.locator(".stage").is_visible()
+
+
+def test_figure_stands_if_the_explorable_cannot_be_loaded(browser, address):
+    name, path = PLACES[0]
+    page = browser.new_page()
+    messages = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.route(VIEW, lambda route: route.abort())
+    page.goto(f"{address}/{path}", wait_until="load")
+    place(page, name)
+    page.locator(f'[data-explorable="{name}"].is-still').wait_for()
+    assert page.locator(f'[data-explorable="{name}"] img:visible').count() == 1
+    ours = [message for message in messages if "could not be loaded" in message]
+    assert len(ours) == 1
+    assert name in ours[0]
+    page.close()
