@@ -52,7 +52,8 @@ def errors(source: str, comparison: Comparison) -> list[float]:
         expected = flat(comparison.expected(*inputs))
         if got.shape != expected.shape:
             return [np.inf]
-        scale = np.abs(expected).max(initial=0) or 1
+        scale = comparison.size(*inputs) if comparison.size else np.abs(expected).max(initial=0)
+        scale = scale or 1
         found.append(np.nan_to_num(np.abs(got - expected), nan=np.inf).max(initial=0) / scale)
     return found
 

@@ -6,6 +6,9 @@ the screen; without JavaScript, and in print, the figure stays.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import runpy
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -18,6 +21,7 @@ from docutils.parsers.rst import directives
 from gallery import GalleryFigure
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
+from sphinx.util.display import progress_message
 
 SOURCES = Path(__file__).resolve().parents[1] / "explorables"
 ESBUILD = SOURCES.parent / "node_modules" / "esbuild" / "bin" / "esbuild"
@@ -94,6 +98,28 @@ def write_bundles(app: Sphinx) -> None:
     for folder in (target, Path(app.outdir) / "_static" / FOLDER):
         shutil.rmtree(folder, ignore_errors=True)
     esbuild(SOURCES / "explorables.ts", *TO_SITE, f"--outdir={target}")
+    kept = data_folder(app)
+    if not kept.is_dir():
+        write_data(kept)
+    shutil.copytree(kept, target, dirs_exist_ok=True)
+
+
+def data_folder(app: Sphinx) -> Path:
+    """Return where the explorables' data are kept: a folder for each state of what they rest on."""
+    script = hashlib.sha256((SOURCES / "data.py").read_bytes()).hexdigest()[:8]
+    return Path(app.doctreedir) / f"explorables-{app.config.hw2lib_digest}-{script}"
+
+
+def write_data(folder: Path) -> None:
+    """Compute the data that explorables take from the library; the folder comes last."""
+    with progress_message("computing the data of the explorables"):
+        part = folder.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        for name, make in runpy.run_path(str(SOURCES / "data.py"))["DATA"].items():
+            text = json.dumps(make(), separators=(",", ":"))
+            (part / f"{name}.json").write_text(text, encoding="utf-8")
+        part.rename(folder)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

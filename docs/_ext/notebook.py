@@ -86,6 +86,8 @@ def plain(
     '**Theorem 1 (Short).** By Theorem 1.\n'
     >>> plain("```{proof}\nTrivial.\n```\n", {}, {})
     '*Proof.* Trivial. ∎\n'
+    >>> plain("```{explorable} lab\n:figure: a/plot_b\n**Try.** Drag.\n```\n", {}, {})
+    '*On the site, a figure that answers when touched:* **Try.** Drag.\n'
     >>> plain("$$ x $$ (eq-a)", {}, {"eq-a": 3})
     '$$ x \\tag{3}$$'
     """
@@ -93,6 +95,10 @@ def plain(
     def figure(match: re.Match[str]) -> str:
         caption = re.sub(r"^ *:number:.*\n", "", match[4])
         return f"{match[1]}*Figure of the script `{match[3]}.py`:* {caption}"
+
+    def explorable(match: re.Match[str]) -> str:
+        caption = re.sub(r"^ *:\w+:.*\n", "", match[4], flags=re.MULTILINE)
+        return f"{match[1]}*On the site, a figure that answers when touched:* {caption}"
 
     def value(match: re.Match[str]) -> str:
         id, _, wanted = match[1].partition(":")
@@ -106,6 +112,7 @@ def plain(
     rules: tuple[tuple[str, Any], ...] = (
         (fenced("container"), r"\4"),
         (fenced("gallery-figure"), figure),
+        (fenced("explorable"), explorable),
         *map(told, COUNTED),
         (fenced("printed"), rf"\1<details><summary>{PRINTED}</summary>\n\n\4\n\1</details>\n"),
         (

@@ -3,7 +3,9 @@
 type View = { view: () => HTMLElement | Promise<HTMLElement> };
 
 const VIEWS: Record<string, () => Promise<View>> = {
+  "attack-a-digit": () => import("./attack-a-digit/view"),
   "growth-lab": () => import("./growth-lab/view"),
+  "rank-slider": () => import("./rank-slider/view"),
 };
 
 async function enliven(place: HTMLElement): Promise<void> {

@@ -19,6 +19,7 @@ class Comparison:
     expected: Callable[..., Any]
     mutants: Sequence[tuple[str, str]]
     read: Callable[[Any], Any] = lambda answer: answer  # what of the model's answer is compared
+    size: Callable[..., float] | None = None  # errors are relative to it, or to what is expected
 
     def __str__(self) -> str:
         return f"{self.explorable}:{self.function}"

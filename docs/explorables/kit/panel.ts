@@ -14,6 +14,8 @@ export interface Axis {
   powers?: boolean;
   /** No ticks and no grid but the line through zero. */
   bare?: boolean;
+  /** Nothing at all. */
+  hidden?: boolean;
 }
 
 export interface Panel {
@@ -100,7 +102,7 @@ function grid(
   const top = (value: number) => margin.top + toPixels([0, value])[1];
   const right = () => margin.left + scale.value.width;
   const bottom = () => margin.top + scale.value.height;
-  const lines = (axis: Axis) => (axis.bare ? [0] : marks(axis));
+  const lines = (axis: Axis) => (axis.hidden ? [] : axis.bare ? [0] : marks(axis));
   const across = lines(x).map((value) =>
     svg("line", {
       class: value === 0 ? "axis" : "grid",
@@ -122,7 +124,7 @@ function grid(
   const below = (x.bare ? [] : marks(x)).map((value) =>
     svg("text", { class: "tick", "text-anchor": "middle", x: () => left(value), y: () => bottom() + 14 }, number(x, value)),
   );
-  const beside = (y.bare ? [] : marks(y)).map((value) =>
+  const beside = (y.bare || y.hidden ? [] : marks(y)).map((value) =>
     svg("text", { class: "tick", "text-anchor": "end", x: margin.left - 5, y: () => top(value) + 4 }, number(y, value)),
   );
   const names = [
@@ -138,7 +140,8 @@ function marks(axis: Axis): number[] {
 
 function number(axis: Axis, value: number): string {
   if (axis.powers) return powerOfTen(value);
-  return Number.isInteger(value) ? decimals(value, 0) : decimals(value, 1);
+  if (Number.isInteger(value)) return decimals(value, 0);
+  return decimals(value, Math.abs(axis.range[1] - axis.range[0]) < 0.5 ? 2 : 1);
 }
 
 /** Return a line through points given in the panel's units. */

@@ -1,0 +1,96 @@
+"""What explorables take from the library: numbers that a browser should not have to compute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hw2lib.adversarial import random_sign_perturbation, signed_gradient_attack
+from hw2lib.datasets import digits
+from hw2lib.factorization import loss, low_rank_factors
+
+EPSILONS = [round(0.02 * k, 2) for k in range(16)]
+
+
+def rank_slider() -> dict[str, Any]:
+    """Return the digits' mean, directions and singular values, ten digits, the loss at each rank.
+
+    The loss is that of the truncated factors, computed from all digits.
+    """
+    images, labels = digits()
+    mean = images.mean(0)
+    X = images - mean
+    _, values, directions = torch.linalg.svd(X, full_matrices=False)
+    losses = [X.square().sum(), *(loss(X, *low_rank_factors(X, rank)) for rank in range(1, 65))]
+    return {
+        "mean": rounded(mean, 5),
+        "directions": rounded(directions, 6),
+        "singularValues": rounded(values, 9),
+        "losses": rounded(torch.stack(losses), 6),
+        "digits": rounded(images[first_of_each(labels)], 0),
+    }
+
+
+def attack_a_digit() -> dict[str, Any]:
+    """Return a linear classifier of the digits, ten digits, and how often it errs under attack.
+
+    Fitted to the first 1200 digits with weight decay, measured on the other 597.
+    """
+    images, labels = digits()
+    images = images / 16
+    model = nn.Linear(64, 10, dtype=torch.float64)
+    weights, bias = fit(images[:1200], labels[:1200])
+    with torch.no_grad():
+        model.weight.copy_(weights)
+        model.bias.copy_(bias)
+    held_out, truth = images[1200:], labels[1200:]
+
+    def wrong(changed: Tensor) -> float:
+        return round((model(changed).argmax(1) != truth).double().mean().item(), 4)
+
+    right = model(held_out).argmax(1) == truth
+    shown = [int(((truth == digit) & right).nonzero()[0]) for digit in range(10)]
+    return {
+        "weights": weights.tolist(),
+        "bias": bias.tolist(),
+        "digits": (held_out[shown] * 16).round().int().tolist(),
+        "epsilons": EPSILONS,
+        "wrong": {
+            "signs": [
+                wrong(signed_gradient_attack(model, held_out, truth, eps=e)) for e in EPSILONS
+            ],
+            "noise": [wrong(random_sign_perturbation(held_out, eps=e)) for e in EPSILONS],
+        },
+    }
+
+
+def fit(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return weights and bias of multinomial logistic regression, to three decimals."""
+    weights = torch.zeros(10, 64, dtype=images.dtype, requires_grad=True)
+    bias = torch.zeros(10, dtype=images.dtype, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        logits = images @ weights.T + bias
+        value = nn.functional.cross_entropy(logits, labels) + 1e-3 * weights.square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+    return weights.detach().round(decimals=3), bias.detach().round(decimals=3)
+
+
+def first_of_each(labels: Tensor) -> list[int]:
+    """Return where each digit from 0 to 9 comes first."""
+    return [int((labels == digit).nonzero()[0]) for digit in range(10)]
+
+
+def rounded(values: Tensor, decimals: int) -> Any:
+    """Return numbers as lists, to so many decimals."""
+    return values.round(decimals=decimals).tolist()
+
+
+DATA = {"rank-slider": rank_slider, "attack-a-digit": attack_a_digit}
