@@ -120,7 +120,7 @@ def serve(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure speed as ratios, side by side in one run. Arguments go to pytest."""
-    install(session, "docs", "tests", "bench")
+    install(session, "docs", "browser", "bench")
     session.install("--no-deps", "torchattacks==3.5.1")  # it asks for torchvision, and needs none
     fetch_packages(session)
     scripts = [str(path) for path in sorted(ROOT.glob("tests/benchmarks/bench_*.py"))]

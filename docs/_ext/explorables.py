@@ -65,6 +65,7 @@ class ExplorableDirective(GalleryFigure):
         "figure": directives.unchanged_required,
         "number": directives.positive_int,
         "flat": directives.flag,
+        "tall": directives.flag,
     }
 
     def run(self) -> Sequence[nodes.Node]:
@@ -75,12 +76,13 @@ class ExplorableDirective(GalleryFigure):
         if "figure" not in self.options:
             raise self.error(f"the explorable {name!r} needs the option :figure:, a gallery script")
         self.arguments = [self.options["figure"]]
-        return [Explorable("", *super().run(), name=name, flat="flat" in self.options)]
+        rooms = [f"is-{room}" for room in ("flat", "tall") if room in self.options]
+        return [Explorable("", *super().run(), name=name, rooms=rooms)]
 
 
 def visit(writer: nodes.NodeVisitor, node: Explorable) -> None:
     """Open the frame."""
-    classes = "explorable is-flat" if node["flat"] else "explorable"
+    classes = " ".join(["explorable", *node["rooms"]])
     attributes = {"data-explorable": node["name"], "ids": [f"explorable-{node['name']}"]}
     writer.body.append(writer.starttag(node, "div", CLASS=classes, **attributes))
 

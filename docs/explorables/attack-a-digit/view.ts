@@ -15,7 +15,7 @@ interface Data extends Classifier {
   wrong: { signs: number[]; noise: number[] };
 }
 
-const KINDS = ["signs of the gradient", "random signs", "along the gradient"] as const;
+const KINDS = ["signs of ∇*ℓ*", "random signs", "along ∇*ℓ*"] as const;
 const LARGEST = 0.3;
 
 export async function view(): Promise<HTMLElement> {
@@ -38,10 +38,7 @@ export async function view(): Promise<HTMLElement> {
   return stage({
     name: "Attack a digit",
     panels: [
-      picture(
-        () => `the digit, each pixel changed by at most ${decimals(eps.value)}`,
-        () => after.value,
-      ),
+      picture("the changed digit", () => after.value),
       classes(() => beliefs.value, () => digit.value),
       box(() => gradient.value, () => change.value, () => eps.value),
       errors(data, () => eps.value),
@@ -53,7 +50,7 @@ export async function view(): Promise<HTMLElement> {
       button("Other noise", () => (draw.value += 1)),
     ],
     summary: () =>
-      `A ${digit.value}, changed by ${decimals(eps.value)} (${KINDS[kind.value]}): the answer is ` +
+      `A ${digit.value}, every pixel changed by at most ${decimals(eps.value)}: the answer is ` +
       `${answer.value}${answer.value === digit.value ? ", right" : ", wrong"}, with ${decimals(100 * beliefs.value[answer.value]!, 0)} %; ` +
       `the loss goes from ${decimals(loss(data, x.value, digit.value))} to ${decimals(loss(data, after.value, digit.value))}.`,
     state: [eps, kind, digit, draw],
@@ -76,7 +73,7 @@ function classes(beliefs: () => readonly number[], truth: () => number): Panel {
 /** Return the box of all changes of two pixels, with the gradient and the change that was chosen. */
 function box(gradient: () => readonly number[], change: () => readonly number[], eps: () => number): Panel {
   const axis = { range: [-0.4, 0.4] as const, bare: true };
-  const on = panel("two of the 64 pixels: all changes of that size", { ...axis, label: "first pixel" }, { ...axis, label: "second" }, { equal: true });
+  const on = panel("changes of two of the 64 pixels", { ...axis, label: "first pixel" }, { ...axis, label: "second" }, { equal: true });
   const pixels = () => strongest(gradient());
   const at = (values: readonly number[]): Point => [values[pixels()[0]]!, values[pixels()[1]]!];
   const far = (): Point[] => {
@@ -109,8 +106,8 @@ function errors(data: Data, eps: () => number): Panel {
     curve(on, () => [[eps(), 0], [eps(), 100]], { class: "cut" }),
     curve(on, line(data.wrong.noise), { class: "line is-faint" }),
     curve(on, line(data.wrong.signs), { class: "line is-bad" }),
-    label(on, () => [LARGEST, 100 * data.wrong.noise.at(-1)!], "random signs", [-4, -8], { class: "is-faint", "text-anchor": "end" }),
-    label(on, () => [0.1, 60], "signs of ∇*ℓ*", [0, 0], { class: "is-bad", "text-anchor": "end" }),
+    label(on, () => [LARGEST, 100 * data.wrong.noise.at(-1)!], "noise", [-4, -8], { class: "is-faint", "text-anchor": "end" }),
+    label(on, () => [LARGEST, 70], "signs", [-4, 0], { class: "is-bad", "text-anchor": "end" }),
   );
   return on;
 }

@@ -34,7 +34,7 @@ interface Options {
   className?: string;
 }
 
-const MARGIN = { top: 6, right: 8, bottom: 34, left: 42 };
+const MARGIN = { top: 6, right: 13, bottom: 34, left: 42 };
 const BARE = { top: 6, right: 6, bottom: 20, left: 6 };
 
 /** Return a panel with a title; it fills the room that the style sheet gives it. */
@@ -121,8 +121,17 @@ function grid(
       y2: () => top(value),
     }),
   );
-  const below = (x.bare ? [] : marks(x)).map((value) =>
-    svg("text", { class: "tick", "text-anchor": "middle", x: () => left(value), y: () => bottom() + 14 }, number(x, value)),
+  const below = (x.bare ? [] : marks(x)).map((value, index, all) =>
+    svg(
+      "text",
+      {
+        class: () => (index % 2 && scale.value.width < 40 * all.length ? "tick is-crowded" : "tick"),
+        "text-anchor": "middle",
+        x: () => left(value),
+        y: () => bottom() + 14,
+      },
+      number(x, value),
+    ),
   );
   const beside = (y.bare || y.hidden ? [] : marks(y)).map((value) =>
     svg("text", { class: "tick", "text-anchor": "end", x: margin.left - 5, y: () => top(value) + 4 }, number(y, value)),
