@@ -5,6 +5,7 @@ type View = { view: () => HTMLElement | Promise<HTMLElement> };
 const VIEWS: Record<string, () => Promise<View>> = {
   "attack-a-digit": () => import("./attack-a-digit/view"),
   "growth-lab": () => import("./growth-lab/view"),
+  "batchnorm-bench": () => import("./batchnorm-bench/view"),
   "forget-gate": () => import("./forget-gate/view"),
   "rank-slider": () => import("./rank-slider/view"),
 };

@@ -12,11 +12,6 @@ from hw2lib.recurrent import lstm_jacobian, rnn_jacobian
 from models import Comparison, Random
 
 
-def seeds(random: Random) -> Sequence[Any]:
-    """Return a seed, 0 among them, and a count."""
-    return int(random.integers(2**32)) * int(random.integers(4) > 0), int(random.integers(1, 40))
-
-
 def uniforms(seed: int, count: int) -> list[float]:
     """Return the numbers of mulberry32, a published generator of 32 bits."""
     numbers, state, mask = [], seed, 2**32 - 1
@@ -121,13 +116,6 @@ def matrix(random: Random) -> Sequence[Any]:
 
 
 COMPARISONS = [
-    Comparison(
-        "forget-gate",
-        "uniforms",
-        seeds,
-        uniforms,
-        mutants=[("(index + 1) *", "index *"), ("a >>> 14", "a >>> 13")],
-    ),
     Comparison(
         "forget-gate",
         "network",

@@ -1,5 +1,7 @@
 /** Solution 6(d): an LSTM and an RNN, and how their states depend on the first one. */
 
+import { uniforms } from "../kit/random";
+
 export type Vector = readonly number[];
 export type Matrix = readonly Vector[];
 
@@ -18,16 +20,6 @@ export interface Memory {
   cellByCell: Matrix;
   /** The product of all forget gates: the direct path. */
   kept: Vector;
-}
-
-/** Return numbers between 0 and 1 that look random and are the same for the same seed (mulberry32). */
-export function uniforms(seed: number, count: number): number[] {
-  return Array.from({ length: count }, (_, index) => {
-    let a = (seed + (index + 1) * 0x6d2b79f5) | 0;
-    a = Math.imul(a ^ (a >>> 15), a | 1);
-    a ^= a + Math.imul(a ^ (a >>> 7), a | 61);
-    return ((a ^ (a >>> 14)) >>> 0) / 2 ** 32;
-  });
 }
 
 /**

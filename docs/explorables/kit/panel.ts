@@ -35,11 +35,13 @@ interface Options {
 }
 
 const MARGIN = { top: 6, right: 13, bottom: 34, left: 42 };
+const MARGIN = { top: 6, right: 8, bottom: 34, left: 42 };
+const NO_NUMBERS = { ...MARGIN, left: 8 };
 const BARE = { top: 6, right: 6, bottom: 20, left: 6 };
 
 /** Return a panel with a title; it fills the room that the style sheet gives it. */
 export function panel(title: string, x: Axis, y: Axis, { equal, className }: Options = {}): Panel {
-  const margin = x.bare ? BARE : MARGIN;
+  const margin = x.bare ? BARE : y.bare ? NO_NUMBERS : MARGIN;
   const size = signal<Point>([300, 200]);
   const scale = computed(() => {
     const width = Math.max(1, size.value[0] - margin.left - margin.right);
