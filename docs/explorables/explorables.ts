@@ -8,6 +8,7 @@ const VIEWS: Record<string, () => Promise<View>> = {
   "batchnorm-bench": () => import("./batchnorm-bench/view"),
   "forget-gate": () => import("./forget-gate/view"),
   "rank-slider": () => import("./rank-slider/view"),
+  "slide-the-data": () => import("./slide-the-data/view"),
 };
 
 async function enliven(place: HTMLElement): Promise<void> {
