@@ -35,7 +35,6 @@ interface Options {
 }
 
 const MARGIN = { top: 6, right: 13, bottom: 34, left: 42 };
-const MARGIN = { top: 6, right: 8, bottom: 34, left: 42 };
 const NO_NUMBERS = { ...MARGIN, left: 8 };
 const BARE = { top: 6, right: 6, bottom: 20, left: 6 };
 
