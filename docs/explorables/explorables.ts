@@ -9,6 +9,7 @@ const VIEWS: Record<string, () => Promise<View>> = {
   "forget-gate": () => import("./forget-gate/view"),
   "rank-slider": () => import("./rank-slider/view"),
   "slide-the-data": () => import("./slide-the-data/view"),
+  "valley": () => import("./valley/view"),
 };
 
 async function enliven(place: HTMLElement): Promise<void> {

@@ -11,6 +11,8 @@ export interface Handle {
   sign: string;
   at: () => Point;
   move: (to: Point) => void;
+  /** Where a pointer that comes near is drawn to; keys go their exact steps. */
+  snap?: (to: Point) => Point;
   x: Point;
   y: Point;
   /** What an arrow key moves it by; with shift, a tenth of that. */
@@ -19,7 +21,7 @@ export interface Handle {
 }
 
 /** Put a handle on a panel. */
-export function handle(on: Panel, { name, sign, at, move, x, y, step = 0.1, className = "" }: Handle): void {
+export function handle(on: Panel, { name, sign, at, move, snap = (to) => to, x, y, step = 0.1, className = "" }: Handle): void {
   const to = (a: number, b: number) => move([clamp(a, x), clamp(b, y)]);
   let grip: Point | undefined; // from the pointer to the handle's centre
   const element = html(
@@ -43,7 +45,7 @@ export function handle(on: Panel, { name, sign, at, move, x, y, step = 0.1, clas
         element.setPointerCapture(event.pointerId);
       },
       onpointermove: (event: PointerEvent) => {
-        if (grip) to(...on.fromPixels([event.clientX + grip[0], event.clientY + grip[1]]));
+        if (grip) to(...snap(on.fromPixels([event.clientX + grip[0], event.clientY + grip[1]])));
       },
       onlostpointercapture: () => {
         grip = undefined;
