@@ -6,6 +6,7 @@ const VIEWS: Record<string, () => Promise<View>> = {
   "attack-a-digit": () => import("./attack-a-digit/view"),
   "growth-lab": () => import("./growth-lab/view"),
   "batchnorm-bench": () => import("./batchnorm-bench/view"),
+  "cliff": () => import("./cliff/view"),
   "forget-gate": () => import("./forget-gate/view"),
   "rank-slider": () => import("./rank-slider/view"),
   "slide-the-data": () => import("./slide-the-data/view"),

@@ -174,8 +174,8 @@ export function label(
   [right, below]: Point,
   attributes: Attributes = {},
 ): SVGElement {
-  const x = () => on.toPixels(at())[0] + right;
-  const y = () => on.toPixels(at())[1] + below;
+  const x = () => near(on.toPixels(at())[0] + right);
+  const y = () => near(on.toPixels(at())[1] + below);
   return svg("text", { ...attributes, class: `label ${attributes.class ?? ""}`, x, y }, content);
 }
 

@@ -1,0 +1,104 @@
+/** The cliff: gradient descent on the loss of a recurrent unit, clipped and not. */
+
+import { computed, signal } from "@preact/signals-core";
+import { clamp, handle } from "../kit/handle";
+import { decimals, typeset } from "../kit/numbers";
+import { curve, dots, label, panel, type Point } from "../kit/panel";
+import { choice, slider, stage } from "../kit/stage";
+import { ceiling, contour, descend, loss, steps, type Clip } from "./model";
+
+const STEPS = 280;
+const WEIGHTS: Point = [3.4, 7.2];
+const BIASES: Point = [-3.6, 2.2];
+const EXPONENTS: Point = [-4, 2];
+const LOW = [0.04, 0.08, 0.12, 0.17, 0.22, 0.28, 0.34, 0.4, 0.44]; // contours of the loss below its zeros
+const HIGH = [0.015, 0.035, 0.06, 0.08]; // and above, where it stays below 0.09
+const CLIPS: readonly Clip[] = ["norm", "value", "not"];
+
+export function view(): HTMLElement {
+  const start = signal<Point>([6, -2.4]);
+  const rate = signal(0.5);
+  const exponent = signal(-1);
+  const how = signal(0);
+  const clip = () => CLIPS[how.value]!;
+  const threshold = () => 10 ** exponent.value;
+  const isClipped = () => clip() !== "not";
+  const free = computed(() => descend(start.value, rate.value, "not", 0, STEPS));
+  const clipped = computed(() => (isClipped() ? descend(start.value, rate.value, clip(), threshold(), STEPS) : []));
+  const highest = computed(() => Math.log10(ceiling(rate.value, clip(), threshold())));
+
+  const surface = panel("loss over *w* and *b*", { range: WEIGHTS, label: "*w*" }, { range: BIASES, label: "*b*" });
+  surface.draw(
+    ...LOW.map((level) => shade(graph(-Math.sqrt(level)), BIASES[0])),
+    ...HIGH.map((level) => shade(graph(Math.sqrt(level)), BIASES[1])),
+    curve(surface, constantly(graph(0)), { class: "line is-good" }),
+    curve(surface, () => free.value, { class: "trail is-bad" }),
+    dots(surface, () => free.value, 1.6, { class: "fill is-bad" }),
+    curve(surface, () => clipped.value, { class: "line is-accent" }),
+    dots(surface, () => clipped.value.slice(-1), 4.5, { class: "fill is-accent" }),
+    label(surface, () => [WEIGHTS[0], -3.4], "large loss", [8, 0], { class: "is-faint" }),
+    label(surface, () => [WEIGHTS[1], 0.2], "flat", [-8, 0], { class: "is-faint", "text-anchor": "end" }),
+    label(surface, () => [WEIGHTS[0], -1.2], "loss 0", [8, 0], { class: "is-good" }),
+    label(surface, () => inside(free.value.at(-1)!), "not clipped", [-8, 4], { class: "is-bad", "text-anchor": "end" }),
+  );
+  handle(surface, {
+    name: "start (w, b)",
+    sign: "start",
+    at: () => start.value,
+    move: (to) => (start.value = to),
+    x: [3.6, 7],
+    y: [-3.4, 2],
+  });
+
+  const lengths = panel("length of the step", { range: [0, STEPS], label: "steps" }, { range: EXPONENTS, label: "", powers: true });
+  lengths.draw(
+    curve(lengths, () => sizes(free.value), { class: "trail is-bad" }),
+    curve(lengths, () => (isClipped() ? [[0, highest.value], [STEPS, highest.value]] : []), { class: "line is-faint" }),
+    curve(lengths, () => sizes(clipped.value), { class: "line is-accent" }),
+    label(lengths, () => [STEPS, highest.value], () => ({ norm: "*ηc*", value: "√2 *ηc*", not: "" })[clip()], [-6, -7], { class: "is-faint", "text-anchor": "end" }),
+  );
+
+  return stage({
+    name: "Cliff",
+    panels: [surface, lengths],
+    controls: [
+      choice("Clip", ["by norm", "by value", "not"], how),
+      slider({ name: "threshold *c*", value: exponent, range: [-3, 2], step: 0.25, show: (value) => typeset(10 ** value, 2) }),
+      slider({ name: "learning rate *η*", value: rate, range: [0.05, 1], step: 0.05, show: (value) => decimals(value, 3) }),
+    ],
+    summary: () =>
+      (isClipped() ? `Clipped, the longest step is ${sentence(clipped.value)} ` : "") + `Not clipped, the longest step is ${sentence(free.value)}`,
+    state: [start, rate, exponent, how],
+  });
+
+  function graph(value: number): Point[] {
+    return Array.from({ length: 58 }, (_, k) => {
+      const w = WEIGHTS[0] + (k / 57) * (WEIGHTS[1] - WEIGHTS[0]);
+      return [w, contour(w, value, [BIASES[0] - 1, BIASES[1] + 1], 16)];
+    });
+  }
+
+  /** Return the part of the panel between a graph and one of the horizontal edges. */
+  function shade(above: Point[], edge: number): SVGElement {
+    const far = edge + Math.sign(edge);
+    return curve(surface, constantly([[WEIGHTS[0], far], ...above, [WEIGHTS[1], far]]), { class: "shade", fill: "" });
+  }
+}
+
+/** Return where a word ends that stands left of a point, inside the panel. */
+function inside([w, b]: Point): Point {
+  return [clamp(w, [WEIGHTS[0] + 1.2, WEIGHTS[1]]), clamp(b, [BIASES[0] + 0.3, BIASES[1] - 0.3])];
+}
+
+function constantly<Value>(value: Value): () => Value {
+  return () => value;
+}
+
+/** Say how long a path's longest step is, and what loss it ends with. */
+function sentence(path: readonly Point[]): string {
+  return `${typeset(Math.max(...steps(path)), 2)} and the loss at the end ${typeset(loss(path.at(-1)!), 2)}.`;
+}
+
+function sizes(path: readonly Point[]): Point[] {
+  return steps(path).map((length, k) => [k + 1, Math.log10(Math.max(length, 1e-30))]);
+}
