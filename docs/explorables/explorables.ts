@@ -4,10 +4,10 @@ type View = { view: () => HTMLElement | Promise<HTMLElement> };
 
 const VIEWS: Record<string, () => Promise<View>> = {
   "attack-a-digit": () => import("./attack-a-digit/view"),
-  "growth-lab": () => import("./growth-lab/view"),
   "batchnorm-bench": () => import("./batchnorm-bench/view"),
   "cliff": () => import("./cliff/view"),
   "forget-gate": () => import("./forget-gate/view"),
+  "growth-lab": () => import("./growth-lab/view"),
   "rank-slider": () => import("./rank-slider/view"),
   "slide-the-data": () => import("./slide-the-data/view"),
   "valley": () => import("./valley/view"),

@@ -1,6 +1,6 @@
 /** The growth lab: eigenvalues, start and adjoint by hand; the gradient's size over time. */
 
-import { computed, signal } from "@preact/signals-core";
+import { batch, computed, signal } from "@preact/signals-core";
 import { svg } from "../kit/element";
 import { handle } from "../kit/handle";
 import { decimals, typeset } from "../kit/numbers";
@@ -27,18 +27,19 @@ export function view(): HTMLElement {
 
   /** Move one eigenvalue; off the real axis the other is its mirror image. */
   const moveEigenvalue = (one: typeof first, other: typeof first) => (to: Point) => {
-    const [re, im] = ontoCircle(Math.abs(to[1]) < NEAR ? [to[0], 0] : to);
-    const close = im === 0 && other.peek()[1] === 0 && Math.abs(re - other.peek()[0]) < NEAR / 2;
-    one.value = close ? other.peek() : [re, im];
-    if (im !== 0) other.value = [re, -im];
-    else if (other.peek()[1] !== 0) other.value = [re, 0];
+    const [re, im] = to;
+    batch(() => {
+      one.value = to;
+      if (im !== 0) other.value = [re, -im];
+      else if (other.peek()[1] !== 0) other.value = [re, 0];
+    });
   };
 
   const spectrum = panel("eigenvalues of *W*", { range: PLANE, label: "real", bare: true }, { range: PLANE, label: "imaginary", bare: true }, { equal: true });
   spectrum.draw(circle(spectrum.toPixels));
   const eigenvalues = { x: LIMITS, y: LIMITS, step: 0.05, className: "is-accent" };
-  handle(spectrum, { ...eigenvalues, name: "first eigenvalue", sign: "λ₁", at: () => first.value, move: moveEigenvalue(first, second) });
-  handle(spectrum, { ...eigenvalues, name: "second eigenvalue", sign: "λ₂", at: () => second.value, move: moveEigenvalue(second, first) });
+  handle(spectrum, { ...eigenvalues, name: "first eigenvalue", sign: "λ₁", at: () => first.value, move: moveEigenvalue(first, second), snap: snapTo(second) });
+  handle(spectrum, { ...eigenvalues, name: "second eigenvalue", sign: "λ₂", at: () => second.value, move: moveEigenvalue(second, first), snap: snapTo(first) });
 
   const plane = panel("state and adjoint", { range: PLANE, label: "unit 1", bare: true }, { range: PLANE, label: "unit 2", bare: true }, { equal: true });
   plane.draw(
@@ -50,8 +51,8 @@ export function view(): HTMLElement {
     dots(plane, () => path.value.slice(1, 20), 2.5, { class: "fill is-accent" }),
   );
   const vectors = { x: LIMITS, y: LIMITS, step: 0.05 };
-  handle(plane, { ...vectors, name: "state z₀", sign: "z₀", className: "is-accent", at: () => z0.value, move: (to) => (z0.value = onto(lines.value.state, to)) });
-  handle(plane, { ...vectors, name: "adjoint z̄", sign: "z̄", className: "is-warm", at: () => zbar.value, move: (to) => (zbar.value = onto(lines.value.adjoint, to)) });
+  handle(plane, { ...vectors, name: "state z₀", sign: "z₀", className: "is-accent", at: () => z0.value, move: (to) => (z0.value = to), snap: (to) => onto(lines.value.state, to) });
+  handle(plane, { ...vectors, name: "adjoint z̄", sign: "z̄", className: "is-warm", at: () => zbar.value, move: (to) => (zbar.value = to), snap: (to) => onto(lines.value.adjoint, to) });
 
   const growth = panel("size of the gradient", { range: [0, STEPS], label: "steps *t*" }, { range: EXPONENTS, label: "", powers: true }, { className: "is-wide" });
   growth.draw(
@@ -71,6 +72,13 @@ export function view(): HTMLElement {
     state: [first, second, z0, zbar],
   });
 }
+
+/** Draw a pointer to the real axis, the unit circle, and the other eigenvalue. */
+const snapTo = (other: { peek(): Point }) => (to: Point): Point => {
+  const [re, im] = ontoCircle(Math.abs(to[1]) < NEAR ? [to[0], 0] : to);
+  const isTwice = im === 0 && other.peek()[1] === 0 && Math.abs(re - other.peek()[0]) < NEAR / 2;
+  return isTwice ? other.peek() : [re, im];
+};
 
 function circle(toPixels: (point: Point) => Point): SVGElement {
   return svg("circle", {
