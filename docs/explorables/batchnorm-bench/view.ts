@@ -118,8 +118,8 @@ export function view(): HTMLElement {
       ),
     ],
     summary: () =>
-      `Bias ${decimals(bias.value, 1)}, moved *k* = ${passed()} training batches ago: in training mode it adds nothing to the output, in eval mode ${typeset(offset(passed()), 2)}. ` +
-      `Of normal values around *β* a ReLU would set ${percent(shareOff(beta.value, gamma.value))} to 0.`,
+      `Bias ${decimals(bias.value, 1)}, moved *k* = ${passed()} training batches ago, adds nothing in training mode and ${typeset(offset(passed()), 2)} in eval mode. ` +
+      `A ReLU sets ${percent(shareOff(beta.value, gamma.value))} of normal values around *β* to 0.`,
     state: [bias, gamma, beta, seed, past],
   });
 }
