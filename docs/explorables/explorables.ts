@@ -10,6 +10,7 @@ const VIEWS: Record<string, () => Promise<View>> = {
   "growth-lab": () => import("./growth-lab/view"),
   "rank-slider": () => import("./rank-slider/view"),
   "slide-the-data": () => import("./slide-the-data/view"),
+  "sphere-walker": () => import("./sphere-walker/view"),
   "valley": () => import("./valley/view"),
 };
 

@@ -81,7 +81,7 @@ export function view(): HTMLElement {
   /** Return the part of the panel between a graph and one of the horizontal edges. */
   function shade(above: Point[], edge: number): SVGElement {
     const far = edge + Math.sign(edge);
-    return curve(surface, constantly([[WEIGHTS[0], far], ...above, [WEIGHTS[1], far]]), { class: "shade", fill: "" });
+    return curve(surface, constantly([[WEIGHTS[0], far], ...above, [WEIGHTS[1], far]]), { class: "shade is-faint", fill: "" });
   }
 }
 

@@ -4,30 +4,19 @@ import { html, svg, type Child } from "./element";
 
 const SIDE = 8;
 
-/** Return a panel with a picture of 8 × 8 values from 0 to 1; changes are drawn over it. */
-export function picture(title: Child, values: () => readonly number[], changes?: () => readonly number[]): HTMLElement {
-  const layer = (name: string, opacity: (index: number) => number) =>
-    Array.from({ length: SIDE * SIDE }, (_, index) =>
-      svg("rect", {
-        class: name,
-        x: index % SIDE,
-        y: Math.floor(index / SIDE),
-        width: 1,
-        height: 1,
-        "fill-opacity": () => Math.round(opacity(index) * 1000) / 1000,
-      }),
-    );
-  const drawing = svg(
-    "svg",
-    { viewBox: `0 0 ${SIDE} ${SIDE}`, "aria-hidden": "true", class: "picture" },
-    ...layer("ink", (index) => Math.min(Math.max(values()[index]!, 0), 1)),
-    ...(changes
-      ? [
-          ...layer("more", (index) => Math.max(changes()[index]!, 0)),
-          ...layer("less", (index) => Math.max(-changes()[index]!, 0)),
-        ]
-      : []),
+/** Return a panel with a picture of 8 × 8 values from 0 to 1. */
+export function picture(title: Child, values: () => readonly number[]): HTMLElement {
+  const pixels = Array.from({ length: SIDE * SIDE }, (_, index) =>
+    svg("rect", {
+      class: "ink",
+      x: index % SIDE,
+      y: Math.floor(index / SIDE),
+      width: 1,
+      height: 1,
+      "fill-opacity": () => Math.round(Math.min(Math.max(values()[index]!, 0), 1) * 1000) / 1000,
+    }),
   );
+  const drawing = svg("svg", { viewBox: `0 0 ${SIDE} ${SIDE}`, "aria-hidden": "true", class: "picture" }, ...pixels);
   return html(
     "div",
     { class: "panel" },
