@@ -17,6 +17,7 @@ import notebook
 import pytest
 import torch
 from bs4 import BeautifulSoup
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import docutils_namespace
@@ -553,6 +554,33 @@ def test_unknown_explorable_names_those_there_are(build):
 def test_explorable_without_figure_is_an_error(build):
     _, warnings = build("```{explorable} growth-lab\nTry.\n```")
     assert "needs the option :figure:" in warnings
+
+
+def test_explorable_has_the_caption_of_its_figure_and_its_own(build, monkeypatch):
+    def figure(directive):
+        texts = "\n".join(directive.content).split("\n\n")
+        phrases = [nodes.inline("", text) for text in [*texts, "Script and data."]]
+        return [nodes.figure("", nodes.caption("", "", *phrases))]
+
+    monkeypatch.setattr(explorables.GalleryFigure, "run", figure)
+    html, warnings = build(
+        "```{explorable} growth-lab\n:figure: a/plot_b\n:flat:\nOne.\n\nTwo.\n```"
+    )
+    assert not warnings
+    frame = BeautifulSoup(html, "html.parser").find(id="explorable-growth-lab")
+    assert frame["class"] == ["explorable", "is-flat"]
+    assert frame["data-explorable"] == "growth-lab"
+    assert frame.select_one(".of-figure").get_text() == "One."
+    assert frame.select_one(".of-explorable").get_text() == "Two."
+
+
+def test_explorable_without_its_own_caption_is_an_error(build, monkeypatch):
+    figure = nodes.figure(
+        "", nodes.caption("", "", nodes.inline("", "One."), nodes.inline("", "S."))
+    )
+    monkeypatch.setattr(explorables.GalleryFigure, "run", lambda directive: [figure])
+    _, warnings = build("```{explorable} growth-lab\n:figure: a/plot_b\nOne.\n```")
+    assert "'growth-lab' needs two paragraphs" in warnings
 
 
 def test_missing_bundler_says_what_to_do(monkeypatch, tmp_path):

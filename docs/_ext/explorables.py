@@ -56,7 +56,9 @@ class ExplorableDirective(GalleryFigure):
     ````
     ```{explorable} growth-lab
     :figure: 6-recurrent/plot_02_four_cases
-    What to try, what to notice.
+    The caption of the figure.
+
+    What to try with the explorable, and what to notice.
     ```
     ````
     """
@@ -76,8 +78,14 @@ class ExplorableDirective(GalleryFigure):
         if "figure" not in self.options:
             raise self.error(f"the explorable {name!r} needs the option :figure:, a gallery script")
         self.arguments = [self.options["figure"]]
+        (figure,) = super().run()
+        phrases = [child for child in figure[-1] if isinstance(child, nodes.inline)]
+        if len(phrases) != 3:
+            raise self.error(f"{name!r} needs two paragraphs: the figure's caption; what to try")
+        for phrase, kind in zip(phrases, ("of-figure", "of-explorable"), strict=False):
+            phrase["classes"].append(kind)
         rooms = [f"is-{room}" for room in ("flat", "tall") if room in self.options]
-        return [Explorable("", *super().run(), name=name, rooms=rooms)]
+        return [Explorable("", figure, name=name, rooms=rooms)]
 
 
 def visit(writer: nodes.NodeVisitor, node: Explorable) -> None:

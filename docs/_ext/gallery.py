@@ -122,12 +122,13 @@ class GalleryFigure(SphinxDirective):
             figure += nodes.image(uri=uri, alt=alt, classes=[theme], loading="lazy")
         self.env.temp_data.setdefault("scripts", {})[self.arguments[0]] = None
         label = f"sphx_glr_{GALLERY}_{folder}_{script}.py"
-        self.content.append(f"{{ref}}`Script and data. <{label}>`", self.get_source_info()[0], 0)
+        for line in ("", f"{{ref}}`Script and data. <{label}>`"):
+            self.content.append(line, self.get_source_info()[0], 0)
         caption = nodes.caption("", "")
         holder = nodes.Element()
         self.state.nested_parse(self.content, self.content_offset, holder)
         for paragraph in holder.children:
-            caption += paragraph.children
+            caption += nodes.inline("", "", *paragraph.children)
             caption += nodes.Text(" ")
         figure += caption
         return [figure]

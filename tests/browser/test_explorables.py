@@ -51,7 +51,9 @@ def test_takes_the_place_of_its_figure_and_nothing_moves(name, path, options, vi
 
     page = visit(path, before=lambda page: page.route(VIEW, hold), **options)
     explorable = place(page, name)
-    page.wait_for_timeout(300)
+    for _ in range(100):
+        if not held:
+            page.wait_for_timeout(100)
     assert explorable.locator("img:visible").count() == 1
     height = explorable.bounding_box()["height"]
     for route in held:
