@@ -77,6 +77,27 @@ def test_headlines_share_a_left_edge_and_are_wrapped():
         figures.headline(figure, " ")
 
 
+def test_headlines_break_where_the_sentence_does_if_that_is_not_far_off():
+    figure = plt.figure(figsize=(5.2, 3.6))
+    for text, first in (
+        ("Loss above the least: all three arrive, unbalanced last", "Loss above the least:"),
+        (
+            "Loss: ten times closer costs a fixed number of steps more",
+            "Loss: ten times closer costs",
+        ),
+        ("word " * 30, " ".join(["word"] * 11)),
+    ):
+        figures.headline(figure, text)
+        assert figure.get_suptitle().splitlines()[0] == first
+    plt.close(figure)
+
+
+def test_paths_are_cut_to_hundredths_and_nothing_else():
+    rest = '"/><g transform="scale(0.015625)"/>'
+    cut = figures.round_paths(f'<path d="M 1.23456 2.5 L 3.999 4{rest}')
+    assert cut == f'<path d="M 1.23 2.5 L 3.99 4{rest}'
+
+
 def test_no_text_is_smaller_than_a_phone_can_show():
     with plt.style.context("hw2lib.figures"):
         names = ("font.size", "xtick.labelsize", "ytick.labelsize", "axes.labelsize")

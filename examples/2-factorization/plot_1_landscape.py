@@ -47,8 +47,8 @@ assert curvatures[1] > 1.9
 
 s, t = torch.meshgrid(torch.linspace(-1.38, 1.38, 33), torch.linspace(-0.5, 0.5, 11), indexing="ij")
 height = (1 - (s + t) * (s - t)) ** 2
-figure = plt.figure(figsize=(5.2, 3.6), layout="none")
-axes = figure.add_axes((-0.17, -0.3, 1.34, 1.44), projection="3d", computed_zorder=False)
+figure = plt.figure(figsize=(5.2, 3.2), layout="none")
+axes = figure.add_axes((-0.17, -0.34, 1.34, 1.62), projection="3d", computed_zorder=False)
 axes.plot_surface(
     *(values.numpy() for values in (s, t, height)),
     rstride=1, cstride=1, color=figures.BLUE, alpha=0.13, edgecolor=figures.BLUE, lw=0.35,

@@ -30,7 +30,7 @@ squares = torch.linalg.svdvals(X).square()
 share = 100 * squares / squares.sum()
 rank = 8
 tail = share[rank:].sum().item()
-print(f"rank {rank} leaves {tail:.1f} % of the squared norm")
+print(f"rank {rank} leaves {tail:.1f}\u202f% of the squared norm")
 
 # %%
 # Verify
@@ -58,7 +58,9 @@ axes.bar(places[rank:].numpy(), share[rank:shown].numpy(), width=0.8, color=figu
 axes.axvline(rank + 0.5, color=figures.INK, lw=1)
 axes.text(rank + 0.8, 14.6, f"cut at r = {rank}", color=figures.INK, va="top")
 axes.text(3.6, 11.3, "kept", color=figures.BLUE, size=12)
-axes.text(rank + 2.4, 5.6, f"discarded: {tail:.0f} %", color=figures.ORANGE, size=13, weight="bold")
+axes.text(
+    rank + 2.4, 5.6, f"discarded: {tail:.0f}\u202f%", color=figures.ORANGE, size=13, weight="bold"
+)
 axes.text(rank + 2.4, 4.4, "this tail is the loss", color=figures.ORANGE, size=12)
 axes.text(shown + 0.6, 1.0, f"… to {len(share)}", color=figures.MUTED, ha="right", size=12)
 axes.set(
@@ -68,7 +70,7 @@ axes.set(
     xlim=(0.2, shown + 0.8),
     xticks=[1, 8, 16, 24, 30],
 )
-axes.set_yticks([0, 5, 10, 15], ["0", "5", "10", "15 %"])
+axes.set_yticks([0, 5, 10, 15], ["0", "5", "10", "15\u202f%"])
 axes.grid(visible=False)
 figures.headline(figure, "The tail of the squared singular values is the loss")
 figures.describe(
@@ -85,11 +87,12 @@ plt.show()
 shown_ranks, rows = (1, 4, 8, 16, 32), (10, 12, 13)
 fits = [mean + A @ B for A, B in (low_rank_factors(X, r) for r in shown_ranks)]
 names = [*(f"r = {r}" for r in shown_ranks), "original"]
-figure, panels = plt.subplots(3, 6, figsize=(5.2, 2.9))
+figure, panels = plt.subplots(3, 6, figsize=(5.2, 3.2))
 for name, pictures, column in zip(names, [*fits, images], panels.T, strict=True):
     column[0].set_title(name, fontsize=12, fontweight="normal")
     for axes, number in zip(column, rows, strict=True):
         figures.draw_pixels(axes, (pictures[number] / 16).clamp(0, 1).view(8, 8))
+figures.headline(figure, "At rank 1 a blur, at rank 16 a digit")
 figures.describe(
     figure,
     "Three handwritten digits reconstructed at rank 1, 4, 8, 16 and 32 beside the originals: at rank 1 most "

@@ -97,12 +97,12 @@ for (fraction, path), word, color in zip(paths.items(), words, colors, strict=Tr
     axes.plot(range(1, 81), path, color=color, lw=6, alpha=0.4, solid_capstyle="round")
     line = path[-1] * predicted[fraction] ** torch.arange(-79.0, 1)
     axes.plot(range(1, 81), line, color=figures.INK, ls=(0, (1, 2)), lw=1.8)
-    axes.text(81, path[-1], word, color=color, va="center")
+    axes.text(83, path[-1], word, color=color, va="center")
 axes.text(42, 5e-2, "it leaves", color=figures.RED, weight="bold", ha="center")
 axes.text(
     2, 3e-11, "learning rate over 1/(2σ₁)\nbands: measured, dotted: predicted", color=figures.MUTED
 )
-axes.set(yscale="log", xlim=(0, 108), ylim=(1e-11, 3), xlabel="steps", xticks=[0, 20, 40, 60, 80])
+axes.set(yscale="log", xlim=(0, 110), ylim=(1e-11, 3), xlabel="steps", xticks=[0, 20, 40, 60, 80])
 axes.set_yticks([1e-9, 1e-6, 1e-3, 1], ["10⁻⁹", "10⁻⁶", "10⁻³", "1"])
 axes.minorticks_off()
 figures.headline(figure, "Distance from the minimum: two eigenvalues set the slope")
@@ -119,7 +119,9 @@ figure, axes = plt.subplots(figsize=(5.2, 3.6))
 colors = (figures.BLUE, figures.GREEN, figures.ORANGE)
 for (name, excess), color in zip(far.items(), colors, strict=True):
     axes.plot(excess.clamp(min=1e-12), color=color, lw=2.4 if name == "unbalanced" else 1.6)
-    axes.text(needed[name] + 12, 1.5e-6, name, color=color)
+    end = name == "unbalanced"
+    place = (790, 3e-5) if end else (needed[name] + 12, 1.5e-6)
+    axes.text(*place, name, color=color, ha="right" if end else "left")
 axes.set(yscale="log", ylim=(1e-8, 1e3), xlim=(0, 800), xlabel="steps")
 axes.set_yticks([1e-6, 1e-3, 1, 1e3], ["10⁻⁶", "10⁻³", "1", "10³"])
 axes.minorticks_off()

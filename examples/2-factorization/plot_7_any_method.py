@@ -59,17 +59,17 @@ for (method, r), losses in found.items():
     height = tried.index(r) + offset
     axes.plot(excess, [height] * 3, "o-", color=color, ms=8, mec="none", alpha=0.75)
 axes.axvline(0.005, color=figures.INK, lw=1)
-axes.text(0.01, -0.62, "0.5 %", va="center")
+axes.text(0.01, -0.62, "0.5\u202f%", va="center")
 axes.text(1e-8, -0.2, "alternating least squares", color=figures.BLUE, va="center", ha="center")
 axes.text(1e-8, 0.2, "gradient descent", color=figures.ORANGE, va="center", ha="center")
 axes.set(xscale="log", xlim=(1e-17, 2), xlabel="excess over the least loss", ylim=(2.5, -0.85))
-axes.set_xticks([1e-15, 1e-6, 1], ["rounding", "a millionth", "100 %"])
+axes.set_xticks([1e-15, 1e-6, 1], ["rounding", "a millionth", "100\u202f%"])
 axes.set_yticks(range(3), [f"rank {r}" for r in tried])
 axes.tick_params(axis="y", length=0)
 axes.minorticks_off()
 axes.spines["left"].set_visible(False)
 axes.grid(visible=False, axis="y")
-figures.headline(figure, "From random starts, to within 0.5 % of the least loss")
+figures.headline(figure, "From random starts, to within 0.5\u202f% of the least loss")
 figures.describe(
     figure,
     "How far above the least loss alternating least squares and gradient descent end at ranks 3, 8 and 20, three random "

@@ -81,8 +81,8 @@ panels[1].annotate(
 )
 panels[0].text(3.6, 3.9, "larger for smaller", color=figures.RED, ha="right", weight="bold")
 panels[1].text(1.45, 3.3, "put it in", color=figures.RED, weight="bold")
-panels[0].text(0, 4.15, "kept", color=figures.BLUE, ha="center")
-panels[1].text(2.5, 2.15, "missing", color=figures.MUTED, ha="center")
+panels[0].text(0, 4.25, "kept", color=figures.BLUE, ha="center")
+panels[1].text(2.5, 2.25, "missing", color=figures.MUTED, ha="center")
 figures.headline(figure, "Both moves lower the loss")
 figures.describe(
     figure,

@@ -89,8 +89,8 @@ for decay, color in zip(decays, colors, strict=True):
     for seed, (squares, predicted, angles) in enumerate(runs[decay]):
         look = {"lw": 1, "alpha": 0.3} if seed else {"lw": 2.4, "zorder": 3}
         smooth = torch.nn.functional.conv1d(angles[None, None], window)[0, 0].rad2deg()
-        angle_axes.plot(range(12, 12 + len(smooth)), smooth, color=color, **look)
-        length_axes.plot(squares.sqrt(), color=color, **look)
+        angle_axes.plot(range(12, 12 + len(smooth), 4), smooth[::4], color=color, **look)
+        length_axes.plot(range(0, steps + 1, 4), squares[::4].sqrt(), color=color, **look)
         if seed == 0:
             dots = predicted[50::100].sqrt()
             length_axes.plot(range(50, steps, 100), dots, "o", color=color, ms=6, zorder=4)

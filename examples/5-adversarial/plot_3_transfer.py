@@ -80,7 +80,7 @@ axes.grid(axis="y", visible=False)
 axes.spines["left"].set_visible(False)
 axes.set(xlabel="wrong answers, %", xlim=(-1.5, 41), ylim=(2.4, -0.7))
 others = (errors[2:].sum() - own.sum()) / 6
-figures.headline(figure, f"The others’ attacks still fool {others:.0%}")
+figures.headline(figure, f"The others’ attacks still fool {100 * others:.0f}\u202f%")
 figures.describe(
     figure,
     "Wrong answers of three networks: few with random signs, most under a network's own attack, and between a tenth and three tenths on images perturbed against another network.",

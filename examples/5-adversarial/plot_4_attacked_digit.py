@@ -72,7 +72,7 @@ for (name, pictures, probabilities, color), (change, result) in zip(columns, pan
     figures.draw_pixels(result, pictures[shown, 0])
     figures.draw_pixels(change, (pictures - images)[shown, 0], largest=1.6 * eps, signed=True)
     change.set_title(name, fontsize=12, fontweight="normal", color=color)
-    result.set_xlabel(f"“{answer}”, {probability:.1%}", color=color, fontweight="bold")
+    result.set_xlabel(f"“{answer}”, {100 * probability:.1f}\u202f%", color=color, fontweight="bold")
 panels[0, 0].spines[:].set_visible(False)
 panels[0, 0].text(
     4, 4, "no pixel\nmoves more\nthan 32/255", ha="center", va="center", color=figures.MUTED

@@ -59,7 +59,7 @@ for panel, quantity, unit in zip(panels, ("loss", "error"), (1, 100), strict=Tru
         panel.axvline(last + 0.5, color=figures.MUTED, ls=":", lw=0.9)
 panels[0].set_yticks([0.1, 0.3, 1], ["0.1", "0.3", "1"])
 panels[0].minorticks_off()
-figures.headline(figure, f"Ten epochs, and {error[:, -1].mean():.1%} are wrong")
+figures.headline(figure, f"Ten epochs, and {100 * error[:, -1].mean():.1f}\u202f% are wrong")
 panels[0].text(2.1, 0.75, "training", color=figures.BLUE, fontweight="bold")
 panels[0].text(1.1, 0.042, "validation", color=figures.ORANGE, fontweight="bold")
 top = panels[0].get_ylim()[1]

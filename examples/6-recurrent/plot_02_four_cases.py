@@ -75,7 +75,7 @@ axes.text(33, 1.5e-1, "both stable", color=figures.MUTED)
 axes.text(22, 1e-4, "a stable state\nby itself", color=figures.ORANGE, ha="right", va="top")
 axes.set(xlim=(0, 61), ylim=(1e-7, 1e9), xlabel="steps t")
 axes.set_yticks([1e-6, 1e-3, 1, 1e3, 1e6])
-figures.headline(figure, "One unstable vector is enough: the gradient's size")
+figures.headline(figure, "One unstable vector is enough: the gradient’s size")
 figures.describe(
     figure,
     "Size of the gradient against the number of steps. It explodes if both vectors, or just one of the two, are on the unstable mode, and vanishes if both are stable. "

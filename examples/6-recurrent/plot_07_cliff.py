@@ -97,7 +97,7 @@ assert abs(last["free"][2] - 0.09) < 0.001
 # The figure
 # ----------
 
-w_axis, b_axis = torch.linspace(3.4, 7.2, 301), torch.linspace(-3.6, 2.2, 601)
+w_axis, b_axis = torch.linspace(3.4, 7.2, 96), torch.linspace(-3.6, 2.2, 301)
 around = residual(*torch.meshgrid(w_axis, b_axis, indexing="xy")).numpy()
 free, clipped = (paths[name][:, 2].numpy() for name in ("free", "clipped"))  # from (6, −2.4)
 out = int((free[:, 1] > -1.4).argmax())

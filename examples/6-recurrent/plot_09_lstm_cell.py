@@ -103,7 +103,7 @@ for x, y, text, align in (
 ):
     color = figures.BLUE if y == cell else figures.MUTED
     axes.text(x, y, text, color=color, ha=align, va="center", fontsize=15, weight="bold")
-axes.text(0.7, 6.75, "the cell's path: × f, + i∘g, no weights", color=figures.BLUE)
+axes.text(0.7, 6.75, "the cell’s path: × f, + i∘g, no weights", color=figures.BLUE)
 axes.text(2.6, 0.15, "all weights are here: W times h, and the input", color=figures.MUTED)
 figures.headline(figure, "On the bold path only forget gates multiply")
 figures.describe(
