@@ -194,6 +194,7 @@ def test_numbers_of_notes_stand_behind_the_punctuation_and_apart_from_digits(bui
     assert before[0].endswith("A word.")
     assert before[1].endswith("At most 4,")
     assert [("is-apart" in mark["class"]) for mark in marks] == [False, True, True, False]
+    assert [("is-next" in mark["class"]) for mark in marks] == [False, False, False, True]
     assert re.search(r"below W{1,2}\.11$", paragraph.get_text().replace(" ", " ").strip())
 
 
@@ -207,6 +208,15 @@ def test_short_formula_keeps_its_bracket_its_punctuation_and_its_note(build):
     assert first.get_text().startswith("(")
     assert first.get_text().endswith("),")
     assert second.select_one(".note-mark")
+
+
+def test_long_formula_may_break_inside_and_keeps_its_punctuation(build):
+    html, warnings = build("Let $a+a+a+a+a+a+a+a+a+a=b+b+b$, and $a+a=b$.")
+    assert not warnings
+    long, short = BeautifulSoup(html, "html.parser").select("p .together")
+    assert long.get_text().endswith(",")
+    assert len(long.select("wbr")) == len(long.select(".katex-base")) - 1 > 0
+    assert not short.select("wbr")
 
 
 def test_print_box_without_print_is_an_error(build):

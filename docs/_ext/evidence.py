@@ -122,6 +122,8 @@ def settle(children: Iterable[nodes.Node]) -> list[nodes.Node]:
             word = settled[-1] if settled else nodes.Text("")
             if not isinstance(word, nodes.Text) or LIKE_A_POWER.search(word):
                 run[0]["classes"].append("is-apart")
+            for mark in run[1:]:
+                mark["classes"].append("is-next")
             settled.extend(run)
             run.clear()
 

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 HERE = Path(__file__).resolve().parent
 DIST = HERE.parent / "node_modules" / "katex" / "dist"
 TAG = re.compile(r"<[^>]*>")
+BASE = '<span class="katex-base">'  # of a formula, what no line may break
 ANNOTATION = re.compile(r"<annotation .*?</annotation>", re.DOTALL)  # the source, once more
 SETTINGS = {"throwOnError": True, "strict": "error", "output": "htmlAndMathml", "trust": False}
 
@@ -91,8 +92,11 @@ def html(node: nodes.Element, display: bool) -> str:
 
 
 def visit_inline(writer: nodes.NodeVisitor, node: nodes.math) -> None:
-    """Write a formula in running text."""
-    writer.body.append(f'<span class="math">{html(node, False)}</span>')
+    """Write a formula in running text, with places to break in a long one."""
+    first, *others = html(node, False).split(BASE)
+    between = f"<wbr>{BASE}" if node.get("breaks") else BASE
+    whole = BASE.join([first, between.join(others)]) if others else first
+    writer.body.append(f'<span class="math">{whole}</span>')
     raise nodes.SkipNode
 
 

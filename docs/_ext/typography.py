@@ -1,4 +1,4 @@
-"""Small repairs of the text before it is set: exponents raised, formulas and names kept whole."""
+"""Small repairs of the text before it is set: exponents raised; formulas, names, 5 % kept whole."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Callable
 from docutils import nodes
 from sphinx.application import Sphinx
 
-SHORT = 24  # characters of TeX; longer formulas may need to break
+SHORT = 24  # characters of TeX; longer formulas may break, where KaTeX lets them
 RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
 EXPONENT = re.compile(f"([{RAISED}]+)")
+PERCENT = re.compile(r"(\d %)")
 RESNET = re.compile(r"(ResNet-\d+)")
 LOWER = str.maketrans(RAISED, "0123456789−")
 VERBATIM = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw)
@@ -22,13 +23,12 @@ def raise_exponents(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def keep_together(app: Sphinx, doctree: nodes.document) -> None:
-    """Keep short formulas whole, with a bracket before, the punctuation and a note's number after.
+    """Keep formulas with a bracket before, punctuation and a note's number after; short ones whole.
 
     A browser may break a line on either side of each part of a formula.
     """
     for formula in list(doctree.findall(nodes.math)):
-        if len(formula.astext()) > SHORT:
-            continue
+        formula["breaks"] = len(formula.astext()) > SHORT
         parent, start = formula.parent, place(formula)
         group: list[nodes.Node] = [formula]
         before, rest = [], list(parent.children[start + 1 :])
@@ -52,6 +52,11 @@ def keep_names(app: Sphinx, doctree: nodes.document) -> None:
     replace(doctree, RESNET, lambda found: nodes.inline("", found, classes=["together"]))
 
 
+def keep_percent(app: Sphinx, doctree: nodes.document) -> None:
+    """Keep a number and its per cent sign on one line, a thin space between them."""
+    replace(doctree, PERCENT, lambda found: nodes.Text(found.replace(" ", "\u202f")))
+
+
 def replace(
     doctree: nodes.document, pattern: re.Pattern[str], element: Callable[[str], nodes.Node]
 ) -> None:
@@ -73,6 +78,7 @@ def place(node: nodes.Node) -> int:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the repairs."""
     app.connect("doctree-read", raise_exponents)
+    app.connect("doctree-read", keep_percent)
     app.connect("doctree-read", keep_together)
     app.connect("doctree-read", keep_names)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
