@@ -13,6 +13,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+MANY = 12  # scripts that use a function; their list would say nothing
 CLAIM_ID = re.compile(r"\b\d[a-e]?-[\w-]+")
 
 
@@ -61,6 +62,8 @@ def link_scripts(
         found = dict.fromkeys(re.findall(r":doc:`(.+?)`", scripts.read_text(encoding="utf-8")))
         if found:
             items = [f"* :doc:`{script}`" for script in found]
+            if len(found) > MANY:
+                items = [f"{len(found)} scripts of the :doc:`gallery </auto_examples/index>`."]
             lines += ["", ".. rubric:: Used in", "", *items, ""]
 
 
