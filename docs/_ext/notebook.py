@@ -23,6 +23,7 @@ from sphinx.application import Sphinx
 from hw2lib.claims.registry import quote
 
 STARTUP = Path(__file__).resolve().parent / "kernel" / "startup.py"
+FOLD = re.compile(r'<details class="admonition hide.*?</summary>', re.DOTALL)  # MyST-NB's own bar
 PICTURE = re.compile(r'src="data:image/svg\+xml,([^"]*)"')
 PRINTED = "If you have the printed solutions"
 
@@ -164,7 +165,7 @@ def write_all(app: Sphinx, error: Exception | None) -> None:
 def move_pictures(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Give the figures that a notebook's page holds files of their own: the page comes sooner."""
+    """Give the figures of a notebook's page files of their own; fold code as script pages do."""
 
     def move(match: re.Match[str]) -> str:
         name = f"_images/{page.replace('/', '-')}-{next(numbers)}.svg"
@@ -175,7 +176,8 @@ def move_pictures(
 
     numbers = count(1)
     if "body" in context:
-        context["body"] = PICTURE.sub(move, context["body"])
+        body = FOLD.sub('<details class="plotting">\n<summary>The code</summary>', context["body"])
+        context["body"] = PICTURE.sub(move, body)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
