@@ -179,12 +179,14 @@ def test_notebook_is_executed_and_can_be_downloaded(site, pages):
         assert len(light["alt"]) > 60
         picture = (path.parent / light["src"]).read_text(encoding="utf-8")
         assert 'id="SourceSans3-Regular-' in picture, "drawn in another face than the site's"
+    assert page.select("details.plotting > .cell_input")
+    assert not page.select("details.admonition")
     tables = page.select(".cell_output table")
     assert [len(table.find_all("tr")) for table in tables] == [4, 7, 4]
     link = page.find("a", download=True)
     notebook = (site / "solutions" / link["href"]).read_text(encoding="utf-8")
     cells = json.loads(notebook)["cells"]
-    assert sum(cell["cell_type"] == "code" for cell in cells) == 8
+    assert sum(cell["cell_type"] == "code" for cell in cells) == 7
     text = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
     assert not re.search(r"\{[\w-]+\}`|^ *```\{|\(eq-", text, re.MULTILINE), "left as MyST"
     assert r"\tag{1}$$" in text
