@@ -16,12 +16,15 @@ Search.htmlToText = (source, anchor) => {
   return textOfPage(page.documentElement.outerHTML, anchor).replace(/\s+/g, " ");
 };
 
-// The excerpt begins and ends with whole words.
-const excerptOf = Search.makeSearchSummary;
-Search.makeSearchSummary = (...found) => {
-  const excerpt = excerptOf(...found);
-  if (excerpt) {
-    excerpt.textContent = excerpt.textContent.replace(/^\.{3}\S*\s+/, "… ").replace(/\s+\S*\.{3}$/, " …");
-  }
-  return excerpt;
+// The excerpt around the first word that is found, in whole words.
+Search.makeSearchSummary = (source, keywords, anchor) => {
+  const text = Search.htmlToText(source, anchor).trim();
+  const places = [...keywords].map((word) => text.toLowerCase().indexOf(word.toLowerCase()));
+  const found = Math.min(...places.filter((place) => place >= 0), text.length);
+  const start = found < text.length && found > 120 ? text.indexOf(" ", found - 120) + 1 : 0;
+  const end = start + 240 < text.length ? text.lastIndexOf(" ", start + 240) : text.length;
+  const excerpt = document.createElement("p");
+  excerpt.className = "context";
+  excerpt.textContent = (start ? "… " : "") + text.slice(start, end) + (end < text.length ? " …" : "");
+  return text ? excerpt : null;
 };
