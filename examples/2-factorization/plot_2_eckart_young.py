@@ -30,7 +30,7 @@ squares = torch.linalg.svdvals(X).square()
 share = 100 * squares / squares.sum()
 rank = 8
 tail = share[rank:].sum().item()
-print(f"rank {rank} leaves {tail:.1f}\u202f% of the squared norm")
+print(f"rank {rank} leaves {tail:.1f} % of the squared norm")
 
 # %%
 # Verify

@@ -3,7 +3,7 @@ Near a balanced minimum two eigenvalues set the speed of gradient descent
 =========================================================================
 
 How should the learning rate be chosen, and how fast is descent? Near a balanced minimiser the least positive eigenvalue
-of the Hessian, 2(σ_r − σ_{r+1}), and the largest, 4σ₁, predict the factor a step. The derivation is in
+of the Hessian, :math:`2(σ_r-σ_{r+1})`, and the largest, :math:`4σ_1`, predict the factor a step. The derivation is in
 :doc:`/solutions/2-factorization/d-landscape`; this script is evidence for the claims ``2d-rate`` and ``2d-descent``.
 """
 
@@ -119,9 +119,7 @@ figure, axes = plt.subplots(figsize=(5.2, 3.6))
 colors = (figures.BLUE, figures.GREEN, figures.ORANGE)
 for (name, excess), color in zip(far.items(), colors, strict=True):
     axes.plot(excess.clamp(min=1e-12), color=color, lw=2.4 if name == "unbalanced" else 1.6)
-    end = name == "unbalanced"
-    place = (790, 3e-5) if end else (needed[name] + 12, 1.5e-6)
-    axes.text(*place, name, color=color, ha="right" if end else "left")
+    axes.text(min(needed[name] + 12, 430), 1.5e-6, name, color=color)
 axes.set(yscale="log", ylim=(1e-8, 1e3), xlim=(0, 800), xlabel="steps")
 axes.set_yticks([1e-6, 1e-3, 1, 1e3], ["10⁻⁶", "10⁻³", "1", "10³"])
 axes.minorticks_off()
@@ -136,6 +134,6 @@ plt.show()
 # %%
 # What to see
 # -----------
-# At a quarter and a half of the largest stable learning rate the gap σ_r − σ_{r+1} decides, close to it the largest
+# At a quarter and a half of the largest stable learning rate the gap :math:`σ_r-σ_{r+1}` decides, close to it the largest
 # singular value, and above it descent leaves even a start beside the minimum. From far away there is no such formula: a large
 # start needs a smaller learning rate, and this unbalanced one ends at an unbalanced minimiser, more slowly.
