@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import ROOT, SITE
+from browser.conftest import ROOT, SITE
 
 NAME = re.compile(r'data-explorable="([\w-]+)"')
 PLACES = [
