@@ -25,9 +25,9 @@ COMPARISONS = [
 
 
 @cache
-def original(explorable: str) -> str:
-    """Return a model as a script."""
-    return script(SOURCES / explorable / "model.ts")
+def original_of(path: str) -> str:
+    """Return a source as a script."""
+    return script(SOURCES / path)
 
 
 def script(model: Any) -> str:
@@ -69,7 +69,7 @@ def flat(value: Any) -> np.ndarray:
 
 @pytest.mark.parametrize("comparison", COMPARISONS, ids=str)
 def test_model_equals_the_library(comparison):
-    assert max(errors(original(comparison.explorable), comparison)) <= ALLOWED
+    assert max(errors(original_of(f"{comparison.explorable}/model.ts"), comparison)) <= ALLOWED
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,31 @@ def test_wrong_model_is_noticed(comparison, text, instead, tmp_path):
     assert source.count(text) == 1
     model.write_text(source.replace(text, instead), encoding="utf-8")
     assert max(errors(script(model), comparison)) > 1e3 * ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        ("typeset(-1.584)", "−1.58"),
+        ("typeset(0)", "0"),
+        ("typeset(-0)", "0"),
+        ("typeset(8.94e-16, 2)", "8.9·10⁻¹⁶"),
+        ("typeset(0.00123)", "0.00123"),
+        ("typeset(12345)", "1.23·10⁴"),
+        ("typeset(999.9)", "1000"),
+        ("typeset(1e301)", "beyond 10³⁰⁰"),
+        ("typeset(-Infinity)", "below −10³⁰⁰"),
+        ("typeset(NaN)", "beyond 10³⁰⁰"),
+        ("decimals(-0.004)", "0.00"),
+        ("decimals(2.5, 0)", "3"),
+        ("decimals(1e301)", "beyond 10³⁰⁰"),
+        ("powerOfTen(-7)", "10⁻⁷"),
+    ],
+)
+def test_numbers_are_typeset_as_on_the_site(call, text):
+    context = quickjs.Context()
+    context.eval(original_of("kit/numbers.ts"))
+    assert context.eval(f"model.{call}") == text
 
 
 def test_every_explorable_is_compared_and_stands_on_a_page():
