@@ -110,6 +110,8 @@ def write_bundles(app: Sphinx) -> None:
     esbuild(SOURCES / "explorables.ts", *TO_SITE, f"--outdir={target}")
     kept = data_folder(app)
     if not kept.is_dir():
+        for stale in kept.parent.glob("explorables-*"):
+            shutil.rmtree(stale)
         write_data(kept)
     shutil.copytree(kept, target, dirs_exist_ok=True)
 

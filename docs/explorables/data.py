@@ -50,8 +50,10 @@ def attack_a_digit() -> dict[str, Any]:
     def wrong(changed: Tensor) -> float:
         return round((model(changed).argmax(1) != truth).double().mean().item(), 4)
 
-    right = model(held_out).argmax(1) == truth
-    shown = [int(((truth == digit) & right).nonzero()[0]) for digit in range(10)]
+    with torch.no_grad():
+        belief = model(held_out).softmax(1)
+    sure = (belief.argmax(1) == truth) & (belief.amax(1) > 0.9)
+    shown = [int(((truth == digit) & sure).nonzero()[0]) for digit in range(10)]
     return {
         "weights": weights.tolist(),
         "bias": bias.tolist(),

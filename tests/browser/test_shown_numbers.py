@@ -105,8 +105,8 @@ CASES = {
         [("slider", 1, "ArrowRight"), ("slider", 0, "ArrowRight")],
     ),
     "valley": (
-        "a + b = # at the start. The path is nearest to the saddle after # steps, "
-        "at the distance #; after 160 the loss is #.",
+        "a + b = # at the start. The path is nearest to the saddle at step #, "
+        "at the distance #; at step 160 the loss is #.",
         valley,
         [("handle", 0, "Shift+ArrowRight"), ("slider", 0, "ArrowRight")],
     ),
@@ -118,7 +118,7 @@ CASES = {
     ),
     "batchnorm-bench": (
         "Bias #, moved k = 0 training batches ago, adds nothing in training mode and # in eval "
-        "mode. A ReLU sets # % of normal values around β to 0.",
+        "mode. Of normal values around β a ReLU would zero # %.",
         batchnorm_bench,
         [("handle", 0, "ArrowLeft"), ("slider", 1, "ArrowRight")],
     ),

@@ -1,6 +1,6 @@
 /** Attack a digit: the same size of change in three directions, and what the classifier answers. */
 
-import { computed, signal } from "@preact/signals-core";
+import { batch, computed, signal } from "@preact/signals-core";
 import { load } from "../kit/data";
 import { decimals } from "../kit/numbers";
 import { curve, dots, label, panel, type Panel, type Point } from "../kit/panel";
@@ -20,7 +20,7 @@ const LARGEST = 0.3;
 
 export async function view(): Promise<HTMLElement> {
   const data = await load<Data>("attack-a-digit");
-  const eps = signal(0.16);
+  const eps = signal(0.2);
   const kind = signal(0);
   const digit = signal(3);
   const draw = signal(1);
@@ -38,7 +38,7 @@ export async function view(): Promise<HTMLElement> {
   return stage({
     name: "Attack a digit",
     panels: [
-      picture("the changed digit", () => after.value),
+      picture("the changed digit, two pixels marked", () => after.value, () => strongest(gradient.value)),
       classes(() => beliefs.value, () => digit.value),
       box(() => gradient.value, () => change.value, () => eps.value),
       errors(data, () => eps.value),
@@ -47,7 +47,12 @@ export async function view(): Promise<HTMLElement> {
       slider({ name: "size *ε*", value: eps, range: [0, LARGEST], step: 0.01, show: (value) => decimals(value) }),
       slider({ name: "digit", value: digit, range: [0, 9], step: 1, show: String }),
       choice("direction", KINDS, kind),
-      button("Other noise", () => (draw.value += 1)),
+      button("Other noise", () =>
+        batch(() => {
+          draw.value += 1;
+          kind.value = KINDS.indexOf("random signs");
+        }),
+      ),
     ],
     summary: () =>
       `A ${digit.value}, every pixel changed by at most ${decimals(eps.value)}: the answer is ` +
@@ -59,7 +64,7 @@ export async function view(): Promise<HTMLElement> {
 
 /** Return a bar a class: how sure the classifier is. */
 function classes(beliefs: () => readonly number[], truth: () => number): Panel {
-  const on = panel("what the classifier sees", { range: [-0.1, 1.05], label: "probability", bare: true }, { range: [9.6, -0.6], label: "", hidden: true });
+  const on = panel("what the classifier answers", { range: [-0.1, 1.05], label: "probability, to 1", bare: true }, { range: [9.6, -0.6], label: "", hidden: true });
   for (let k = 0; k < 10; k++) {
     const tone = () => (k === truth() ? "is-accent" : "is-bad");
     on.draw(
@@ -73,7 +78,7 @@ function classes(beliefs: () => readonly number[], truth: () => number): Panel {
 /** Return the box of all changes of two pixels, with the gradient and the change that was chosen. */
 function box(gradient: () => readonly number[], change: () => readonly number[], eps: () => number): Panel {
   const axis = { range: [-0.4, 0.4] as const, bare: true };
-  const on = panel("changes of two of the 64 pixels", { ...axis, label: "first pixel" }, { ...axis, label: "second" }, { equal: true });
+  const on = panel("how the two pixels may change", { ...axis, label: "first pixel" }, { ...axis, label: "second" }, { equal: true });
   const pixels = () => strongest(gradient());
   const at = (values: readonly number[]): Point => [values[pixels()[0]]!, values[pixels()[1]]!];
   const far = (): Point[] => {

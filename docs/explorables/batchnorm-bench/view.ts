@@ -15,7 +15,7 @@ const BIASES: Point = [-2.5, 2.5];
 const VALUES: Point = [-6, 6];
 const NAMES: Point = [-1.9, 4]; // where there is room for a name
 const BIN = 0.25; // values of the raw batch this near are stacked
-const BATCHES = 40;
+const BATCHES = 60;
 const EXPONENTS: Point = [-2.5, 1.5];
 
 /** What happened since the bias was last moved. */
@@ -63,7 +63,7 @@ export function view(): HTMLElement {
       past.value = { running: next, unmoved: nextUnmoved, trail: [...trail, { behind, variance: next.variance }] };
     });
 
-  const strips = panel("one channel of a batch", { range: VALUES, label: "value" }, { range: [0, 3], label: "", bare: true });
+  const strips = panel("one channel; a ReLU zeroes what is grey", { range: VALUES, label: "value" }, { range: [0, 3], label: "", bare: true });
   const strip = (floor: number, values: typeof inEval, wanted: (value: number) => boolean, kind: string) =>
     dots(
       strips,
@@ -75,7 +75,7 @@ export function view(): HTMLElement {
   const isOff = (value: number) => value <= 0;
   const name = (floor: number, text: string, kind: string) => label(strips, () => [VALUES[0], floor + 1], text, [4, 16], { class: kind });
   const share = (floor: number, values: typeof inEval, kind: string) =>
-    label(strips, () => [VALUES[1], floor + 1], () => `off: ${percent(values.value.filter(isOff).length / COUNT)}`, [-4, 16], { class: kind, "text-anchor": "end" });
+    label(strips, () => [VALUES[1], floor + 1], () => `zeroed: ${percent(values.value.filter(isOff).length / COUNT)}`, [-4, 16], { class: kind, "text-anchor": "end" });
   const upright = (at: () => number, kind: string) =>
     curve(strips, () => [[at(), 2], [at(), 2.72]], { class: `line ${kind}` });
   strips.draw(
@@ -95,7 +95,7 @@ export function view(): HTMLElement {
   );
   handle(strips, { name: "bias c", sign: "c", at: () => [bias.value, 2], move: ([x]) => moveBias(x), x: BIASES, y: [2, 2], step: 0.1, className: "is-low" });
 
-  const offsets = panel("what eval mode is off by", { range: [-1, BATCHES], label: "training batches since *c* moved" }, { range: EXPONENTS, label: "", powers: true });
+  const offsets = panel("offset in eval mode, *m* = 0.1", { range: [-1, BATCHES], label: "training batches since *c* moved" }, { range: EXPONENTS, label: "", powers: true });
   const size = (value: number) => Math.log10(Math.abs(value));
   offsets.draw(
     curve(offsets, () => [[0, size(offset(0))], [BATCHES, size(offset(BATCHES))]], { class: "line is-faint" }),
@@ -113,13 +113,13 @@ export function view(): HTMLElement {
         "div",
         { class: "buttons" },
         button("Train on a batch", train),
-        button("on ten", () => batch(() => Array.from({ length: 10 }, train))),
+        button("Train on ten", () => batch(() => Array.from({ length: 10 }, train))),
         button("Evaluate a batch", () => seed.value++),
       ),
     ],
     summary: () =>
       `Bias ${decimals(bias.value, 1)}, moved *k* = ${passed()} training batches ago, adds nothing in training mode and ${typeset(offset(passed()), 2)} in eval mode. ` +
-      `A ReLU sets ${percent(shareOff(beta.value, gamma.value))} of normal values around *β* to 0.`,
+      `Of normal values around *β* a ReLU would zero ${percent(shareOff(beta.value, gamma.value))}.`,
     state: [bias, gamma, beta, seed, past],
   });
 }

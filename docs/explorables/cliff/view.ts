@@ -37,8 +37,9 @@ export function view(): HTMLElement {
     curve(surface, () => clipped.value, { class: "line is-accent" }),
     dots(surface, () => clipped.value.slice(-1), 4.5, { class: "fill is-accent" }),
     label(surface, () => [WEIGHTS[0], -3.4], "large loss", [8, 0], { class: "is-faint" }),
-    label(surface, () => [WEIGHTS[1], 0.2], "flat", [-8, 0], { class: "is-faint", "text-anchor": "end" }),
+    label(surface, () => [WEIGHTS[1], 0.2], "flat, loss near 0.09", [-8, 0], { class: "is-faint", "text-anchor": "end" }),
     label(surface, () => [WEIGHTS[0], -1.2], "loss 0", [8, 0], { class: "is-good" }),
+    label(surface, () => inside(clipped.value.at(-1) ?? start.value), () => (isClipped() ? "clipped" : ""), [-8, 22], { class: "is-accent", "text-anchor": "end" }),
     label(surface, () => inside(free.value.at(-1)!), "not clipped", [-8, 4], { class: "is-bad", "text-anchor": "end" }),
   );
   handle(surface, {
@@ -55,7 +56,7 @@ export function view(): HTMLElement {
     curve(lengths, () => sizes(free.value), { class: "trail is-bad" }),
     curve(lengths, () => (isClipped() ? [[0, highest.value], [STEPS, highest.value]] : []), { class: "line is-faint" }),
     curve(lengths, () => sizes(clipped.value), { class: "line is-accent" }),
-    label(lengths, () => [STEPS, highest.value], () => ({ norm: "*ηc*", value: "√2 *ηc*", not: "" })[clip()], [-6, -7], { class: "is-faint", "text-anchor": "end" }),
+    label(lengths, () => [STEPS, Math.min(highest.value, EXPONENTS[1] - 0.6)], () => ({ norm: "*ηc*", value: "√2 *ηc*", not: "" })[clip()], [-6, -7], { class: "is-faint", "text-anchor": "end" }),
   );
 
   return stage({

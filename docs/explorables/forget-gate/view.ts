@@ -26,7 +26,7 @@ export function view(): HTMLElement {
   const now = computed(() => memories.value[steps.value - 1]!);
   const above = () => (whole.value[STEPS - 1]! > direct.value[STEPS - 1]! ? 1 : -1);
 
-  const sizes = panel("what is left after *t* steps", { range: [0, STEPS], label: "steps *t*" }, { range: EXPONENTS, label: "", powers: true });
+  const sizes = panel("size of ∂*c*/∂*c*₀ after *t* steps", { range: [0, STEPS + 1], label: "steps *t*" }, { range: EXPONENTS, label: "", powers: true });
   const line = (values: typeof direct, kind: string) => curve(sizes, () => exponents(values.value), { class: `line ${kind}` });
   const mark = (values: typeof direct, kind: string) =>
     dots(sizes, () => [exponents(values.value)[steps.value]!], 4, { class: `fill ${kind}` });
@@ -43,7 +43,7 @@ export function view(): HTMLElement {
     label(sizes, () => leaving(rnn.value), "RNN", [-7, 4], { class: "is-faint", "text-anchor": "end" }),
   );
 
-  const entries = panel("∂*c*/∂*c*₀ after *T* steps", { range: [0, UNITS], label: "column: unit at 0, row: unit at *T*", bare: true }, { range: [0, UNITS], label: "", bare: true }, { equal: true, className: "is-matrix" });
+  const entries = panel("∂*c*/∂*c*₀: areas are sizes, blue is direct", { range: [0, UNITS], label: "column: unit at 0, row: unit at *T*", bare: true }, { range: [0, UNITS], label: "", bare: true }, { equal: true, className: "is-matrix" });
   const largest = () => Math.max(...now.value.kept, ...now.value.cellByCell.flat().map(Math.abs));
   entries.draw(
     curve(entries, () => [[0, 0], [UNITS, 0], [UNITS, UNITS], [0, UNITS], [0, 0]], { class: "mode" }),
@@ -60,7 +60,7 @@ export function view(): HTMLElement {
       button("Other weights", () => seed.value++),
     ],
     summary: () =>
-      `With ${decimals(bias.value, 1)} added to PyTorch’s forget biases and *T* = ${steps.value}, the direct path keeps at most ${typeset(direct.value[steps.value - 1]!, 2)}; ` +
+      `With ${decimals(bias.value, 1)} added to the forget biases and *T* = ${steps.value}, the direct path keeps at most ${typeset(direct.value[steps.value - 1]!, 2)}; ` +
       `the whole Jacobian has norm ${typeset(whole.value[steps.value - 1]!, 2)}, the RNN’s ${typeset(rnn.value[steps.value - 1]!, 2)}.`,
     state: [bias, steps, seed],
   });

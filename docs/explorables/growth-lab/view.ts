@@ -2,9 +2,9 @@
 
 import { batch, computed, signal } from "@preact/signals-core";
 import { svg } from "../kit/element";
-import { handle } from "../kit/handle";
+import { clamp, handle } from "../kit/handle";
 import { decimals, typeset } from "../kit/numbers";
-import { curve, dots, label, panel, type Point } from "../kit/panel";
+import { curve, dots, label, panel, type Panel, type Point } from "../kit/panel";
 import { stage } from "../kit/stage";
 import { gradients, matrixWith, modes, norm, sizesAsForNumbers, states } from "./model";
 
@@ -25,13 +25,18 @@ export function view(): HTMLElement {
   const exact = computed(() => gradients(W.value, z0.value, zbar.value, STEPS).map(norm));
   const asForNumbers = computed(() => sizesAsForNumbers(W.value, z0.value, zbar.value, STEPS));
 
-  /** Move one eigenvalue; off the real axis the other is its mirror image. */
+  /** Move one eigenvalue; off the real axis the other is its mirror image. What lies on a mode stays on it. */
   const moveEigenvalue = (one: typeof first, other: typeof first) => (to: Point) => {
     const [re, im] = to;
+    const before = lines.peek();
     batch(() => {
       one.value = to;
       if (im !== 0) other.value = [re, -im];
       else if (other.peek()[1] !== 0) other.value = [re, 0];
+    });
+    batch(() => {
+      z0.value = follow(z0.peek(), before.state, lines.peek().state);
+      zbar.value = follow(zbar.peek(), before.adjoint, lines.peek().adjoint);
     });
   };
 
@@ -39,13 +44,13 @@ export function view(): HTMLElement {
   spectrum.draw(circle(spectrum.toPixels));
   const eigenvalues = { x: LIMITS, y: LIMITS, step: 0.05, className: "is-accent" };
   handle(spectrum, { ...eigenvalues, name: "first eigenvalue", sign: "λ₁", at: () => first.value, move: moveEigenvalue(first, second), snap: snapTo(second) });
-  handle(spectrum, { ...eigenvalues, name: "second eigenvalue", sign: "λ₂", at: () => second.value, move: moveEigenvalue(second, first), snap: snapTo(first) });
+  handle(spectrum, { ...eigenvalues, name: "second eigenvalue", sign: "λ₂", className: "is-accent is-low", at: () => second.value, move: moveEigenvalue(second, first), snap: snapTo(first) });
 
   const plane = panel("state and adjoint", { range: PLANE, label: "unit 1", bare: true }, { range: PLANE, label: "unit 2", bare: true }, { equal: true });
   plane.draw(
     ...[0, 1].flatMap((index) => [
-      curve(plane, () => through(lines.value.state[index]), { class: "mode is-accent" }),
-      curve(plane, () => through(lines.value.adjoint[index]), { class: "mode is-warm" }),
+      ...mode(plane, () => lines.value.state[index], `*λ*${"₁₂"[index]}`, "is-accent"),
+      ...mode(plane, () => lines.value.adjoint[index], `*λ*${"₁₂"[index]}`, "is-warm"),
     ]),
     curve(plane, () => path.value.slice(0, 20), { class: "trail is-accent" }),
     dots(plane, () => path.value.slice(1, 20), 2.5, { class: "fill is-accent" }),
@@ -107,16 +112,37 @@ function onto(lines: readonly Point[], [x, y]: Point): Point {
   return [x, y];
 }
 
-function through(direction: Point | undefined): Point[] {
-  return direction ? [[-9 * direction[0], -9 * direction[1]], [9 * direction[0], 9 * direction[1]]] : [];
+/** Return a mode as a line through zero, named at its end. */
+function mode(on: Panel, direction: () => Point | undefined, name: string, kind: string): SVGElement[] {
+  const end = (): Point => {
+    const [a, b] = direction() ?? [0, 0];
+    const reach = PLANE[1] / (Math.max(Math.abs(a), Math.abs(b)) || 1);
+    return [reach * a, reach * b];
+  };
+  const line = (): Point[] => (direction() ? [end().map((each) => -each) as unknown as Point, end()] : []);
+  const side = kind === "is-accent" ? -0.9 : 0.9; // away from where z₀ and z̄ start
+  const near = (): Point => [side * end()[0], side * end()[1]];
+  return [
+    curve(on, line, { class: `mode ${kind}` }),
+    label(on, near, () => (direction() ? name : ""), kind === "is-accent" ? [2, -6] : [-6, 4], { class: kind, "text-anchor": kind === "is-accent" ? "start" : "end" }),
+  ];
+}
+
+/** Return a vector that lay on a mode on the same mode after a change; else the vector itself. */
+function follow(vector: Point, before: readonly Point[], after: readonly Point[]): Point {
+  const index = before.findIndex(([a, b]) => Math.abs(a * vector[1] - b * vector[0]) < 1e-9 * Math.hypot(a, b));
+  const [from, to] = [before[index], after[index]];
+  if (!from || !to) return vector;
+  const share = (vector[0] * from[0] + vector[1] * from[1]) / (Math.hypot(...from) * Math.hypot(...to));
+  return [clamp(share * to[0], LIMITS), clamp(share * to[1], LIMITS)];
 }
 
 function exponents(sizes: readonly number[]): Point[] {
   return sizes.map((size, index) => [index + 1, Math.log10(Math.max(size, 1e-30))]);
 }
 
-/** Return where a curve's name stands: at its end, inside the panel. */
+/** Return where a curve's name stands: at its last point that is well inside the panel. */
 function end(sizes: readonly number[]): Point {
-  const exponent = Math.log10(Math.max(sizes[STEPS - 1]!, 1e-30));
-  return [STEPS, Math.min(Math.max(exponent, EXPONENTS[0] + 2), EXPONENTS[1] - 2)];
+  const inside = ([, exponent]: Point) => exponent > EXPONENTS[0] + 2 && exponent < EXPONENTS[1] - 2;
+  return exponents(sizes).findLast(inside) ?? [STEPS, 0];
 }

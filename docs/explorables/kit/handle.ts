@@ -41,6 +41,13 @@ export function handle(on: Panel, { name, sign, at, move, snap = (to) => to, x, 
         return `transform: translate(${left}px, ${top}px)`;
       },
       onpointerdown: (event: PointerEvent) => {
+        const chosen = nearest(on.handles, event);
+        if (chosen !== element) {
+          event.preventDefault(); // which would focus this one
+          chosen.focus();
+          chosen.dispatchEvent(new PointerEvent("pointerdown", event));
+          return;
+        }
         const [left, top] = on.toPixels(at());
         grip = [left - event.clientX, top - event.clientY];
         element.setPointerCapture(event.pointerId);
@@ -72,6 +79,15 @@ export function handle(on: Panel, { name, sign, at, move, snap = (to) => to, x, 
     html("span", { class: "sign", "aria-hidden": "true" }, sign),
   );
   on.handles.append(element);
+}
+
+/** Return the handle whose middle is nearest to a pointer: their boxes are large, and may overlap. */
+function nearest(handles: HTMLElement, { clientX, clientY }: PointerEvent): HTMLElement {
+  const distance = (each: Element) => {
+    const { x, y, width, height } = each.getBoundingClientRect();
+    return Math.hypot(x + width / 2 - clientX, y + height / 2 - clientY);
+  };
+  return [...handles.children].reduce((best, each) => (distance(each) < distance(best) ? each : best)) as HTMLElement;
 }
 
 /** Return the value of a range that is nearest. */

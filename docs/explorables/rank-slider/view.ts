@@ -4,7 +4,7 @@ import { computed, signal } from "@preact/signals-core";
 import { load } from "../kit/data";
 import { svg } from "../kit/element";
 import { decimals, typeset } from "../kit/numbers";
-import { curve, label, panel, type Panel } from "../kit/panel";
+import { curve, label, panel, type Panel, type Point } from "../kit/panel";
 import { picture } from "../kit/picture";
 import { slider, stage } from "../kit/stage";
 import { reconstruct, shares, tail } from "./model";
@@ -18,7 +18,7 @@ interface Data {
 }
 
 const DARKEST = 16;
-const SHOWN = 40; // singular values in the picture
+const TOP = 18; // per cent, room for the names over the bars
 
 export async function view(): Promise<HTMLElement> {
   const data = await load<Data>("rank-slider");
@@ -30,24 +30,28 @@ export async function view(): Promise<HTMLElement> {
   const lost = computed(() => tail(data.singularValues, rank.value));
   const whole = tail(data.singularValues, 0);
 
+  const name = (): Point => [rank.value + 0.5, TOP];
+  const lostShare = () => `lost: ${decimals((100 * lost.value) / whole, 1)} %`;
+
   const spectrum = panel(
     "squared singular values, per cent of their sum",
-    { range: [0.4, SHOWN + 0.6], label: `number of the value, to ${SHOWN} of 64` },
-    { range: [0, 16], label: "" },
+    { range: [0, 65], label: "number of the value" },
+    { range: [0, TOP], label: "" },
     { className: "is-wide" },
   );
   spectrum.draw(
-    ...share.slice(0, SHOWN).map((value, index) => bar(spectrum, index + 1, 100 * value, () => index < rank.value)),
-    curve(spectrum, () => [[rank.value + 0.5, 0], [rank.value + 0.5, 16]], { class: "cut" }),
-    label(spectrum, () => [rank.value + 0.5, 13.4], "kept", [-8, 0], { class: "is-accent", "text-anchor": "end" }),
-    label(spectrum, () => [rank.value + 0.5, 13.4], () => `lost: ${decimals((100 * lost.value) / whole, 1)} %`, [8, 0], { class: "is-warm" }),
+    ...share.map((value, index) => bar(spectrum, index + 1, 100 * value, () => index < rank.value)),
+    curve(spectrum, () => [[rank.value + 0.5, 0], [rank.value + 0.5, TOP]], { class: "cut" }),
+    label(spectrum, name, () => (rank.value > 5 ? "kept" : ""), [-8, 14], { class: "is-accent", "text-anchor": "end" }),
+    label(spectrum, name, () => (rank.value <= 45 ? lostShare() : ""), [8, 14], { class: "is-warm" }),
+    label(spectrum, name, () => (rank.value > 45 ? lostShare() : ""), [-8, 32], { class: "is-warm", "text-anchor": "end" }),
   );
 
   return stage({
     name: "Rank slider",
     panels: [
       picture("the digit, 64 numbers", () => original.value.map((value) => value / DARKEST)),
-      picture(() => `from ${rank.value} ${rank.value === 1 ? "number" : "numbers"}`, () => rebuilt.value.map((value) => value / DARKEST)),
+      picture(() => source(rank.value), () => rebuilt.value.map((value) => value / DARKEST)),
       spectrum,
     ],
     controls: [
@@ -69,4 +73,9 @@ function bar(on: Panel, place: number, height: number, isKept: () => boolean): S
     width: () => on.toPixels([0.8, 0])[0] - on.toPixels([0, 0])[0],
     height: () => on.toPixels([0, 0])[1] - on.toPixels([0, height])[1],
   });
+}
+
+/** Say what the second picture is made from. */
+function source(rank: number): string {
+  return rank === 0 ? "from 0 numbers: the mean image" : `from ${rank} ${rank === 1 ? "number" : "numbers"}`;
 }

@@ -1,7 +1,7 @@
 /** Slide the data: a cloud of points by hand, and two ridge lines that follow it or do not. */
 
 import { computed, signal } from "@preact/signals-core";
-import { handle } from "../kit/handle";
+import { clamp, handle } from "../kit/handle";
 import { decimals, typeset } from "../kit/numbers";
 import { curve, dots, label, panel, type Point } from "../kit/panel";
 import { normals } from "../kit/random";
@@ -11,6 +11,7 @@ import { ridge, type Line } from "./model";
 const PLACES: Point = [-8, 8];
 const LIMITS: Point = [-6, 6];
 const HEIGHT = 3; // of the cloud's middle
+const NAMED: Point = [-1.2, 6.9]; // heights at which a name is inside the panel
 const NAMES = 3.2; // how far from the cloud's middle the lines have their names
 const CLOUD = normals(7, 24).map((noise, index): Point => [(index - 11.5) / 8, HEIGHT + (index - 11.5) / 8 + 0.4 * noise]);
 
@@ -34,12 +35,14 @@ export function view(): HTMLElement {
     dots(data, () => points.value, 3.5, { class: "fill is-faint" }),
     curve(data, () => across(tied.value), { class: "line is-warm" }),
     curve(data, () => across(free.value), { class: "line is-accent" }),
+    dots(data, () => [[0, tied.value.intercept]], 4, { class: "fill is-warm" }),
+    dots(data, () => [[0, free.value.intercept]], 4, { class: "fill is-accent" }),
     name(tied, free, "penalised", "is-warm"),
     name(free, tied, "free intercept", "is-accent"),
   );
   handle(data, { name: "the points", sign: "", at: () => [place.value, HEIGHT], move: ([x]) => (place.value = x), x: LIMITS, y: [HEIGHT, HEIGHT], step: 0.25 });
 
-  const slopes = panel("slope, for points around each *x*", { range: PLACES, label: "*x*" }, { range: [-1.2, 1.6], label: "" });
+  const slopes = panel("slope, if the points lie around *x*", { range: PLACES, label: "*x*" }, { range: [-1.2, 1.6], label: "" });
   const places = Array.from({ length: 121 }, (_, index) => LIMITS[0] + index / 10);
   const over = (penalised: boolean) =>
     computed(() => places.map((x): Point => [x, ridge(cloudAt(x), penalty(), penalised).slope]));
@@ -83,5 +86,5 @@ function across(line: Line): Point[] {
 function near(line: Line, other: Line, x: number): { at: Point; anchor: string } {
   const y = at(line, x);
   const isAbove = y > at(other, x);
-  return { at: [x, isAbove ? y + 0.3 : y - 0.8], anchor: isAbove === line.slope > 0 ? "end" : "start" };
+  return { at: [x, clamp(isAbove ? y + 0.3 : y - 0.8, NAMED)], anchor: isAbove === line.slope > 0 ? "end" : "start" };
 }

@@ -83,6 +83,7 @@ export function view(): HTMLElement {
     return on;
   };
   const lengths = overSteps("length of *x*", 3.4, (all) => all.map((each) => Math.hypot(...each)), () => radius.value);
+  lengths.draw(label(lengths, () => [6, Math.hypot(...others.at(-1)!.value[6]!)], "other starts", [4, -6], { class: "is-faint" }));
   const degrees = overSteps("angle of a step, in degrees", 90, (all) => angles(all).map((each) => each * DEGREES), () => predicted.value);
 
   effect(() => {

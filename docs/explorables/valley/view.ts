@@ -12,7 +12,7 @@ const REACH = 2.2;
 const PLANE: Point = [-REACH, REACH];
 const LIMITS: Point = [-2, 2];
 const EXPONENTS: Point = [-8, 2];
-const NEAR = 0.06; // a + b this small is meant to be 0, where it is set with a pointer
+const NEAR = 0.02; // a + b this small is meant to be 0, where it is set with a pointer
 const SPACING = 0.4; // of the contours, in the root of the loss
 
 export function view(): HTMLElement {
@@ -21,6 +21,7 @@ export function view(): HTMLElement {
   const rate = signal(0.05);
   const path = computed(() => descend(x.value, start.value, rate.value, STEPS));
   const losses = computed(() => path.value.map((point) => loss(x.value, point)));
+  const hasEnd = () => path.value.length > STEPS;
   const distances = computed(() => path.value.map((point) => Math.hypot(...point)));
 
   const plane = panel("loss (*x* − *ab*)²", { range: PLANE, label: "*a*", bare: true }, { range: PLANE, label: "*b*", bare: true }, { equal: true });
@@ -55,8 +56,8 @@ export function view(): HTMLElement {
   steps.draw(
     curve(steps, () => exponents(distances.value), { class: "line is-warm" }),
     curve(steps, () => exponents(losses.value), { class: "line is-accent" }),
-    label(steps, () => last(distances.value), "distance to the saddle", [-6, -8], { class: "is-warm", "text-anchor": "end" }),
-    label(steps, () => last(losses.value), "loss", [-6, -8], { class: "is-accent", "text-anchor": "end" }),
+    label(steps, () => last(distances.value), () => (hasEnd() ? "distance to the saddle" : ""), [-6, -8], { class: "is-warm", "text-anchor": "end" }),
+    label(steps, () => last(losses.value), () => (hasEnd() ? "loss" : ""), [-6, -8], { class: "is-accent", "text-anchor": "end" }),
   );
 
   return stage({
@@ -79,8 +80,8 @@ function sentence([a, b]: Point, losses: readonly number[], distances: readonly 
   if (a + b === 0) return `On the line: *a* + *b* = 0. After ${STEPS} steps the path is ${typeset(distances[end]!, 2)} from the saddle, and the loss is ${size}.`;
   const nearest = Math.min(...distances);
   return (
-    `*a* + *b* = ${typeset(a + b, 2)} at the start. The path is nearest to the saddle after ${distances.indexOf(nearest)} steps, ` +
-    `at the distance ${typeset(nearest, 2)}; after ${STEPS} the loss is ${size}.`
+    `*a* + *b* = ${typeset(a + b, 2)} at the start. The path is nearest to the saddle at step ${distances.indexOf(nearest)}, ` +
+    `at the distance ${typeset(nearest, 2)}; at step ${STEPS} the loss is ${size}.`
   );
 }
 
@@ -96,6 +97,6 @@ function exponent(value: number): number {
 function last(values: readonly number[]): Point {
   const bottom = EXPONENTS[0] + 0.1;
   const left = values.findIndex((value) => exponent(value) < bottom);
-  if (left >= 0) return [Math.max(left - 10, 55), bottom];
-  return [Math.max(values.length - 1, 55), Math.min(exponent(values.at(-1)!), EXPONENTS[1] - 1.5)];
+  if (left >= 0) return [Math.max(left - 10, 85), bottom];
+  return [Math.max(values.length - 1, 85), Math.min(exponent(values.at(-1)!), EXPONENTS[1] - 1.5)];
 }
