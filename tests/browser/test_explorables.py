@@ -18,18 +18,21 @@ PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True}
 
 
 def place(page, name):
-    """Return where an explorable stands, in the middle of the screen."""
+    """Return where an explorable stands, in the middle of the screen.
+
+    Sections get their heights when they come near the screen, which moves those below.
+    """
     found = page.locator(f'[data-explorable="{name}"]')
-    found.evaluate("element => element.scrollIntoView({block: 'center'})")
+    for _ in range(5):
+        found.evaluate("element => element.scrollIntoView({block: 'center'})")
+        page.wait_for_timeout(50)
     return found
 
 
 def live(page, name):
     """Return an explorable once it can be used."""
-    found = place(page, name)
-    found.locator(".stage").wait_for()
-    page.wait_for_timeout(50)  # its panels have their sizes
-    return found
+    place(page, name).locator(".stage").wait_for()
+    return place(page, name)
 
 
 def summary(explorable):
