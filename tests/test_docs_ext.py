@@ -524,6 +524,8 @@ def test_fonts_of_formulas_keep_what_pages_show(tmp_path):
     assert letters("<b>ΩA</b>&amp;") == "&AΩ"
     assert (folder / "KaTeX_Main-Regular.woff2").stat().st_mtime_ns == before, "written again"
     assert letters("Az") == "Az"
+    assert letters('A<span class="mord mathbf">x</span>') == "Ax"
+    assert set(TTFont(folder / "KaTeX_Main-Bold.woff2").getBestCmap()) == {ord("x")}
 
 
 def test_pages_load_one_style_sheet_and_only_scripts_that_they_use():

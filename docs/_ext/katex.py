@@ -30,6 +30,17 @@ DIST = HERE.parent / "node_modules" / "katex" / "dist"
 TAG = re.compile(r"<[^>]*>")
 BASE = '<span class="katex-base">'  # of a formula, what no line may break
 ANNOTATION = re.compile(r"<annotation .*?</annotation>", re.DOTALL)  # the source, once more
+IN_FONT = {  # what only certain classes of KaTeX's show
+    "Main-Bold": ("mathbf", "textbf"),
+    "Caligraphic-Regular": ("mathcal",),
+    "AMS-Regular": ("mathbb", "textbb", "amsrm"),
+    "Fraktur-Regular": ("mathfrak", "textfrak"),
+    "Script-Regular": ("mathscr", "textscr"),
+    "SansSerif-Regular": ("mathsf", "textsf"),
+    "Typewriter-Regular": ("mathtt", "texttt"),
+}
+FONT_OF = {name: font for font, names in IN_FONT.items() for name in names}
+STYLED = re.compile(rf'class="[^"]*?\b({"|".join(FONT_OF)})\b[^"]*"[^>]*>([^<]*)<')
 SETTINGS = {"throwOnError": True, "strict": "error", "output": "htmlAndMathml", "trust": False}
 
 
@@ -123,12 +134,15 @@ def keep_from_search(app: Sphinx, doctree: nodes.document) -> None:
         formula["classes"].append("no-search")
 
 
-def characters(pages: Iterable[Path]) -> str:
-    """Return every character that some pages show."""
-    shown: set[str] = set()
+def characters(pages: Iterable[Path]) -> dict[str, str]:
+    """Return the characters that some pages show: by font, "" for those in any other font."""
+    shown: dict[str, set[str]] = {font: set() for font in ("", *IN_FONT)}
     for page in pages:
-        shown.update(unescape(TAG.sub("", page.read_text(encoding="utf-8"))))
-    return "".join(sorted(shown))
+        html = page.read_text(encoding="utf-8")
+        shown[""].update(unescape(TAG.sub("", html)))
+        for name, text in STYLED.findall(html):
+            shown[FONT_OF[name]].update(unescape(text))
+    return {font: "".join(sorted(found)) for font, found in shown.items()}
 
 
 def write_font(source: Path, target: Path, text: str) -> None:
@@ -155,11 +169,12 @@ def write_fonts(site: Path, folder: Path) -> None:
     pages, stamp = list(site.rglob("*.html")), folder / "characters.txt"
     if stamp.is_file() and stamp.stat().st_mtime > max(page.stat().st_mtime for page in pages):
         return
-    text = characters(pages)
+    shown = characters(pages)
     version = json.loads((DIST.parent / "package.json").read_text(encoding="utf-8"))["version"]
-    content = f"KaTeX {version}\n{text}"
+    content = json.dumps({"KaTeX": version} | shown, ensure_ascii=False, indent=0)
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != content:
         for source in sorted((DIST / "fonts").glob("*.ttf")):
+            text = shown.get(source.stem.removeprefix("KaTeX_"), shown[""])
             write_font(source, folder / f"{source.stem}.woff2", text)
     stamp.write_text(content, encoding="utf-8")
 
