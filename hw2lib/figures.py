@@ -136,9 +136,10 @@ def wrap(line: str, fits: int) -> list[str]:
     halves = [pair for pair in breaks if max(map(len, pair)) <= fits]
     if not halves:
         return textwrap.wrap(line, fits, break_long_words=False)
-    return list(
-        min(halves, key=lambda pair: abs(len(pair[0]) - len(pair[1])) + 20 * pair[0][-1].isalnum())
+    first, second = min(
+        halves, key=lambda pair: abs(len(pair[0]) - len(pair[1])) + 20 * pair[0][-1].isalnum()
     )
+    return [first, second]
 
 
 def darken_svg(svg: str) -> str:
