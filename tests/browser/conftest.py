@@ -88,7 +88,7 @@ def visit(browser, address):
         page.on("request", lambda request: page.hosts.add(request.url.split("/")[2]))
         if before:
             before(page)
-        page.goto(f"{address}/{path}", wait_until="load")
+        page.goto(f"{address}/{path}", wait_until="domcontentloaded" if before else "load")
         opened.append(page)
         return page
 

@@ -13,7 +13,7 @@ PLACES = [
 ]
 AXE = (ROOT / "docs" / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 each = pytest.mark.parametrize(("name", "path"), PLACES)
-VIEW = re.compile(r"/explorables/view-")
+VIEW = re.compile(r"/explorables/(?!explorables)[\w-]+\.js")
 PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True}
 
 
@@ -174,4 +174,12 @@ def test_figure_stands_if_the_explorable_cannot_be_loaded(browser, address):
     ours = [message for message in messages if "could not be loaded" in message]
     assert len(ours) == 1
     assert name in ours[0]
+    page.close()
+
+
+@each
+def test_works_from_the_file_system(name, path, browser):
+    page = browser.new_page()
+    page.goto((SITE / path).as_uri(), wait_until="load")
+    assert summary(live(page, name))
     page.close()

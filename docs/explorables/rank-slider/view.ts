@@ -1,7 +1,7 @@
 /** The rank slider: a digit from few numbers, and the spectrum whose tail is what is lost. */
 
+import computedByLibrary from "data/rank-slider.json";
 import { computed, signal } from "@preact/signals-core";
-import { load } from "../kit/data";
 import { svg } from "../kit/element";
 import { decimals, typeset } from "../kit/numbers";
 import { curve, label, panel, type Panel, type Point } from "../kit/panel";
@@ -20,8 +20,8 @@ interface Data {
 const DARKEST = 16;
 const TOP = 18; // per cent, room for the names over the bars
 
-export async function view(): Promise<HTMLElement> {
-  const data = await load<Data>("rank-slider");
+export function view(): HTMLElement {
+  const data: Data = computedByLibrary;
   const rank = signal(8);
   const digit = signal(3);
   const share = shares(data.singularValues);
