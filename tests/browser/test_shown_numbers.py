@@ -101,7 +101,7 @@ CASES = {
         "A #, every pixel changed by at most #: the answer is #, wrong, with # %; "
         "the loss goes from # to #.",
         attack_a_digit,
-        [("slider", 1, "ArrowRight"), ("slider", 0, "ArrowRight")],
+        [("slider", 0, "End"), ("slider", 1, "ArrowRight")],
     ),
     "valley": (
         "a + b = # at the start. The path is nearest to the saddle at step #, "
