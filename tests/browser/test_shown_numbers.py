@@ -4,10 +4,14 @@ import json
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
 from browser.conftest import SITE
 from browser.test_explorables import PLACES, live, summary
+from models.cliff import descend, residual
+from models.forget_gate import lstm_memories, network, rnn_jacobians, uniforms
+from models.slide_the_data import line
 
 from hw2lib.adversarial import signed_gradient_attack
 from hw2lib.datasets import digits
@@ -85,7 +89,49 @@ def batchnorm_bench(handles, sliders):
     return [bias, offset, 100 * relu_off_probability(beta, gamma)]
 
 
+def cliff(handles, sliders):
+    """Return what the clipped path shows; the free one amplifies rounding."""
+    path = descend(handles[0], sliders[1], "norm", 10 ** sliders[0], 280)
+    return [path.diff(dim=0).norm(dim=1).max(), residual(*path[-1]).square()]
+
+
+def forget_gate(handles, sliders):
+    (bias, steps), units = (sliders[0], int(sliders[1])), 8
+    rest = [0.0] * units
+    lstm, rnn = (network(13, blocks, units, 50) for blocks in (4, 1))
+    *_, by_cell, kept = lstm_memories({"W": lstm[0], "drives": lstm[1][:steps]}, bias, rest, rest)
+    jacobian = rnn_jacobians({"W": rnn[0], "drives": rnn[1][:steps]}, rest)[-1]
+    return [bias, steps, max(kept), np.linalg.norm(by_cell, 2), np.linalg.norm(jacobian, 2)]
+
+
+def slide_the_data(handles, sliders):
+    ((place, _),), penalty = handles, 10 ** sliders[0]
+    drawn = np.array(uniforms(7, 48)).reshape(-1, 2)
+    noise = np.sqrt(-2 * np.log(1 - drawn[:, 0])) * np.cos(2 * np.pi * drawn[:, 1])
+    along = (np.arange(24) - 11.5) / 8
+    points = np.stack([along + place, 3 + along + 0.4 * noise], 1)
+    return [place, penalty, *(line(points, penalty, penalised)[0] for penalised in (False, True))]
+
+
 CASES = {
+    "cliff": (
+        "Clipped, the longest step is # and the loss at the end #. "
+        "Not clipped, the longest step is @ and the loss at the end @.",
+        cliff,
+        [("slider", 1, "ArrowLeft"), ("handle", 0, "ArrowRight")],
+    ),
+    "forget-gate": (
+        "With # added to the forget biases and T = #, the direct path keeps at most #; "
+        "the whole Jacobian has norm #, the RNN’s #.",
+        forget_gate,
+        [("slider", 0, "ArrowRight"), ("slider", 1, "ArrowLeft")],
+    ),
+    "slide-the-data": (
+        "Points around x = #, penalty λ = #: the line has slope # with a free intercept, "
+        "# with a penalised one.",
+        slide_the_data,
+        [("handle", 0, "ArrowRight"), ("slider", 0, "ArrowLeft")],
+    ),
     "growth-lab": (
         "|λ1| = #, |λ2| = #. After 60 steps the state has size #, the gradient #; "
         "the formula for one unit says #.",
@@ -125,8 +171,11 @@ CASES = {
 
 
 def numbers(text, template):
-    """Return each number that stands in a text for a # of a template, and half its last digit."""
-    pattern = re.escape(template).replace(r"\#", f"({NUMBER.pattern})")
+    """Return each number that stands in a text for a # of a template, and half its last digit.
+
+    For an @ there may be any number.
+    """
+    pattern = re.escape(template).replace(r"\#", f"({NUMBER.pattern})").replace("@", r"\S+?")
     found = re.fullmatch(pattern, " ".join(text.split()))
     assert found, text
     result = []
