@@ -54,6 +54,8 @@ bibtex_default_style = "plain"
 # API reference
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
 numpydoc_show_class_members = False
 autosummary_generate = False  # or every build imports torch
 add_module_names = False

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import katex
 import pytest
 from bs4 import BeautifulSoup
 
@@ -154,6 +155,10 @@ def test_fonts_have_every_character_of_the_formulas(site, pages):
     }
     assert len(shown) > 100
     assert shown - known <= set("\u200b\xa0"), "characters without a glyph"
+    for name, styled in katex.characters(pages).items():
+        if name and styled:
+            font = TTFont(site / "_static" / "katex" / "fonts" / f"KaTeX_{name}.woff2")
+            assert set(map(ord, styled)) <= set(font.getBestCmap()) | {0x200B}, name
 
 
 def test_figures_come_in_light_and_dark(site, pages):

@@ -222,8 +222,8 @@ class PrintedDirective(PartDirective):
             for claim in audited
         ]
         if good:
-            held = ", ".join(f"{{claim}}`{claim['id']}`" for claim in good)
-            body.append(f"The rest of what it says here holds: {held}.")
+            held = " ".join(f"{{claim}}`{claim['id']}`" for claim in good)
+            body.append(f"The rest of what it says here holds {held}.")
         text = "\n\n".join(body)
         title = "If you have the printed solutions"
         return self.parse(f"````{{dropdown}} {title}\n:class: printed\n{text}\n````")

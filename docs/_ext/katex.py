@@ -175,7 +175,10 @@ def write_fonts(site: Path, folder: Path) -> None:
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != content:
         for source in sorted((DIST / "fonts").glob("*.ttf")):
             text = shown.get(source.stem.removeprefix("KaTeX_"), shown[""])
-            write_font(source, folder / f"{source.stem}.woff2", text)
+            target = folder / f"{source.stem}.woff2"
+            target.unlink(missing_ok=True)
+            if text:
+                write_font(source, target, text)
     stamp.write_text(content, encoding="utf-8")
 
 

@@ -64,7 +64,7 @@ export function view(): HTMLElement {
     curve(growth, () => exponents(asForNumbers.value), { class: "line is-faint" }),
     curve(growth, () => exponents(exact.value), { class: "line is-accent" }),
     label(growth, () => end(exact.value), "exact", [-4, -8], { class: "is-accent", "text-anchor": "end" }),
-    label(growth, () => end(asForNumbers.value), "*t* ‖*z̄*‖ ‖*z*ₜ₋₁‖", [-4, 18], { class: "is-faint", "text-anchor": "end" }),
+    label(growth, () => end(asForNumbers.value), "*t* ‖\u200a*z̄*\u200a‖ ‖\u200a*z*ₜ₋₁\u200a‖", [-4, 18], { class: "is-faint", "text-anchor": "end" }),
   );
 
   return stage({
