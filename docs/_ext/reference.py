@@ -74,10 +74,20 @@ def skip_fields(
     return True if (getattr(obj, "__doc__", "") or "").startswith("Alias for field") else None
 
 
+def make_readable(
+    app: Sphinx, kind: str, name: str, obj: Any, options: Any, signature: str | None, returned: Any
+) -> tuple[str | None, Any] | None:
+    """Let Sphinx read a signature whose default is made by a factory; it would show it raw."""
+    if signature is None or "<factory>" not in signature:
+        return None
+    return signature.replace("<factory>", "{}"), returned
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive and the links, claims before numpydoc takes docstrings apart."""
     app.setup_extension("sphinx.ext.autodoc")  # which knows the events
     app.add_directive("module-table", ModuleTable)
+    app.connect("autodoc-process-signature", make_readable)
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("autodoc-process-docstring", link_claims, priority=100)
     app.connect("autodoc-process-docstring", link_scripts, priority=900)
