@@ -54,7 +54,7 @@ for (name, values), (color, width, power) in zip(growth.items(), looks, strict=T
     axes.loglog(times, values, color=color, lw=width)
     end = (times[-1] * 1.25, values[-1].item())
     axes.text(*end, f"{name}\nlike {power}", color=color, va="center")
-axes.set(xlabel="steps t", xlim=(2, 3e5), ylim=(0.3, 1e21))
+axes.set(xlabel="steps t", xlim=(2, 3e5), ylim=(0.3, 3e20))
 axes.set_xticks([10, 100, 1000, 10000])
 figures.headline(figure, "At |λ| = 1 the gradient grows like a power of t")
 figures.describe(

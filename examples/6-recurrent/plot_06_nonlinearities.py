@@ -64,7 +64,7 @@ print(
 figure, axes = plt.subplots(figsize=(5.2, 4.2))
 axes.axhline(0, color=figures.MUTED, lw=1)
 looks = {
-    "identity": (figures.MUTED, 1.4, "identity: log ρ(W)", 2.95),
+    "identity": (figures.MUTED, 1.4, "identity: log ρ(W)", 3.02),
     "tanh": (figures.BLUE, 3, "tanh", 0.95),
     "sigmoid": (figures.ORANGE, 1.4, "sigmoid", None),
     "relu": (figures.PURPLE, 1.4, "ReLU", None),
@@ -78,6 +78,7 @@ for name, values in rates.items():
     axes.text(gains[-1] * 1.12, height or middle[-1], label, color=color, va="center")
 axes.set(xscale="log", xlabel="spectral radius ρ(W)", xlim=(0.3, 150), ylim=(-4.2, 3.4))
 axes.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
+axes.set_yticks([-4, -2, 0, 2])
 axes.minorticks_off()
 axes.text(145, -0.5, "vanish ↓", color=figures.MUTED, ha="right")
 axes.text(145, 0.15, "explode ↑", color=figures.MUTED, ha="right")
