@@ -35,6 +35,6 @@ const near = new IntersectionObserver(
       enliven(target as HTMLElement);
     }
   },
-  { rootMargin: "400px" },
+  { rootMargin: "100px" },
 );
 document.querySelectorAll(".explorable").forEach((place) => near.observe(place));
