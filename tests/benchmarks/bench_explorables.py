@@ -3,18 +3,12 @@
 Once at the machine's own speed and once four times slower; the numbers are only shown.
 """
 
-import re
 from statistics import median
 
 import pytest
-from browser.conftest import SITE, address, browser  # noqa: F401  # fixtures
+from browser.conftest import address, browser  # noqa: F401  # fixtures
+from browser.test_explorables import PLACES, live, summary
 
-NAME = re.compile(r'data-explorable="([\w-]+)"')
-PLACES = [
-    (name, str(path.relative_to(SITE)))
-    for path in sorted(SITE.rglob("*.html"))
-    for name in NAME.findall(path.read_text(encoding="utf-8"))
-]
 DRAG = """(place) => {
   const stage = place.querySelector(".stage"), times = [];
   const handle = stage.querySelector(".handle"), slider = stage.querySelector("input[type=range]");
@@ -45,14 +39,13 @@ DRAG = """(place) => {
 def test_redraw(name, path, browser, address):  # noqa: F811
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(f"{address}/{path}", wait_until="load")
-    place = page.locator(f'[data-explorable="{name}"]')
-    place.evaluate("element => element.scrollIntoView({block: 'center'})")
-    place.locator(".stage").wait_for()
-    page.wait_for_timeout(100)
+    place = live(page, name)
+    start = summary(place)
     found = []
     for slower in (1, 4):
         page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": slower})
         times = place.evaluate(DRAG)
+        assert summary(place) != start, "the drag moved nothing"
         found.append(f"{median(times):.1f} ms (longest {max(times):.0f})")
     print(f"{name}: {found[0]}; four times slower {found[1]}")
     page.close()

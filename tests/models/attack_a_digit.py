@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hw2lib.adversarial import input_gradient, signed_gradient_attack, steepest_direction
+from hw2lib.adversarial import input_gradient, steepest_direction
 from models import Comparison, Random
 
 
@@ -54,10 +54,14 @@ def gradient(classifier: Any, x: Any, label: int) -> torch.Tensor:
     return input_gradient(network(classifier), images, torch.tensor([label]))
 
 
-def attacked(classifier: Any, x: Any, label: int, eps: float) -> torch.Tensor:
-    """Return the picture after one signed step."""
-    images = torch.tensor([x], dtype=torch.float64)
-    return signed_gradient_attack(network(classifier), images, torch.tensor([label]), eps=eps)
+def beyond(random: Random) -> Sequence[Any]:
+    """Return a picture and a change that leaves the bounds of its pixels here and there."""
+    return random.uniform(size=6).tolist(), random.uniform(-1, 1, 6).tolist()
+
+
+def within_bounds(x: Any, change: Any) -> Any:
+    """Return the changed picture, cut off at 0 and 1."""
+    return np.clip(np.add(x, change), 0, 1)
 
 
 def greatest(direction: Any, eps: float) -> torch.Tensor:
@@ -106,9 +110,16 @@ COMPARISONS = [
     ),
     Comparison(
         "attack-a-digit",
-        "signedStep",
-        lambda random: (*classified(random), random.uniform(0, 0.5)),
-        attacked,
+        "probabilities",
+        lambda random: (scores(*classified(random))[0].tolist(),),
+        lambda values: torch.tensor(values, dtype=torch.float64).softmax(0),
+        mutants=[("power / sum", "power"), ("score - most));", "most - score));")],
+    ),
+    Comparison(
+        "attack-a-digit",
+        "changed",
+        beyond,
+        within_bounds,
         mutants=[
             ("value + change[j]!, 0), 1)", "value - change[j]!, 0), 1)"),
             ("0), 1));", "0), 2));"),

@@ -46,7 +46,48 @@ def coefficients(first: Sequence[float], second: Sequence[float]) -> Any:
     return [value.real for value in sum_and_product]
 
 
+def states(W: Any, z0: Any, steps: int) -> Any:
+    """Return the start and the states after it."""
+    return [np.linalg.matrix_power(np.array(W), t) @ z0 for t in range(steps + 1)]
+
+
+def real_pair(random: Random) -> Sequence[Any]:
+    """Return two real eigenvalues, or one twice."""
+    first, second = random.uniform(-1.5, 1.5, 2)
+    return [first, 0], [first if random.integers(2) else second, 0]
+
+
+def projectors(first: Sequence[float], second: Sequence[float]) -> Any:
+    """Return the projectors on the right eigenvectors, then on the left ones."""
+    W, values = np.array([[first[0], 1], [0, second[0]]]), (first[0], second[0])
+    kernels = [
+        np.linalg.svd(matrix - value * np.eye(2))[2][1] for matrix in (W, W.T) for value in values
+    ]
+    return [np.outer(v, v) for v in kernels]
+
+
+def directions(answer: Any) -> Any:
+    """Return the projectors on a model's modes."""
+    vectors = np.array([*answer["state"], *answer["adjoint"]])
+    return [np.outer(v, v) / (v @ v) for v in vectors]
+
+
 COMPARISONS = [
+    Comparison(
+        "growth-lab",
+        "states",
+        lambda random: (*recurrence(random)[:2], int(random.integers(0, 41))),
+        states,
+        mutants=[("k < steps", "k <= steps"), ("[a * x + b * y, c", "[a * x - b * y, c")],
+    ),
+    Comparison(
+        "growth-lab",
+        "modes",
+        real_pair,
+        projectors,
+        mutants=[("[1, gap]", "[gap, 1]"), ("[-gap, 1]", "[gap, 1]")],
+        read=directions,
+    ),
     Comparison(
         "growth-lab",
         "gradients",

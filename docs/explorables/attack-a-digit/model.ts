@@ -47,8 +47,3 @@ export function along(direction: readonly number[], eps: number): number[] {
 export function changed(x: readonly number[], change: readonly number[]): number[] {
   return x.map((value, j) => Math.min(Math.max(value + change[j]!, 0), 1));
 }
-
-/** Return the picture after one step of size ε along the signs of the gradient. */
-export function signedStep(classifier: Classifier, x: readonly number[], label: number, eps: number): number[] {
-  return changed(x, corner(inputGradient(classifier, x, label), eps));
-}
