@@ -36,7 +36,7 @@ def rank_slider() -> dict[str, Any]:
 def attack_a_digit() -> dict[str, Any]:
     """Return a linear classifier of the digits, ten digits, and how often it errs under attack.
 
-    Fitted to the first 1200 digits with weight decay, measured on the other 597.
+    Logistic regression on the first 1200 digits, measured on the other 597.
     """
     images, labels = digits()
     images = images / 16
@@ -69,20 +69,12 @@ def attack_a_digit() -> dict[str, Any]:
 
 
 def fit(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return weights and bias of multinomial logistic regression, to three decimals."""
-    weights = torch.zeros(10, 64, dtype=images.dtype, requires_grad=True)
-    bias = torch.zeros(10, dtype=images.dtype, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights, bias], max_iter=200, line_search_fn="strong_wolfe")
+    """Return weights and bias of scikit-learn's logistic regression, to three decimals."""
+    from sklearn.linear_model import LogisticRegression
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        logits = images @ weights.T + bias
-        value = nn.functional.cross_entropy(logits, labels) + 1e-3 * weights.square().sum()
-        value.backward()
-        return value
-
-    optimizer.step(closure)
-    return weights.detach().round(decimals=3), bias.detach().round(decimals=3)
+    fitted = LogisticRegression(max_iter=1000).fit(images.numpy(), labels.numpy())
+    weights, bias = torch.as_tensor(fitted.coef_), torch.as_tensor(fitted.intercept_)
+    return weights.round(decimals=3), bias.round(decimals=3)
 
 
 def first_of_each(labels: Tensor) -> list[int]:
