@@ -166,8 +166,8 @@ def test_note_stands_beside_the_paragraph_of_its_claim(build):
     )
     assert not warnings
     page = BeautifulSoup(html, "html.parser")
-    (noted,) = page.select(".noted")
-    assert noted.find("ul").get_text(strip=True).startswith("One,1and once more.1")
+    (noted,) = page.select("li > .noted")
+    assert noted.find("p", recursive=False).get_text(strip=True) == "One,1and once more.1"
     (note,) = noted.select(".notes details")
     summary = note.summary.get_text(" ", strip=True).replace("\u202f", " ")
     assert summary == "1 One is itself corrected · 12 000 cases"
@@ -196,6 +196,14 @@ def test_numbers_of_notes_stand_behind_the_punctuation_and_apart_from_digits(bui
     assert [("is-apart" in mark["class"]) for mark in marks] == [False, True, True, False]
     assert [("is-next" in mark["class"]) for mark in marks] == [False, False, False, True]
     assert re.search(r"below W{1,2}\.11$", paragraph.get_text().replace(" ", " ").strip())
+
+
+def test_indices_are_set_in_the_digits_of_the_text(build):
+    html, warnings = build("Between σ₁ and 10⁻⁹, but `x₁`.", page="solutions/page")
+    assert not warnings
+    paragraph = BeautifulSoup(html, "html.parser").find("p")
+    assert [each.get_text() for each in paragraph.find_all(["sub", "sup"])] == ["1", "−9"]
+    assert paragraph.get_text() == "Between σ1 and 10−9, but x₁."
 
 
 def test_short_formula_keeps_its_bracket_its_punctuation_and_its_note(build):

@@ -147,8 +147,8 @@ def has_class(node: nodes.Node, name: str) -> bool:
 
 
 def holds_blocks(node: nodes.Element) -> bool:
-    """Say whether notes may stand beside this node's children: of a page, or of what unfolds."""
-    return isinstance(node, (nodes.section, nodes.document, Details))
+    """Say whether notes may stand beside this node's children: of a page, a list, what unfolds."""
+    return isinstance(node, (nodes.section, nodes.document, nodes.list_item, Details))
 
 
 class PartDirective(ClaimDirective):

@@ -1,25 +1,30 @@
-"""Small repairs of the text before it is set: exponents raised; formulas, names, 5 % kept whole."""
+"""Small repairs of the text before it is set: real indices; formulas, names, 5 % kept whole."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 
 from docutils import nodes
 from sphinx.application import Sphinx
 
 SHORT = 24  # characters of TeX; longer formulas may break, where KaTeX lets them
-RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
-EXPONENT = re.compile(f"([{RAISED}]+)")
+RAISED = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼ᵀᵃ-ᵡⁱⁿ]+)")
+LOWERED = re.compile("([₀₁₂₃₄₅₆₇₈₉₊₋₌ₐ-ₜᵢᵣᵤⱼ]+)")
 PERCENT = re.compile(r"(\d %)")
 RESNET = re.compile(r"(ResNet-\d+)")
-LOWER = str.maketrans(RAISED, "0123456789−")
 VERBATIM = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw)
 
 
-def raise_exponents(app: Sphinx, doctree: nodes.document) -> None:
-    """Set 10⁻¹⁶ with an exponent of the text's face: few faces have all raised figures."""
-    replace(doctree, EXPONENT, lambda found: nodes.superscript("", found.translate(LOWER)))
+def set_indices(app: Sphinx, doctree: nodes.document) -> None:
+    """Set 10⁻¹⁶ and σ₁ in figures of the text's face: few faces have all raised and lowered ones."""
+
+    def plain(found: str) -> str:
+        return unicodedata.normalize("NFKC", found)
+
+    replace(doctree, RAISED, lambda found: nodes.superscript("", plain(found)))
+    replace(doctree, LOWERED, lambda found: nodes.subscript("", plain(found)))
 
 
 def keep_together(app: Sphinx, doctree: nodes.document) -> None:
@@ -77,7 +82,7 @@ def place(node: nodes.Node) -> int:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the repairs."""
-    app.connect("doctree-read", raise_exponents)
+    app.connect("doctree-read", set_indices)
     app.connect("doctree-read", keep_percent)
     app.connect("doctree-read", keep_together)
     app.connect("doctree-read", keep_names)

@@ -573,7 +573,7 @@ def convolution_bias_is_cancelled(case: BiasShift) -> Trial:
         ),
         {
             "no offset in eval mode": largest(offsets) / scale,
-            "(1 − m)^(k+1)": error(right * (1 - m)),
+            "$(1-m)^{k+1}$": error(right * (1 - m)),
             "mᵏ": error(at_once * powers),
         },
     )

@@ -405,7 +405,7 @@ def hessian_at_the_minimisers(case: tuple[GapProblem, Tensor]) -> Trial:
             shortfall(moved[-1].item(), 4.0),
         ),
         {
-            "the least positive is σ_r − σ_{r+1}": abs(found - gap / unit / 2),
+            r"the least positive is $\sigma_r-\sigma_{r+1}$": abs(found - gap / unit / 2),
             "the largest is 2σ₁": abs(top - 2),
             "the same at all minimisers": largest(moved - values),
         },
@@ -709,7 +709,7 @@ def distance_shrinks_by_the_least_and_largest_eigenvalue(seed: int) -> Trial:
             runs.append(f"{m}×{n}, rank {r}, {fraction} of the largest stable learning rate")
     return Trial(
         max(errors),
-        {"λ⁺ = σ_r − σ_{r+1}": max(halved), "its square, as for the loss": min(squared)},
+        {r"$\lambda^+=\sigma_r-\sigma_{r+1}$": max(halved), "its square, as for the loss": min(squared)},
         {"off": max(errors)},
         cases=len(runs) * RUNS,
         worst=runs[int(np.argmax(errors))],

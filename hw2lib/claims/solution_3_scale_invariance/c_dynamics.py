@@ -413,7 +413,7 @@ def bounded_length(functions: Sequence[Smooth], x: Vector, rate: float) -> Trial
             dropped = rate * (start[1] - f.value(following))
             halves.append(max(0.0, length - start[0] - dropped) / length)
         x = following
-    wrong_form = {"r² grows by at most η(f(x_m) − f(x_k))": max(halves)}
+    wrong_form = {r"$r^2$ grows by at most $\eta(f(x_m)-f(x_k))$": max(halves)}
     return Trial(max(errors), wrong_form if start else {})
 
 
@@ -436,7 +436,7 @@ def fresh_functions_in_every_step() -> float:
     return bounded_length(fresh, np.array([1.5, 0.1, 0.2]), 0.5).error
 
 
-@counterexample("3b-converges", "r_m² ≥ ηL: from 0.9 ηL on, at a minimum where the curvature is L")
+@counterexample("3b-converges", r"$r_m^2\ge\eta L$: from $0.9\,\eta L$ on, at a minimum where the curvature is $L$")
 def bounds_from_nearer_on() -> float:
     f = smooth_rayleigh(np.diag([0.0, 1.0]))
     near = f._replace(curvature=0.9 * f.curvature)
@@ -569,7 +569,7 @@ def cosines_multiply_to_the_decay(path: Path) -> Trial:
     return Trial(
         max(error(kept ** (2 * count) * ends), behind),
         {
-            "plus ln(r_K/r₀)/K": error(kept ** (2 * count) / ends),
+            r"plus $\ln(r_K/r_0)/K$": error(kept ** (2 * count) / ends),
             "without the ends": error(kept ** (2 * count)),
             "cos θ = 1 − ηλ in every step": wrong([cosine - kept**2 for cosine in cosines]),
         },

@@ -319,7 +319,7 @@ def worst_case_of_a_linear_classifier(case: Linear) -> Trial:
     free = clean - clean[y] + eps * differences.abs().sum(1)
     if eps and differences.any():
         mutants["the clean margins"] = error(clean - clean[y])
-        mutants["ε‖W_k − W_y‖₂ instead of ‖·‖₁"] = error(
+        mutants[r"$\varepsilon\lVert W_k-W_y\rVert_2$ instead of $\lVert\cdot\rVert_1$"] = error(
             clean - clean[y] + eps * differences.norm(dim=1)
         )
     if (free != worst).any():

@@ -537,7 +537,7 @@ def recent_terms_survive(seed: int) -> Trial:
             max(0.0, change - 0.1),
             shortfall(1e-10, max(old)),
         ),
-        {"it vanishes with ∂h_T/∂h₀": shortfall(-max(long), -1e-10)},
+        {r"it vanishes with $\partial h_T/\partial h_0$": shortfall(-max(long), -1e-10)},
         {**spread("jacobian", jacobians), **spread("short", short), **spread("long", long)}
         | spread("old", old),
         cases=len(long),
