@@ -227,6 +227,14 @@ def test_long_formula_may_break_inside_and_keeps_its_punctuation(build):
     assert not short.select("wbr")
 
 
+def test_long_formula_does_not_break_within_brackets(build):
+    html, warnings = build(r"Let $\lVert a+b\rVert^2+(c+d)+\lvert a-b\rvert=e+f+g+h+i$.")
+    assert not warnings
+    parts = str(BeautifulSoup(html, "html.parser").select_one(".katex-html")).split("<wbr/>")
+    shown = [BeautifulSoup(part, "html.parser").get_text() for part in parts]
+    assert shown == ["∥a+b∥2+", "(c+d)+", "∣a−b∣=", "e+", "f+", "g+", "h+", "i"]
+
+
 def test_print_box_without_print_is_an_error(build):
     _, warnings = build("```{printed} 1y\n```")
     assert "no claim's id begins with '1y'" in warnings

@@ -29,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 DIST = HERE.parent / "node_modules" / "katex" / "dist"
 TAG = re.compile(r"<[^>]*>")
 BASE = '<span class="katex-base">'  # of a formula, what no line may break
+OPEN, CLOSE = '<span class="mopen', '<span class="mclose'  # the last twice if it has an exponent
 ANNOTATION = re.compile(r"<annotation .*?</annotation>", re.DOTALL)  # the source, once more
 IN_FONT = {  # what only certain classes of KaTeX's show
     "Main-Bold": ("mathbf", "textbf"),
@@ -104,11 +105,20 @@ def html(node: nodes.Element, display: bool) -> str:
 
 def visit_inline(writer: nodes.NodeVisitor, node: nodes.math) -> None:
     """Write a formula in running text, with places to break in a long one."""
-    first, *others = html(node, False).split(BASE)
-    between = f"<wbr>{BASE}" if node.get("breaks") else BASE
-    whole = BASE.join([first, between.join(others)]) if others else first
-    writer.body.append(f'<span class="math">{whole}</span>')
+    whole = html(node, False)
+    formula = breakable(whole) if node.get("breaks") else whole
+    writer.body.append(f'<span class="math">{formula}</span>')
     raise nodes.SkipNode
+
+
+def breakable(formula: str) -> str:
+    """Let a line break between the parts of a formula, but not within a pair of brackets."""
+    first, *parts = formula.split(BASE)
+    written, depth = first, 0
+    for part in parts:
+        written += (BASE if depth or written is first else f"<wbr>{BASE}") + part
+        depth += part.count(OPEN) - part.count(CLOSE) + part.count(f'{CLOSE}">{CLOSE}')
+    return written
 
 
 def visit_block(writer: nodes.NodeVisitor, node: nodes.math_block) -> None:
