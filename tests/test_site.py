@@ -222,6 +222,14 @@ def test_script_pages_show_the_figure_first_and_link_their_claims(pages):
             assert article.find("a", href=re.compile(r"ledger/\d-[\w-]+\.html#claim-")), path
 
 
+def test_every_note_has_its_row_in_the_table_of_its_page(pages):
+    for path, page in pages.items():
+        if page.select(".margin-note") and path.name != "index.html":
+            notes = {number.get_text() for number in page.select(".note-number")}
+            rows = {link.get_text() for link in page.select(".claims-table a[href^='#mark-']")}
+            assert notes == rows, path
+
+
 def test_reference_links_claims_and_scripts(site, pages):
     page = pages[site / "api" / "factorization.html"]
     listed = {link.get_text() for link in page.select(".module-table dt a")}

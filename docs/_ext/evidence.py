@@ -154,7 +154,8 @@ def holds_blocks(node: nodes.Element) -> bool:
 class PartDirective(ClaimDirective):
     """Name the claims with these ids, or else those whose ids begin with one: ``{claims} 1a``.
 
-    One line a claim. Every claim must stand on one page this way: the ledger links there.
+    One line a claim, with those of other pages that are named on this one. Every claim must be
+    named by one page's table: the ledger links there.
     """
 
     required_arguments = 1
@@ -163,8 +164,10 @@ class PartDirective(ClaimDirective):
     def run(self) -> list[nodes.Node]:
         """Return a table."""
         numbers = self.env.temp_data.setdefault("claim_numbers", {})
-        chosen = sorted(self.chosen(), key=lambda claim: numbers.get(claim["id"], len(numbers) + 1))
-        rows = [self.row(claim, numbers.get(claim["id"])) for claim in chosen]
+        own = [claim["id"] for claim in self.chosen()]
+        shown = [claim for claim in self.claims if claim["id"] in {*own, *numbers}]
+        shown.sort(key=lambda claim: numbers.get(claim["id"], len(numbers) + 1))
+        rows = [self.row(claim, numbers.get(claim["id"]), claim["id"] in own) for claim in shown]
         heads = [
             [nodes.Text(text)] for text in ("no.", "claim", "kind", "cases", "mutants refused")
         ]
@@ -182,8 +185,8 @@ class PartDirective(ClaimDirective):
             )
         return found
 
-    def row(self, claim: Outcome, number: int | None) -> list[list[nodes.Node]]:
-        """Return a claim's cells."""
+    def row(self, claim: Outcome, number: int | None, own: bool) -> list[list[nodes.Node]]:
+        """Return a claim's cells; a claim of this page's own is linked here from the ledger."""
         place: nodes.Node = nodes.inline("", "·")
         if number is not None:
             mark = f"mark-{claim['id']}"
@@ -195,7 +198,9 @@ class PartDirective(ClaimDirective):
         if evidence is not None:
             cases = typeset(evidence["cases"]) + (", exact" if evidence["exact"] else "")
             refused = typeset(len(evidence["mutants"]))
-        name: list[nodes.Node] = [self.target("derivation", claim), title, nodes.Text(" "), verdict]
+        name: list[nodes.Node] = [title, nodes.Text(" "), verdict]
+        if own:
+            name.insert(0, self.target("derivation", claim))
         plain = ([nodes.Text(text)] for text in (claim["kind"], cases, refused))
         return [[place], name, *plain]
 
