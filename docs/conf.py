@@ -32,6 +32,7 @@ exclude_patterns = [
     "auto_examples/**/*.ipynb",  # MyST-NB would run every example again
     "auto_examples/**/*.md5",
 ]
+suppress_warnings = ["sphinx_gallery.space_in_filename"]  # of the folder where the project lies
 nitpicky = True
 nitpick_ignore_regex = [  # no inventories offline
     ("py:.*", r"(torch|numpy|matplotlib|collections|contextlib|pathlib|nn|np|enum)\..*"),

@@ -37,6 +37,10 @@ SIGN_OF_USE = {  # the beginning of a file's name: what stands in a page that us
     "clipboard": 'class="highlight',
     "explorables": 'class="explorable',
 }
+POLICY = (  # "file:" for a site that is read from a disk, KaTeX's attributes need the last
+    "default-src 'self' file:; img-src 'self' file: data:; style-src 'self' file:; "
+    "style-src-attr 'unsafe-inline'"
+)
 URL = re.compile(r"url\(([\"']?)(?!data:|[\"'])")
 DRAWN = re.compile(r"url\(([\"'])data:image/svg\+xml;charset=utf-8,(.*?)\1\)")
 
@@ -81,6 +85,7 @@ def leave_out(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Take from a page's lists the files that only others use; scripts need not be waited for."""
+    context["policy"] = POLICY
     body = context.get("body", "")
     for kind in ("css_files", "script_files"):
         context[kind] = [file for file in context.get(kind, []) if is_used(file, body)]

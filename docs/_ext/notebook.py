@@ -145,7 +145,8 @@ def take_away(source: str, claims: Mapping[str, Any]) -> str:
     unused = {kind: iter(each) for kind, each in names.items()}
     notebook = read_myst_markdown_notebook(source)
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"]}
-    for cell in notebook.cells:
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number}"  # not at random: the same page, the same bytes
         if cell.cell_type == "markdown":
             cell.source = plain(cell.source + "\n", claims, numbers, unused, by_label).strip()
     return nbformat.writes(notebook)

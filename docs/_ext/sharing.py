@@ -1,17 +1,25 @@
-"""A page's title and description, as search engines and previews of links show them."""
+"""A page's title, description and picture, as search engines and previews of links show them."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import textwrap
 from html import escape
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urljoin
 
 from docutils import nodes
 from sphinx.application import Sphinx
 
 WRITTEN = re.compile(r'<meta content="([^"]*)" name="description" />')
+FIGURE = re.compile(r'src="[^"]*_images/([^"]+\.svg)"')
+OPENING = re.compile(r".*?<svg [^>]*?(viewBox=\"[^\"]*\")[^>]*>", re.DOTALL)
 LENGTH = 200
+WIDTH, HEIGHT, EDGE = 1200, 630, 36  # pixels, of a card
+GROUND = "#fffefb"
 
 
 def first_words(doctree: nodes.document) -> str:
@@ -36,10 +44,37 @@ def add_tags(
     }
     if app.config.html_baseurl:
         tags["og:url"] = escape(context["pageurl"])
+        figure = FIGURE.search(context["body"])
+        if figure:
+            source = {name: uri for uri, name in app.builder.images.items()}[unquote(figure[1])]
+            card = write_card(Path(app.srcdir) / source, Path(app.outdir) / "_images")
+            tags["og:image"] = escape(urljoin(app.config.html_baseurl, f"_images/{card}"))
+            tags |= {"og:image:width": str(WIDTH), "og:image:height": str(HEIGHT)}
     if not written:
         context["metatags"] += f'\n<meta content="{description}" name="description" />'
     for name, content in tags.items():
         context["metatags"] += f'\n<meta property="{name}" content="{content}" />'
+
+
+def write_card(figure: Path, folder: Path) -> str:
+    """Write a figure as a picture of the size that previews have, and return its name."""
+    import resvg_py
+
+    svg = figure.read_text(encoding="utf-8")
+    name = f"card-{figure.stem}-{hashlib.sha256(svg.encode()).hexdigest()[:8]}.png"
+    if not (folder / name).is_file():
+        size = f'x="{EDGE}" y="{EDGE}" width="{WIDTH - 2 * EDGE}" height="{HEIGHT - 2 * EDGE}"'
+        links = 'xmlns:xlink="http://www.w3.org/1999/xlink"'
+        placed = OPENING.sub(rf"<svg {size} {links} \1>", svg, count=1)
+        card = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}">'
+            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{GROUND}"/>{placed}</svg>'
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f"{name}.{os.getpid()}.part"
+        part.write_bytes(resvg_py.svg_to_bytes(svg_string=card, skip_system_fonts=True))
+        part.replace(folder / name)
+    return name
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -18,7 +18,7 @@ VERBATIM = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, no
 
 
 def set_indices(app: Sphinx, doctree: nodes.document) -> None:
-    """Set 10⁻¹⁶ and σ₁ in figures of the text's face: few faces have all raised and lowered ones."""
+    """Set 10⁻¹⁶ and σ₁ in the text's face, which does not have all raised and lowered figures."""
 
     def plain(found: str) -> str:
         return unicodedata.normalize("NFKC", found)

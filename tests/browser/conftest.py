@@ -2,40 +2,17 @@
 
 import functools
 import http.server
-import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from chromium import QUIET, installed_browser
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "docs" / "_build" / "html"
 POLICY = "default-src 'self'; style-src-attr 'unsafe-inline'"
-BROWSERS = (
-    *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"),
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    r"C:\Program Files\Google\Chrome\Application\chrome.exe",
-)
-QUIET = (  # a browser that calls no host of its own accord
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-
-
-def installed_browser() -> str:
-    """Return the path of a browser, or end the session with a sentence on what to install."""
-    for name in (os.environ.get("BROWSER_PATH", ""), *BROWSERS):
-        found = shutil.which(name) if name else None
-        if found:
-            return found
-    pytest.exit(
-        "no Chromium or Chrome was found: install one (Debian: apt install chromium), "
-        "or set BROWSER_PATH to the program",
-        returncode=1,
-    )
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -63,7 +40,10 @@ def address() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Start the browser once."""
-    path = installed_browser()
+    try:
+        path = installed_browser()
+    except FileNotFoundError as error:
+        pytest.exit(str(error), returncode=1)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=path, args=list(QUIET))
         yield running

