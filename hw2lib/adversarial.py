@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, logsigmoid
 
 from hw2lib._checks import (
     as_images,
@@ -51,7 +51,9 @@ def input_gradient(model: nn.Module, images: Any, labels: Any) -> Tensor:
     """Return the gradient of each image's own loss with respect to its pixels.
 
     In evaluation mode: otherwise dropout would make it random, and batch norm would make every
-    image's loss depend on the others. Serves claim 5-gradient-size.
+    image's loss depend on the others. Right for an image of which the model is sure, too: the
+    derivative in the label's logit, p_y − 1, is taken as minus the sum of the other probabilities,
+    so nothing cancels. Serves claims 5-gradient-size and 5-sure.
 
     Parameters
     ----------
@@ -87,16 +89,31 @@ def input_gradient(model: nn.Module, images: Any, labels: Any) -> Tensor:
     images = as_images("images", images, model)
     labels = as_labels("labels", labels, len(images)).to(images.device)
     with evaluation_mode(model):
-        return losses_and_gradient(model, images, labels)[1]
+        odds, gradient = log_odds_and_gradient(model, images, labels)
+    doubt = logsigmoid(odds).exp()
+    return doubt.view(-1, *[1] * (images.ndim - 1)) * gradient
 
 
-def losses_and_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each image's loss, shape (N,), and its gradient; for a model in evaluation mode."""
+def log_odds_and_gradient(
+    model: nn.Module, images: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    r"""Return the log-odds m = log Σ_{k≠y} exp(z_k − z_y) against the label, and their gradient.
+
+    The loss is log(1 + eᵐ), so its gradient is that of m times 1 − p_y = eᵐ/(1 + eᵐ). Softmax minus
+    one-hot is the same on paper, but where the model is sure p_y rounds to 1, and p_y − 1 to 0: what
+    is left has lost its most important term, and with it the sign. Nothing cancels here.
+
+    Shapes (N,) and that of `images`; for a model in evaluation mode.
+    """
     with torch.enable_grad():
         images = images.detach().requires_grad_()
-        losses = cross_entropy(classified(model, images, labels), labels, reduction="none")
-        (gradient,) = torch.autograd.grad(losses.sum(), images)
-    return losses.detach(), gradient
+        logits = classified(model, images, labels)
+        label = labels[:, None]
+        others = logits.scatter(1, label, -math.inf)
+        odds = others.logsumexp(1) - logits.gather(1, label)[:, 0]
+        # where there is no other class the odds are −∞ whatever the image
+        (gradient,) = torch.autograd.grad(odds[odds > -math.inf].sum(), images)
+    return odds.detach(), gradient
 
 
 def classified(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -207,8 +224,9 @@ def linear_prediction(model: nn.Module, images: Any, labels: Any, *, eps: float)
     labels = as_labels("labels", labels, len(images)).to(images.device)
     eps = check_eps(eps)
     with evaluation_mode(model):
-        losses, gradient = losses_and_gradient(model, images, labels)
-    return losses + eps * gradient.abs().flatten(1).sum(1)
+        odds, gradient = log_odds_and_gradient(model, images, labels)
+    doubt, slope = logsigmoid(odds).exp(), gradient.abs().flatten(1).sum(1)
+    return eps * doubt * slope - logsigmoid(-odds)
 
 
 def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: Any) -> Tensor:
@@ -421,9 +439,10 @@ def signed_gradient_attack(
 
     One step is the fast gradient sign method, several with projection are projected gradient
     ascent in the ℓ∞ ball, without a random start unless `start` is one. No pixel moves by more
-    than ε (with `project`): exactly, rounding included. The model runs in evaluation mode; its
-    modes are restored and its parameters' gradients stay untouched. Serves claims 5-projection,
-    5-accuracy and 5-worst-case.
+    than ε (with `project`): exactly, rounding included. The signs are right however sure the model
+    is, also where the gradient itself underflows. The model runs in evaluation mode; its modes are
+    restored and its parameters' gradients stay untouched. Serves claims 5-projection, 5-accuracy,
+    5-worst-case and 5-sure.
 
     Parameters
     ----------
@@ -490,7 +509,8 @@ def signed_gradient_attack(
         adversarial = begin.clamp(low, high)
     with evaluation_mode(model):
         for _ in range(steps):
-            _, gradient = losses_and_gradient(model, adversarial, labels)
+            # of the log-odds: the sign of the loss's own, which can underflow
+            _, gradient = log_odds_and_gradient(model, adversarial, labels)
             adversarial.add_(gradient.sign_(), alpha=step).clamp_(low, high)
     return adversarial
 

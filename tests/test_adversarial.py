@@ -162,6 +162,49 @@ def test_each_image_has_its_own_gradient():
     )
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("margin", [-2000.0, -20.0, 0.0, 12.0, 20.0, 50.0, 90.0, 2000.0])
+def test_sure_model_has_the_right_gradient(margin, dtype):
+    model = nn.Linear(4, 2, dtype=dtype)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[2.0, -2.0, 1.0, 3.0], [1.0, -1.0, 2.0, -3.0]]))
+        model.bias.copy_(torch.tensor([margin, 0.0]))
+    images = torch.zeros(1, 4, dtype=dtype)
+    doubt = 1 / (1 + math.exp(margin)) if margin < 700 else 0.0  # 1 − p_y
+    gradient = doubt * (model.weight[1] - model.weight[0])[None].detach()
+    found = input_gradient(model, images, [0])
+    torch.testing.assert_close(found, gradient, rtol=1e-4, atol=1e-44)
+    attacked = signed_gradient_attack(model, images, [0], eps=0.5, bounds=(-1.0, 1.0))
+    assert attacked.tolist() == [[-0.5, 0.5, 0.5, -0.5]]
+    aimed = signed_gradient_attack(model, images, [0], eps=0.5, bounds=(-1.0, 1.0), targeted=True)
+    assert torch.equal(aimed, -attacked)
+    predicted = linear_prediction(model, images, [0], eps=0.5).item()
+    loss = math.log1p(math.exp(-margin)) if margin > -700 else -margin
+    assert math.isclose(predicted, loss + 0.5 * 9 * doubt, rel_tol=1e-5)
+
+
+@pytest.mark.parametrize("sharper", [1.0, 8.0, 64.0])
+def test_signs_of_a_sure_network_are_those_of_its_weighted_margins(sharper):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
+    images, labels = batch()
+    labels[:10] = model(images)[:10].argmax(1)  # half of them right
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(10 * sharper)
+    weight, logits = model[1].weight.double(), model(images).double()
+    others = logits.scatter(1, labels[:, None], -torch.inf).softmax(1)
+    expected = (others @ weight - weight[labels]).sign().view_as(images)
+    attacked = signed_gradient_attack(model, images, labels, eps=1.0, bounds=(-9.0, 9.0))
+    assert ((attacked - images).sign() == expected).float().mean() > 0.999
+
+
+def test_one_class_gives_nothing_to_attack():
+    images, model = torch.full((2, 3), 0.5), nn.Linear(3, 1)
+    assert input_gradient(model, images, [0, 0]).tolist() == [[0.0] * 3] * 2
+    assert torch.equal(signed_gradient_attack(model, images, [0, 0], eps=0.1), images)
+    assert linear_prediction(model, images, [0, 0], eps=0.1).tolist() == [0.0, 0.0]
+
+
 def test_signed_gradient_is_exact_for_two_classes():
     generator = torch.Generator().manual_seed(2)
     model = nn.Linear(6, 2).double()
