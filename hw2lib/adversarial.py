@@ -100,8 +100,8 @@ def log_odds_and_gradient(
     r"""Return the log-odds m = log Σ_{k≠y} exp(z_k − z_y) against the label, and their gradient.
 
     The loss is log(1 + eᵐ), so its gradient is that of m times 1 − p_y = eᵐ/(1 + eᵐ). Softmax minus
-    one-hot is the same on paper, but where the model is sure p_y rounds to 1, and p_y − 1 to 0: what
-    is left has lost its most important term, and with it the sign. Nothing cancels here.
+    one-hot is the same on paper. But where the model is sure, p_y rounds to 1 and p_y − 1 to 0: the
+    label's own term is lost, and with it the signs. Nothing cancels here.
 
     Shapes (N,) and that of `images`; for a model in evaluation mode.
     """

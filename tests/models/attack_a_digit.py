@@ -102,7 +102,7 @@ COMPARISONS = [
         classified,
         gradient,
         mutants=[
-            ("(k === label ? 1 : 0)", "(k === label ? 0 : 1)"),
+            ("- weights[label]![j]!", "- 0"),
             ("power / sum", "power"),
             ("Math.exp(score - most));", "Math.exp(most - score));"),
         ],

@@ -26,10 +26,11 @@ export function loss(classifier: Classifier, x: readonly number[], label: number
   return Math.log(sum) + most - scores[label]!;
 }
 
-/** Return the gradient of the loss with respect to the pixels: Wᵀ(p − e_label). */
+/** Return the gradient of the loss with respect to the pixels: Σ p_k (W_k − W_label), in which nothing cancels. */
 export function inputGradient(classifier: Classifier, x: readonly number[], label: number): number[] {
-  const excess = probabilities(logits(classifier, x)).map((p, k) => p - (k === label ? 1 : 0));
-  return x.map((_, j) => classifier.weights.reduce((sum, row, k) => sum + row[j]! * excess[k]!, 0));
+  const { weights } = classifier;
+  const p = probabilities(logits(classifier, x));
+  return x.map((_, j) => weights.reduce((sum, row, k) => sum + p[k]! * (row[j]! - weights[label]![j]!), 0));
 }
 
 /** Return the change of size ε in the sense of the largest entry: ε times the signs of a direction. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,12 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from hw2lib.adversarial import input_gradient
+from hw2lib.adversarial import input_gradient, signed_gradient_attack
 from hw2lib.claims.registry import Trial, claim, counterexample
 from hw2lib.claims.solution_5_adversarial.shared import (
+    COUNT,
+    LARGE,
     Problem,
+    Seen,
     family,
     gradients,
+    look,
     parameter,
     relu_networks,
     seen,
@@ -214,3 +219,89 @@ def ratios(sizes: Tensor, wrong: Tensor) -> Tensor:
     """Return, network by network, the median of the wrong answers over that of the right ones."""
     pairs = zip(sizes, wrong, strict=True)
     return torch.stack([size[mask].median() / size[~mask].median() for size, mask in pairs])
+
+
+# ---- its sign, where the network is sure
+
+SHARPER = 8
+
+
+class Sharper(nn.Module):
+    """A network with its logits multiplied: the same answers, only surer."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images to logits."""
+        return SHARPER * self.model(images)
+
+
+def backpropagated(model: nn.Module, images: Tensor, cotangent: Tensor) -> Tensor:
+    """Return the signs of a combination of the logits' gradients, each image with its own."""
+    x = images.clone().requires_grad_()
+    return torch.autograd.grad(model(x), x, cotangent)[0].sign()
+
+
+def naive_signs(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the signs of the gradient by softmax minus one-hot, as it is usually computed."""
+    probabilities = predict(model, images, batch_size=len(images)).softmax(1)
+    one_hot = nn.functional.one_hot(labels, probabilities.shape[1])
+    return backpropagated(model, images, probabilities - one_hot)
+
+
+@claim(
+    "5-sure",
+    kind="measured",
+    verdict="measured",
+    statement=r"For $k\ne y$ the derivative of the loss in $z_k$ is $p_k$; in $z_y$ it is $p_y-1=-\sum_{k\ne y}p_k$. Computed as "
+    r"$p_y-1$ it cancels where the network is sure. Multiply the logits of eight networks by eight: their answers stay the same. But in "
+    r"single precision $p_y$ is then 1 on {value}`rounded:.0%` of the digits (median), and {value}`single:.0%` of the "
+    r"signs of the gradient are wrong, in double precision {value}`double:.0%`. At $\varepsilon=32/255$ one step along them makes the networks err on "
+    r"{value}`naive:.0%`, along the right signs on {value}`right:.0%` (as they were, before the multiplication: {value}`before:.0%`). "
+    r"Computed as $-\sum_{k\ne y}p_k$, every $p_k$ relative to that sum, it loses no sign.",
+    tolerance=1e-3,
+)
+def signs_of_a_sure_network_need_no_difference(seed: int) -> Trial:
+    images, labels = validation()
+    exact, model = Sharper(copy.deepcopy(family(seed)).double()), Sharper(family(seed))
+    logits = predict(exact, images.double(), batch_size=len(images))
+    others = logits.scatter(1, labels[:, None], -torch.inf).softmax(1)
+    signs = backpropagated(exact, images.double(), others.scatter(1, labels[:, None], -1.0))
+    single = naive_signs(model, images, labels)
+    double = naive_signs(exact, images.double(), labels)
+    # within bounds that no pixel meets, the whole step is seen
+    ours = signed_gradient_attack(model, images, labels, eps=LARGE, bounds=(-1.0, 2.0)) - images
+
+    def wrong(found: Tensor) -> Tensor:
+        """Return each network's share of wrong signs."""
+        return (found.sign() != signs).double().view(COUNT, -1).mean(1)
+
+    def after(found: Tensor) -> Seen:
+        return look(model, (images + LARGE * found.float()).clamp(0.0, 1.0), labels)
+
+    right, naive = after(ours.sign()).error, after(single).error
+    rounded = predict(model, images, batch_size=len(images)).softmax(1)
+    sure = rounded.gather(1, labels[:, None]).view(COUNT, -1) == 1
+
+    def error(found: Tensor, gain: Tensor) -> float:
+        """Return the largest share of wrong signs, or by how much a gain of 0.05 is missed."""
+        return max(wrong(found).max().item(), shortfall(gain.min().item(), 0.05))
+
+    return Trial(
+        error(ours, right - naive),
+        {
+            "softmax minus one-hot, single precision": error(single, right - naive),
+            "softmax minus one-hot, double precision": error(double, right - naive),
+            "the right signs are no better": error(ours, naive - naive),
+        },
+        spread("single", wrong(single).tolist())
+        | spread("double", wrong(double).tolist())
+        | spread("rounded", sure.double().mean(1).tolist())
+        | spread("naive", naive.tolist())
+        | spread("right", right.tolist())
+        | spread("before", seen(seed, LARGE).error.tolist()),
+        cases=COUNT,
+        worst=whom(wrong(ours), wrong(ours), "share of wrong signs"),
+    )
