@@ -26,13 +26,13 @@ from hw2lib._checks import (
     check_same_kind,
 )
 from hw2lib.training import (
-    Run,
     check_classes,
     data_parser,
     evaluate,
     evaluation_mode,
     full_network,
     load_data,
+    read_checkpoint,
 )
 
 __all__ = [
@@ -610,7 +610,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         data = load_data(given)
         model = full_network(data)
-        model.load_state_dict(Run.read(given.checkpoint)["model"])
+        model.load_state_dict(read_checkpoint(given.checkpoint)["model"])
     except (ValueError, OSError, RuntimeError) as error:
         parser.error(str(error))
     model.to(given.device).eval()

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
+import io
 import logging
 import os
-import pickle
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -302,7 +303,9 @@ def fit(
     compile : bool
         Whether to compile the training step with ``torch.compile``: a minute, repaid on a GPU.
     checkpoint : str or Path, optional
-        A file that is replaced after every epoch, and from which an interrupted run goes on.
+        A file that is written before the first epoch, replaced after every one, and from which an
+        interrupted run goes on. It knows what the run depends on (data, model, options), and a
+        checksum of itself.
     progress : bool
         Whether to show a progress bar, if there is a terminal.
 
@@ -314,8 +317,10 @@ def fit(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or out of range, or the checkpoint is damaged or from
-        other settings (it is left as it is).
+        If an argument is of the wrong kind or out of range, or the checkpoint is damaged or of a
+        run on other data, of another model or with other options (it is left as it is).
+    OSError
+        If the checkpoint cannot be read or written, before the first epoch.
 
     References
     ----------
@@ -346,7 +351,6 @@ def fit(
         ),
         "seed": check_integer("seed", seed, 0),
         "precision": precision,
-        "images": (len(labels), len(data.validation_labels)),
         "processes": world,
     }
     if precision not in ("float32", "bfloat16"):
@@ -363,9 +367,13 @@ def fit(
         logits = predict(model, shown)
         check_classes(f"data.{part}_labels", getattr(data, f"{part}_labels"), logits)
     file = None if checkpoint is None else Path(checkpoint)
+    if file is not None:
+        settings |= {"data": identity_of_data(data), "model": identity_of_model(model)}
     run = Run(model, data, settings, compile)
     if file is not None:
         run.load(file)
+        if run.rank == 0 and len(run.rows) < epochs:
+            run.save(file)  # one that cannot be written is found before the work
     bar = tqdm(
         total=epochs * run.steps,
         initial=len(run.rows) * run.steps,
@@ -398,7 +406,7 @@ class Run:
         self.rank = dist.get_rank() if self.world > 1 else 0
         self.device = next(model.parameters()).device
         self.forked = [self.device] if self.device.type == "cuda" else []
-        self.steps = settings["images"][0] // settings["batch_size"]
+        self.steps = len(data.training_images) // settings["batch_size"]
         self.rows: list[list[float]] = []
         if self.device.type in ("cpu", "cuda"):
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -418,17 +426,22 @@ class Run:
             nesterov=True,
             fused=True,
         )
+        for group in self.optimizer.param_groups:
+            for parameter in group["params"]:
+                momentum = torch.zeros_like(parameter, requires_grad=False)
+                self.optimizer.state[parameter]["momentum_buffer"] = momentum
         self.images = data.training_images.to(self.device)
         self.labels = data.training_labels.to(self.device)
         share = slice(self.rank, None, self.world)
         self.validation_images = data.validation_images[share].to(self.device)
         self.validation_labels = data.validation_labels[share].to(self.device)
+        self.validation_count = len(data.validation_labels)
 
     def epoch(self, rate: float, bar: tqdm) -> list[float]:
         """Train for one epoch, append its row to the history and return it."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        count, size = self.settings["images"][0], self.settings["batch_size"]
+        count, size = len(self.images), self.settings["batch_size"]
         key = self.settings["seed"] * 1_000_003 + len(self.rows)
         order = torch.randperm(count, generator=torch.Generator().manual_seed(key))
         torch.manual_seed(key * 1009 + self.rank)  # dropout, of each process its own
@@ -447,7 +460,7 @@ class Run:
             dist.all_reduce(training)
             dist.all_reduce(validation)
         training /= self.steps * size
-        validation /= self.settings["images"][1]
+        validation /= self.validation_count
         self.rows.append([rate, *training.tolist(), *validation.tolist()])
         return self.rows[-1]
 
@@ -468,22 +481,37 @@ class Run:
             self.device.type, torch.bfloat16, enabled=self.settings["precision"] == "bfloat16"
         )
 
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Return what the training changes, by name: the model's tensors and the momentum."""
+        momentum = {
+            name: self.optimizer.state[parameter]["momentum_buffer"]
+            for name, parameter in self.model.named_parameters()
+            if parameter in self.optimizer.state  # not if it is frozen
+        }
+        return {"model": dict(self.model.state_dict()), "momentum": momentum}
+
     def save(self, file: Path) -> None:
         """Write the state under a temporary name, then move it into place."""
-        file.parent.mkdir(parents=True, exist_ok=True)
+        rows = torch.tensor(self.rows, dtype=torch.float64).view(-1, len(History._fields))
+        content = io.BytesIO()
+        torch.save({"settings": self.settings, "rows": rows, **self.tensors()}, content)
         temporary = file.with_name(file.name + ".part")
-        state = {
-            "settings": self.settings,
-            "rows": self.rows,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        torch.save(state, temporary)
-        os.replace(temporary, file)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as part:
+                part.write(sealed(content.getvalue()))
+                part.flush()
+                os.fsync(part.fileno())
+            os.replace(temporary, file)
+        except OSError as error:
+            raise OSError(f"checkpoint {file} cannot be written: {error}") from error
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
     def load(self, file: Path) -> None:
         """Go on from a checkpoint if there is one; every process takes it from the first."""
-        found = [self.read(file) if self.rank == 0 and file.is_file() else None]
+        found = [read_checkpoint(file) if self.rank == 0 and file.is_file() else None]
         if self.world > 1:
             dist.broadcast_object_list(found)
         state = found[0]
@@ -496,25 +524,86 @@ class Run:
                     f"checkpoint {file} comes from a run with {name} = {theirs}, not {ours}; "
                     "continue with that, or give another file"
                 )
-        try:
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, ValueError) as error:
-            raise ValueError(f"checkpoint {file} is of another model: {error}") from error
-        self.rows = state["rows"]
+        own = self.tensors()
+        # the fused optimizer would read beyond the end of a momentum that is too small
+        if len(state["rows"]) > self.settings["epochs"] or any(
+            kinds(state[part]) != kinds(own[part]) for part in own
+        ):
+            raise ValueError(f"checkpoint {file} does not fit the model; give another file")
+        with torch.no_grad():
+            for part, tensors in own.items():
+                for name, tensor in tensors.items():
+                    tensor.copy_(state[part][name])
+        self.rows = state["rows"].tolist()
 
-    @staticmethod
-    def read(file: Path) -> dict[str, Any]:
-        """Return what a checkpoint holds: tensors and numbers, nothing that could run."""
-        try:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-            if state.keys() == {"settings", "rows", "model", "optimizer"}:
-                return state
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, AttributeError) as error:
-            raise ValueError(
-                f"checkpoint {file} is damaged ({error}); move it away to start again"
-            ) from error
-        raise ValueError(f"checkpoint {file} is no checkpoint of this function; give another file")
+
+# ---- checkpoints
+
+SEAL = b"hw2lib checkpoint, SHA-256 "
+
+
+def sealed(content: bytes) -> bytes:
+    """Return a checkpoint's content behind a line with its checksum."""
+    return SEAL + hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+def read_checkpoint(file: Path) -> dict[str, Any]:
+    """Return what a checkpoint holds: tensors and numbers, nothing that could run."""
+    try:
+        found = file.read_bytes()
+    except OSError as error:
+        raise OSError(f"checkpoint {file} cannot be read: {error}") from error
+    no_checkpoint = ValueError(
+        f"checkpoint {file} is no checkpoint of this function; give another file"
+    )
+    if not found.startswith(SEAL):
+        raise no_checkpoint
+    content = found.partition(b"\n")[2]
+    if found != sealed(content):
+        raise ValueError(f"checkpoint {file} is damaged; move it away to start again")
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # what was not written by this function can raise anything
+        raise no_checkpoint from error
+    match state:
+        case {
+            "settings": dict(),
+            "rows": Tensor(ndim=2, dtype=torch.float64) as rows,
+            "model": dict() as model,
+            "momentum": dict() as momentum,
+        } if rows.shape[1] == len(History._fields) and all(
+            isinstance(each, Tensor) for each in (*model.values(), *momentum.values())
+        ):
+            return state
+    raise no_checkpoint
+
+
+def kinds(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Return the shapes and dtypes of named tensors."""
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+def identity_of_data(data: ImageData) -> str:
+    """Return how many images there are, and a digest of all that the data hold."""
+    digest = hashlib.sha256(repr(data.classes).encode())
+    for tensor in data[:4]:
+        digest.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.cpu().contiguous().numpy().data)
+    counts = f"{len(data.training_labels)} + {len(data.validation_labels)} images"
+    return f"{counts} (SHA-256 {digest.hexdigest()[:16]}…)"
+
+
+def identity_of_model(model: nn.Module) -> str:
+    """Return a model's name, and a digest of its layers' options and of its tensors' kinds."""
+    digest = hashlib.sha256(repr(model).encode())
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        digest.update(
+            f"{name} {tuple(tensor.shape)} {tensor.dtype} {tensor.requires_grad}".encode()
+        )
+    return f"{type(model).__name__} (SHA-256 {digest.hexdigest()[:16]}…)"
+
+
+# ---- the reduced run
 
 
 def digits_network(
@@ -655,7 +744,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 compile=on_cuda if given.compile is None else given.compile,
                 checkpoint=given.checkpoint,
             )
-        except (ValueError, FileNotFoundError) as error:
+        except (ValueError, OSError, ImportError) as error:
             parser().error(str(error))
         if not distributed or dist.get_rank() == 0:
             print(

@@ -1,7 +1,9 @@
 """Training: the schedule, reproducibility, resuming, several processes, the program."""
 
+import io
 import math
 import os
+import re
 import subprocess
 import sys
 
@@ -21,6 +23,8 @@ from hw2lib.training import (
     fit,
     main,
     predict,
+    read_checkpoint,
+    sealed,
     step_schedule,
 )
 
@@ -199,33 +203,116 @@ def test_interrupted_run_goes_on_to_the_same_numbers(tmp_path, stop):
     assert same(whole, again), "a finished run is read, not repeated"
 
 
-def test_wrong_checkpoints_are_refused_and_left(tmp_path):
-    data, file = few_digits(), tmp_path / "run.pt"
-    fit(network(), data, epochs=1, batch_size=50, checkpoint=file)
-    good = file.read_bytes()
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Return the file of a run of one epoch on few digits."""
+    file = tmp_path / "run.pt"
+    fit(network(), few_digits(), epochs=1, batch_size=50, checkpoint=file)
+    return file
 
-    def refuse(match, model=None, **options):
-        content = file.read_bytes()
-        with pytest.raises(ValueError, match=match):
-            fit(
-                model or network(),
-                data,
-                **{"epochs": 1, "batch_size": 50} | options,
-                checkpoint=file,
-            )
-        assert file.read_bytes() == content
 
+def refuse(file, match, model=None, data=None, **options):
+    """Check that a checkpoint is refused, and left as it is."""
+    content, model = file.read_bytes(), model or network()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    options = {"epochs": 1, "batch_size": 50} | options
+    with pytest.raises(ValueError, match=match):
+        fit(model, data or few_digits(), **options, checkpoint=file)
+    assert file.read_bytes() == content
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_checkpoint_of_another_run_is_refused(checkpoint):
+    refuse(checkpoint, "comes from a run with epochs = 1, not 2", epochs=2)
+    refuse(checkpoint, "comes from a run with seed = 0, not 1", seed=1)
+    other = r"comes from a run with model = AllCNN \(SHA-256 .*…\), not AllCNN"
+    refuse(checkpoint, other, model=AllCNN(1, 10, 8, widths=(2, 2)))
+    refuse(checkpoint, other, model=network(dropout=(0.3, 0.5)))
+    other = r"comes from a run with data = 200 \+ 50 images \(SHA-256 .*…\), not 200 \+ 50 images"
+    data = few_digits()
+    for part in data._fields[:4]:
+        refuse(checkpoint, other, data=data._replace(**{part: getattr(data, part).flip(0)}))
+    refuse(checkpoint, other, data=data._replace(classes=data.classes[::-1]))
     with pytest.raises(TypeError, match="checkpoint must be of type str or Path"):
         fit(network(), data, checkpoint=3)
-    refuse("comes from a run with epochs = 1, not 2", epochs=2)
-    refuse("comes from a run with seed = 0, not 1", seed=1)
-    refuse("is of another model", model=AllCNN(1, 10, 8, widths=(2, 2)))
-    file.write_bytes(good[: len(good) // 2])
-    refuse("is damaged")
-    torch.save({"weights": torch.ones(2)}, file)
-    refuse("is no checkpoint of this function")
-    torch.save(nn.Linear(2, 2), file)
-    refuse("is damaged")
+
+
+def test_every_flipped_byte_is_noticed(checkpoint):
+    good = checkpoint.read_bytes()
+    for place in range(0, len(good), len(good) // 60):
+        checkpoint.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        refuse(checkpoint, "is damaged|is no checkpoint")
+    for length in (0, 10, 50, len(good) // 2, len(good) - 1):
+        checkpoint.write_bytes(good[:length])
+        refuse(checkpoint, "is damaged|is no checkpoint")
+
+
+def test_what_is_no_checkpoint_is_refused(checkpoint):
+    checkpoint.write_text("Nur Text, ä, über\nzwei Zeilen", encoding="latin-1")
+    refuse(checkpoint, "is no checkpoint of this function")
+    torch.save({"weights": torch.ones(2)}, checkpoint)
+    refuse(checkpoint, "is no checkpoint of this function")
+    torch.save(nn.Linear(2, 2), checkpoint)
+    refuse(checkpoint, "is no checkpoint of this function")
+    checkpoint.write_bytes(sealed(checkpoint.read_bytes()))
+    refuse(checkpoint, "is no checkpoint of this function")
+
+
+@pytest.mark.parametrize("part", ["settings", "rows", "model", "momentum"])
+@pytest.mark.parametrize("wrong", [None, {}, {"classes.weight": torch.ones(1)}, torch.ones(2, 5)])
+def test_checkpoint_with_wrong_contents_is_refused(checkpoint, part, wrong):
+    state = read_checkpoint(checkpoint) | {part: wrong}
+    write(checkpoint, state)
+    refuse(
+        checkpoint, "is no checkpoint|does not fit the model|comes from a run with epochs = None"
+    )
+
+
+def test_momentum_of_another_shape_is_refused(checkpoint):
+    state = read_checkpoint(checkpoint)
+    for part in ("model", "momentum"):
+        for wrong in (torch.ones(1), torch.ones(0), state[part]["classes.weight"].double()):
+            write(checkpoint, state | {part: state[part] | {"classes.weight": wrong}})
+            refuse(checkpoint, "does not fit the model")
+    write(checkpoint, state | {"rows": state["rows"].repeat(2, 1)})
+    refuse(checkpoint, "does not fit the model")
+
+
+def write(file, state):
+    """Write a checkpoint with its right checksum."""
+    content = io.BytesIO()
+    torch.save(state, content)
+    file.write_bytes(sealed(content.getvalue()))
+
+
+def test_checkpoint_that_cannot_be_written_is_noticed_before_the_first_epoch(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "run.pt.part").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    model = network()
+    weights = model.classes.weight.clone()
+    for file in (tmp_path / "folder", tmp_path / "file" / "run.pt", tmp_path / "run.pt"):
+        with pytest.raises(OSError, match=re.escape(f"checkpoint {file} cannot be written: ")):
+            fit(model, few_digits(), epochs=1, batch_size=50, checkpoint=file)
+        assert torch.equal(weights, model.classes.weight), "an epoch was trained"
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
+    file, written = tmp_path / "run.pt", []
+
+    def nearly_full(descriptor):
+        if len(written) == 2:  # at the start, and after the first epoch
+            raise OSError(28, "No space left on device")
+        written.append(descriptor)
+
+    monkeypatch.setattr("hw2lib.training.os.fsync", nearly_full)
+    with pytest.raises(OSError, match=r"run.pt cannot be written: .* No space left on device"):
+        fit(network(), few_digits(), epochs=3, batch_size=50, checkpoint=file)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
+    assert len(read_checkpoint(file)["rows"]) == 1
 
 
 def test_progress_bar_shows_only_on_a_terminal(capfd):
