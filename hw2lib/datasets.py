@@ -7,6 +7,7 @@ import io
 import pickle
 import tarfile
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -236,6 +237,8 @@ def cifar10_data(path: str | Path, *, download: bool = False) -> ImageData:
         If an argument is of the wrong kind.
     FileNotFoundError
         If nothing is there and `download` is off; the message says what to do.
+    OSError
+        If the archive cannot be fetched; the message says what to do.
     ValueError
         If a file is truncated, altered or not what it should be; it is left for inspection.
 
@@ -280,9 +283,14 @@ def cifar10_source(path: Path, download: bool) -> Callable[[str], bytes]:
             raise FileNotFoundError(
                 f"no CIFAR-10 in {path}: give the folder of its archive, or download=True"
             )
-        path.mkdir(parents=True, exist_ok=True)
-        # under a temporary name, then moved; a wrong checksum is found when it is read
-        torch.hub.download_url_to_file(CIFAR10_URL, str(archive))
+        try:  # under a temporary name, then moved; a wrong checksum is found when it is read
+            path.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(CIFAR10_URL, str(archive))
+        except (OSError, HTTPException) as error:
+            raise OSError(
+                f"CIFAR-10 could not be fetched ({str(error) or type(error).__name__}): try again, or "
+                f"put the archive {CIFAR10_URL} into the folder {path.resolve()} by hand"
+            ) from error
     return archive_reader(archive)
 
 

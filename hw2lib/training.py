@@ -320,7 +320,7 @@ def fit(
         If an argument is of the wrong kind or out of range, or the checkpoint is damaged or of a
         run on other data, of another model or with other options (it is left as it is).
     OSError
-        If the checkpoint cannot be read or written, before the first epoch.
+        If the checkpoint cannot be read or written; where that can be known, before any epoch.
 
     References
     ----------

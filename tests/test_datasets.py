@@ -5,6 +5,8 @@ import io
 import os
 import pickle
 import tarfile
+from http.client import IncompleteRead
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -235,3 +237,25 @@ def test_bad_download_is_refused_and_left(archive, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="truncated or altered"):
         cifar10_data(target, download=True)
     assert (target / "cifar-10-python.tar.gz").read_bytes() == archive.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (URLError("no network"), "no network"),
+        (TimeoutError("timed out"), "timed out"),
+        (IncompleteRead(b"part", 10), "IncompleteRead"),
+        (ConnectionResetError(), "ConnectionResetError"),
+    ],
+)
+def test_failed_download_says_what_to_do(tmp_path, monkeypatch, error, reason):
+    def fail(url, file):
+        raise error
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", fail)
+    advice = (
+        rf"could not be fetched \(.*{reason}.*\): try again, or put .* folder {tmp_path} by hand"
+    )
+    with pytest.raises(OSError, match=advice):
+        cifar10_data(tmp_path, download=True)
+    assert not list(tmp_path.iterdir())

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -398,3 +399,17 @@ def test_program_says_what_is_wrong(arguments, message, capsys):
         main(arguments)
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_program_without_a_network_ends_in_a_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("hw2lib.datasets.CIFAR10_URL", "http://nowhere.invalid/archive.tar.gz")
+    monkeypatch.setattr("torch.hub.urlopen", no_network)
+    with pytest.raises(SystemExit) as stopped:
+        main(["--data=cifar10", f"--folder={tmp_path}", "--download"])
+    assert stopped.value.code == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    assert "error: CIFAR-10 could not be fetched (<urlopen error offline>): try again" in last
+
+
+def no_network(*arguments, **options):
+    raise URLError("offline")
