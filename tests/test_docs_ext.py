@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -523,6 +524,16 @@ def test_missing_katex_says_what_to_do(monkeypatch, tmp_path):
     katex.renderer.cache_clear()
 
 
+def test_missing_font_of_formulas_fails_the_build(monkeypatch, tmp_path):
+    package = tmp_path / "katex"
+    shutil.copytree(katex.DIST.parent, package)
+    (package / "dist" / "fonts" / "KaTeX_Math-Italic.ttf").unlink()
+    monkeypatch.setattr(katex, "DIST", package / "dist")
+    (tmp_path / "page.html").write_text("<p class='B'>A</p>", encoding="utf-8")
+    with pytest.raises(ExtensionError, match=r"font KaTeX_Math-Italic.ttf is missing: remove docs"):
+        katex.write_fonts(tmp_path, tmp_path)
+
+
 def test_fonts_of_formulas_keep_what_pages_show(tmp_path):
     from fontTools.ttLib import TTFont
 
@@ -613,7 +624,10 @@ def test_explorable_without_its_own_caption_is_an_error(build, monkeypatch):
 
 def test_missing_bundler_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(explorables, "ESBUILD", tmp_path / "esbuild")
-    with pytest.raises(ExtensionError, match="esbuild is missing: run 'python -m nox -s docs'"):
+    with pytest.raises(
+        ExtensionError,
+        match="esbuild is missing: remove docs/node_modules and run 'python -m nox -s docs'",
+    ):
         explorables.esbuild(explorables.SOURCES / "explorables.ts")
 
 

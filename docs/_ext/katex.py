@@ -18,6 +18,7 @@ from html import unescape
 from pathlib import Path
 
 from docutils import nodes
+from npm_packages import missing
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
@@ -42,6 +43,7 @@ IN_FONT = {  # what only certain classes of KaTeX's show
 }
 FONT_OF = {name: font for font, names in IN_FONT.items() for name in names}
 STYLED = re.compile(rf'class="[^"]*?\b({"|".join(FONT_OF)})\b[^"]*"[^>]*>([^<]*)<')
+FONT_FILE = re.compile(r"fonts/([\w-]+)\.woff2")  # in the style
 SETTINGS = {"throwOnError": True, "strict": "error", "output": "htmlAndMathml", "trust": False}
 
 
@@ -56,7 +58,7 @@ def renderer() -> Callable[[str, bool], str]:
 
     script = DIST / "katex.min.js"
     if not script.is_file():
-        raise ExtensionError("KaTeX is missing: run 'python -m nox -s docs', which fetches it")
+        raise ExtensionError(missing("KaTeX"))
     context = quickjs.Context()
     context.eval(script.read_text(encoding="utf-8"))
     context.eval(
@@ -183,7 +185,10 @@ def write_fonts(site: Path, folder: Path) -> None:
     version = json.loads((DIST.parent / "package.json").read_text(encoding="utf-8"))["version"]
     content = json.dumps({"KaTeX": version} | shown, ensure_ascii=False, indent=0)
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != content:
-        for source in sorted((DIST / "fonts").glob("*.ttf")):
+        style = (DIST / "katex.min.css").read_text(encoding="utf-8")
+        for source in sorted({DIST / "fonts" / f"{name}.ttf" for name in FONT_FILE.findall(style)}):
+            if not source.is_file():
+                raise ExtensionError(missing(f"KaTeX's font {source.name}"))
             text = shown.get(source.stem.removeprefix("KaTeX_"), shown[""])
             target = folder / f"{source.stem}.woff2"
             target.unlink(missing_ok=True)

@@ -1,0 +1,37 @@
+"""The sessions end with a sentence on a Python that is too old, and its parser gets that far."""
+
+import ast
+import runpy
+import sys
+import tomllib
+from pathlib import Path
+from unittest.mock import MagicMock
+
+import pytest
+
+NOXFILE = Path(__file__).resolve().parents[1] / "noxfile.py"
+
+
+def load(monkeypatch, *version):
+    """Load the sessions as a version of Python would, without nox."""
+    monkeypatch.setitem(sys.modules, "nox", MagicMock())
+    monkeypatch.setattr(sys, "version_info", version)
+    return runpy.run_path(str(NOXFILE))
+
+
+@pytest.mark.parametrize("version", [(3, 8, 18), (3, 10, 13)])
+def test_an_older_python_is_told_which_one_is_needed(monkeypatch, version):
+    with pytest.raises(SystemExit) as stopped:
+        load(monkeypatch, *version)
+    assert stopped.value.code.startswith("This project needs Python 3.11 or newer, and this is 3.")
+    assert "python3.11 -m nox -s docs" in stopped.value.code
+
+
+def test_the_needed_python_is_that_of_the_package(monkeypatch):
+    project = tomllib.loads((NOXFILE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    needed = load(monkeypatch, 3, 11, 0)["NEEDED"]
+    assert project["project"]["requires-python"] == ">=" + ".".join(map(str, needed))
+
+
+def test_an_older_python_can_read_the_sessions():
+    ast.parse(NOXFILE.read_text(encoding="utf-8"), feature_version=(3, 8))
