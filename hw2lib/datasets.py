@@ -288,8 +288,8 @@ def cifar10_source(path: Path, download: bool) -> Callable[[str], bytes]:
             torch.hub.download_url_to_file(CIFAR10_URL, str(archive))
         except (OSError, HTTPException) as error:
             raise OSError(
-                f"CIFAR-10 could not be fetched ({str(error) or type(error).__name__}): try again, or "
-                f"put the archive {CIFAR10_URL} into the folder {path.resolve()} by hand"
+                f"CIFAR-10 could not be fetched ({str(error) or type(error).__name__}): try again, "
+                f"or put the archive {CIFAR10_URL} into the folder {path.resolve()} by hand"
             ) from error
     return archive_reader(archive)
 
