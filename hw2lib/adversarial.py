@@ -117,8 +117,10 @@ def log_odds_and_gradient(
 
 
 def classified(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the logits, shape (N, classes); a label beyond the classes is refused."""
+    """Return the logits, shape (N, classes); NaN, Inf and labels beyond the classes are refused."""
     logits = model(images)
+    if not logits.isfinite().all():
+        raise ValueError("model must map images to finite logits, got NaN or Inf")
     check_classes("labels", labels, logits)
     return logits
 

@@ -365,6 +365,21 @@ def test_labels_beyond_the_classes_are_refused():
             call()
 
 
+@pytest.mark.parametrize("bias", [math.nan, math.inf, -math.inf])
+def test_logits_that_are_not_finite_are_refused(bias):
+    model, (images, labels) = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), batch()
+    with torch.no_grad():
+        model[1].bias[3] = bias
+    for call in (
+        lambda: input_gradient(model, images, labels),
+        lambda: linear_prediction(model, images, labels, eps=0.1),
+        lambda: locally_affine_loss(model, images, labels, images.clone()),
+        lambda: signed_gradient_attack(model, images, labels, eps=0.1),
+    ):
+        with pytest.raises(ValueError, match="model must map images to finite logits, got NaN"):
+            call()
+
+
 def test_steepest_direction_in_the_l1_ball_is_one_entry_of_a_tensor():
     gradient = torch.zeros(2, 3, 4)
     gradient[1, 0, 2], gradient[0, 1, 1] = -5.0, 3.0
