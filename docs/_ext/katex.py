@@ -125,6 +125,8 @@ def breakable(formula: str) -> str:
 
 def visit_block(writer: nodes.NodeVisitor, node: nodes.math_block) -> None:
     """Write a displayed formula, with its number in a column of its own."""
+    if "math-wrapper" in node.parent.get("classes", []):
+        node["ids"] = []  # the theme's wrapper has them
     writer.body.append(writer.starttag(node, "div", CLASS="math-block"))
     number = get_node_equation_number(writer, node) if node["number"] else ""
     name = f"Formula {number}".strip()

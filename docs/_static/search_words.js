@@ -28,3 +28,6 @@ Search.makeSearchSummary = (source, keywords, anchor) => {
   excerpt.textContent = (start ? "… " : "") + text.slice(start, end) + (end < text.length ? " …" : "");
   return text ? excerpt : null;
 };
+
+// From a disk no other page can be read: results without excerpts.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;

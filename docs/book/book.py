@@ -6,18 +6,16 @@ solutions of the exercises move to the end. Vivliostyle sets the pages in an ins
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-import pikepdf
 from bs4 import BeautifulSoup, Tag
-from chromium import QUIET, installed_browser
-from playwright.sync_api import Route, sync_playwright
-from tqdm import tqdm
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent
@@ -27,25 +25,19 @@ TARGET = MADE / "ese-546-homework-2.pdf"
 TITLE = "ESE 546, Homework 2, solved and checked"
 APPENDICES = ("errata.html", "conventions.html", "references.html")
 ONLY_ON_SCREEN = (
-    ".headerlink, .only-dark, .of-explorable, .katex-mathml, .page-contents, .toctree-wrapper, "
+    ".headerlink, .only-dark, .of-explorable, .page-contents, .toctree-wrapper, "
     ".tag_hide-input .cell_input, details.plotting, wbr, script"
 )
 SECTIONS_LEFT_OUT = ("Run it", "Evidence")  # the first is for a screen, the second in the footnotes
+PAGE = "[data-vivliostyle-page-container]"
 ORIGIN = "http://book"  # of the documents that the browser asks for, and that no network sees
 IN_FACES = str.maketrans("\u202f‖∎✗○", "\u2009∥■×◯")  # for what the faces of the book do not have
-COUNT = "document.querySelectorAll('[data-vivliostyle-page-container]').length"
-OVERFULL = """() => [...document.querySelectorAll("[data-vivliostyle-page-container]")].flatMap((page, i) => {
-  const area = page.querySelector("[data-vivliostyle-page-area], [data-vivliostyle-page-box]").getBoundingClientRect();
-  return [...page.querySelectorAll("p, li, td, pre, .katex-html, img, .footnote")]
-    .filter((element) => element.getBoundingClientRect().right > area.right + 1)
-    .map((element) => `page ${i + 1}: ${(element.textContent || element.src).slice(0, 60)}`);
-})"""
 
 
 def new(name: str, text: str = "", **attributes: str) -> Tag:
-    """Return an element; ``class_`` stands for the attribute "class"."""
+    """Return an element; ``class_`` stands for "class", ``aria_label`` for "aria-label"."""
     tag = BeautifulSoup("", "html.parser").new_tag(name)
-    tag.attrs = {key.rstrip("_"): value for key, value in attributes.items()}
+    tag.attrs = {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items()}
     tag.append(text)
     return tag
 
@@ -63,10 +55,13 @@ def solution_pages(landing: BeautifulSoup) -> list[str]:
 
 
 def label(page: str, fragment: str = "") -> str:
-    """Return the id that a place on a page has in the book."""
-    return "--".join(
-        [page.removesuffix(".html").replace("/", "-"), *([fragment] if fragment else [])]
-    )
+    """Return the id that a place on a page has in the book.
+
+    A claim's derivation is where its footnote stands.
+    """
+    name = page.removesuffix(".html").replace("/", "-")
+    place = fragment.replace("derivation-", "note-").lower()
+    return f"{name}--{place}" if place else name
 
 
 def chapter(page: str, pages: list[str]) -> Tag:
@@ -79,9 +74,10 @@ def chapter(page: str, pages: list[str]) -> Tag:
     set_footnotes(content)
     unfold(content)
     relink(content, page, pages)
+    content["class"] = ["chapter"]
     if page.count("/") == 2 and not page.endswith("/index.html"):
         lower_headings(content)
-    content["class"] = "chapter"
+        content["class"].append("part")
     content["id"] = label(page)
     return content
 
@@ -93,7 +89,7 @@ def set_footnotes(content: Tag) -> None:
         mark = content.find(id=f"mark-{id}")
         number = note.summary.select_one(".note-number").extract().get_text()
         verdict = note.summary.select_one(".note-brief").extract().get_text()
-        footnote = new("span", class_="footnote", id=note["id"], **{"data-number": number})
+        footnote = new("span", class_="footnote", id=note["id"], data_number=number)
         footnote.append(new("b", note.summary.get_text(" ", strip=True)))
         footnote.append(f", {verdict.partition(' · ')[0]}. ")
         check = note.find("p")
@@ -120,6 +116,8 @@ def relink(content: Tag, page: str, pages: list[str]) -> None:
     """Let links lead to places in the book, else to the hosted site, else nowhere."""
     for element in content.find_all(id=True):
         element["id"] = label(page, element["id"])
+    for figure in content.find_all("figure"):
+        figure["role"] = "presentation"  # its picture has the text for those who cannot see it
     for image in content.find_all("img"):
         image["src"] = urljoin(f"{ORIGIN}/site/{page}", image["src"])
         del image["loading"]
@@ -134,6 +132,8 @@ def relink(content: Tag, page: str, pages: list[str]) -> None:
             link["href"] = urljoin(os.environ["SITE_URL"], aim) + (
                 f"#{fragment}" if fragment else ""
             )
+        elif link.find_parent("figcaption"):  # "Script and data.", of no use without the site
+            link.decompose()
         else:
             link.unwrap()
 
@@ -156,11 +156,8 @@ def move_solutions(chapters: list[Tag]) -> Tag:
         for solution in solved:
             exercise = solution.parent
             name = exercise.select_one(".environment-name").get_text()
-            here, there = (
-                f"{content['id']}--{name}".replace(" ", "-"),
-                f"{content['id']}--solution-{name}".replace(" ", "-"),
-            )
-            exercise["id"] = exercise.get("id", here)
+            exercise["id"] = exercise.get("id", label(content["id"], name.replace(" ", "-")))
+            there = f"{exercise['id']}--solved"
             solution.select_one(".fold-title").decompose()
             entry = new("div", class_="solution", id=there)
             title = new("p", class_="solution-title")
@@ -206,20 +203,58 @@ def contents(chapters: list[Tag]) -> Tag:
     return table
 
 
-def assemble() -> str:
-    """Return the book as one HTML document."""
+def in_a_line(mathml: Tag) -> str:
+    """Return a formula as text, for those who hear it: "x_i^2", "(a)/(b)", "√(a)"."""
+    for parts in mathml.find_all(["msub", "msup", "msubsup", "munder", "mover", "munderover"]):
+        signs = "_^" if "sub" in parts.name or "under" in parts.name else "^"
+        for sign, part in zip(signs, parts.find_all(recursive=False)[1:], strict=False):
+            part.insert_before(sign)
+    for root in mathml.find_all("msqrt"):
+        root.insert(0, "√(")
+        root.append(")")
+    for fraction in mathml.find_all("mfrac"):
+        above, _ = fraction.find_all(recursive=False)
+        above.insert_before("(")
+        above.insert_after(")/(")
+        fraction.append(")")
+    return " ".join(mathml.get_text().split())
+
+
+def take_formulas(book: Tag) -> list[str]:
+    """Put a short element in the place of each formula, and return what the formulas consist of.
+
+    Vivliostyle looks at every element of a document, and KaTeX makes dozens of them a formula.
+    """
+    formulas: dict[str, int] = {}
+    for formula in book.select(".katex"):
+        text = in_a_line(formula.select_one(".katex-mathml").extract())
+        number = formulas.setdefault(str(formula), len(formulas))
+        formula.replace_with(new("set-formula", n=str(number), role="img", aria_label=text))
+    return [*formulas]
+
+
+def assemble() -> tuple[Tag, list[str]]:
+    """Return the book as one HTML document, and its formulas."""
     landing = read("index.html")
     solutions = solution_pages(landing)
     pages = [*solutions, *APPENDICES]
     chapters = [chapter(page, pages) for page in pages]
     exercises = move_solutions(chapters[: len(solutions)])
     chapters.insert(len(solutions), exercises)
-    body = "\n".join(map(str, [*front(landing), contents(chapters), *chapters]))
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{TITLE}</title>'
-        '<link rel="stylesheet" href="node_modules/katex/dist/katex.min.css">'
-        f'<link rel="stylesheet" href="book.css"></head><body>{body}</body></html>'
+    body = new("body")
+    body.extend([*front(landing), contents(chapters), *chapters])
+    formulas = take_formulas(body)
+    head = new("head")
+    head.extend(
+        [
+            new("meta", charset="utf-8"),
+            new("title", TITLE),
+            new("link", rel="stylesheet", href="book.css"),
+        ]
     )
+    document = new("html", lang="en")
+    document.extend([head, body])
+    return document, formulas
 
 
 def bundle() -> None:
@@ -231,6 +266,7 @@ def bundle() -> None:
         str(tool),
         "paginate.ts",
         "--bundle",
+        "--format=esm",
         "--log-level=warning",
         f"--outfile={MADE / 'paginate.js'}",
     ]
@@ -238,7 +274,7 @@ def bundle() -> None:
         sys.exit("esbuild could not bundle docs/book/paginate.ts, see above")
 
 
-def answer(route: Route) -> None:
+def answer(route: Any) -> None:
     """Answer the browser from the disk; no request leaves this machine."""
     path = unquote(urlsplit(route.request.url).path)
     file = SITE / path.removeprefix("/site/") if path.startswith("/site/") else MADE / path[1:]
@@ -249,8 +285,12 @@ def answer(route: Route) -> None:
     route.fulfill(status=404, body=f"{path} is missing")
 
 
-def set_pages() -> None:
+def set_pages(headings: dict[str, str]) -> None:
     """Set the book in pages and write it as PDF."""
+    from chromium import QUIET, installed_browser
+    from playwright.sync_api import sync_playwright
+    from tqdm import tqdm
+
     with sync_playwright() as playwright, tqdm(desc="setting pages", unit=" pages") as progress:
         browser = playwright.chromium.launch(executable_path=installed_browser(), args=list(QUIET))
         page = browser.new_page()
@@ -261,13 +301,15 @@ def set_pages() -> None:
         )
         page.route("**/*", answer)
         page.goto(f"{ORIGIN}/paginate.html")
-        while page.evaluate("document.documentElement.dataset.state") != "complete":
+        state = page.locator("html")
+        while state.get_attribute("data-state") != "complete":
             if problems:
                 sys.exit("the book could not be set:\n" + "\n".join(problems))
-            progress.update(page.evaluate(COUNT) - progress.n)
+            progress.update(page.locator(PAGE).count() - progress.n)
             page.wait_for_timeout(500)
-        progress.update(page.evaluate(COUNT) - progress.n)
-        wide = page.evaluate(OVERFULL)
+        progress.update(page.locator(PAGE).count() - progress.n)
+        page.emulate_media(media="print")
+        wide = page.evaluate("overfull()")
         part = TARGET.with_suffix(".part")
         page.pdf(
             path=part, prefer_css_page_size=True, print_background=True, tagged=True, outline=True
@@ -275,17 +317,28 @@ def set_pages() -> None:
         browser.close()
     if wide:
         sys.exit("these stick out of the page:\n" + "\n".join(wide))
-    finish(part)
+    finish(part, headings)
     os.replace(part, TARGET)
 
 
-def finish(path: Path) -> None:
-    """Give the PDF its title and language, and no time of its making: the same book, the same bytes."""
+def name_bookmarks(items: Iterable[Any], headings: dict[str, str]) -> None:
+    """Give bookmarks their spaces back: the browser leaves out those at the end of a line."""
+    for item in items:
+        item.title = headings.get("".join(item.title.split()), item.title)
+        name_bookmarks(item.children, headings)
+
+
+def finish(path: Path, headings: dict[str, str]) -> None:
+    """Give the PDF its title and language, and no time of its making."""
+    import pikepdf
+
     with pikepdf.open(path, allow_overwriting_input=True) as pdf:
         del pdf.docinfo
         with pdf.open_metadata(set_pikepdf_as_editor=False, update_docinfo=False) as metadata:
             metadata["dc:title"] = TITLE
             metadata["dc:language"] = ["en"]
+        with pdf.open_outline() as outline:
+            name_bookmarks(outline.root, headings)
         pdf.docinfo["/Title"] = TITLE
         pdf.Root.ViewerPreferences = pikepdf.Dictionary(DisplayDocTitle=True)
         pdf.Root.Lang = "en"
@@ -297,9 +350,12 @@ def main() -> None:
     if not (SITE / "index.html").is_file():
         sys.exit("the site is missing: run 'python -m nox -s docs' first")
     MADE.mkdir(parents=True, exist_ok=True)
-    (MADE / "book.html").write_text(assemble(), encoding="utf-8")
+    book, formulas = assemble()
+    titles = [" ".join(title.get_text().split()) for title in book.find_all(["h1", "h2", "h3"])]
+    (MADE / "book.html").write_text(f"<!doctype html>\n{book}", encoding="utf-8")
+    (MADE / "formulas.json").write_text(json.dumps(formulas), encoding="utf-8")
     bundle()
-    set_pages()
+    set_pages({"".join(title.split()): title for title in titles})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,83 @@
+"""The book as a PDF: tagged, with bookmarks and faces of its own; every link leads somewhere."""
+
+import book
+import pikepdf
+import pytest
+
+
+@pytest.fixture(scope="module")
+def pdf():
+    with pikepdf.open(book.TARGET) as opened:
+        yield opened
+
+
+def outlines(items):
+    for item in items:
+        yield item
+        yield from outlines(item.children)
+
+
+def fonts(pdf):
+    """Yield every font that a page or what stands on it uses."""
+    for thing in pdf.objects:
+        if isinstance(thing, pikepdf.Dictionary) and thing.get("/Type") == "/Font":
+            yield thing
+
+
+def test_book_is_tagged_and_has_title_and_language(pdf):
+    assert pdf.Root.MarkInfo.Marked
+    assert str(pdf.Root.Lang) == "en"
+    assert str(pdf.docinfo["/Title"]) == book.TITLE
+    assert pdf.Root.StructTreeRoot
+
+
+def test_formulas_and_figures_have_a_text_for_those_who_cannot_see_them(pdf):
+    kinds = {}
+    for thing in pdf.objects:
+        if isinstance(thing, pikepdf.Dictionary) and thing.get("/Type") == "/StructElem":
+            kinds.setdefault(str(thing.get("/S")), []).append("/Alt" in thing)
+    assert all(kinds["/Figure"])
+    assert len(kinds["/Figure"]) > 2000
+
+
+def test_bookmarks_name_every_chapter(pdf):
+    with pdf.open_outline() as outline:
+        titles = {item.title for item in outlines(outline.root)}
+    chapters = [book.read(page).find("h1") for page in book.solution_pages(book.read("index.html"))]
+    for heading in chapters:
+        heading.select_one(".headerlink").decompose()
+        text = " ".join(heading.get_text().split())
+        if not heading.select_one(".katex"):
+            assert text in titles
+
+
+def test_all_fonts_are_embedded(pdf):
+    described = [font for font in fonts(pdf) if "/FontDescriptor" in font]
+    assert len(described) > 10
+    for font in described:
+        files = {"/FontFile", "/FontFile2", "/FontFile3"} & set(font.FontDescriptor.keys())
+        assert files, font.get("/BaseFont")
+        assert str(font.BaseFont).partition("+")[2].startswith(("Source", "KaTeX")), font.BaseFont
+
+
+def test_every_link_leads_to_a_place_or_an_address(pdf):
+    named = set(pdf.Root.Dests.keys()) if "/Dests" in pdf.Root else set()
+    links = [
+        mark
+        for page in pdf.pages
+        for mark in page.get("/Annots", [])
+        if mark.get("/Subtype") == "/Link"
+    ]
+    assert len(links) > 500
+    for link in links:
+        if "/Dest" in link:
+            aim = link.Dest
+            assert isinstance(aim, pikepdf.Array) or str(aim) in named
+        else:
+            assert str(link.A.URI).startswith("http")
+            assert not str(link.A.URI).startswith(book.ORIGIN)
+
+
+def test_nothing_tells_when_or_where_it_was_made(pdf):
+    assert "/CreationDate" not in pdf.docinfo
+    assert "/ModDate" not in pdf.docinfo
