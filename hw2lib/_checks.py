@@ -6,25 +6,19 @@ import itertools
 import math
 import numbers
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+LARGEST = 2**63 - 1
+Result = TypeVar("Result", bound=Tensor | tuple[Tensor, ...])
 
 
 def as_tensor(name: str, value: Any, ndim: int | None = None) -> Tensor:
     """Return `value` as a finite floating-point tensor, with `ndim` dimensions if that is given."""
-    try:
-        tensor = torch.as_tensor(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(
-            f"{name} must be a tensor, an array or nested lists of numbers, rows of equal length, "
-            f"got {type(value).__name__}: {value!r:.80}"
-        ) from error
-    if tensor.layout != torch.strided or tensor.device.type == "meta":
-        raise TypeError(
-            f"{name} must be dense and hold data, got {tensor.layout} on {tensor.device}"
-        )
+    tensor = as_dense(name, value)
     if tensor.is_complex():
         raise TypeError(f"{name} must be real, got dtype {tensor.dtype}")
     if not tensor.is_floating_point():
@@ -38,6 +32,56 @@ def as_tensor(name: str, value: Any, ndim: int | None = None) -> Tensor:
     if not tensor.isfinite().all():
         raise ValueError(f"{name} must be finite, got NaN or Inf in shape {tuple(tensor.shape)}")
     return tensor
+
+
+def as_dense(name: str, value: Any) -> Tensor:
+    """Return `value` as a tensor that holds a number in every place."""
+    try:
+        if isinstance(value, np.ma.MaskedArray):
+            raise TypeError("torch ignores the mask")
+        if isinstance(value, list | tuple) and any(isinstance(row, np.ndarray) for row in value):
+            value = np.asarray(value)
+        if isinstance(value, np.ndarray):  # torch wants this machine's byte order, steps forward
+            value = value.astype(value.dtype.newbyteorder("="), order="C")
+        tensor = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise TypeError(
+            f"{name} must be a tensor, an array or nested lists of numbers, rows of equal length, "
+            f"got {type(value).__name__}: {value!r:.80}"
+        ) from error
+    kind = "nested" if tensor.is_nested else tensor.dtype if tensor.is_quantized else tensor.layout
+    if kind != torch.strided or tensor.device.type == "meta":
+        raise TypeError(f"{name} must be dense and hold data, got {kind} on {tensor.device}")
+    return tensor
+
+
+def as_tensor_like(name: str, value: Any, like: Tensor) -> Tensor:
+    """Return `value` as a finite vector of the dtype and on the device of another tensor."""
+    vector = as_tensor(name, value, ndim=1).to(like)
+    if not vector.isfinite().all():
+        raise ValueError(f"{name} must be finite in {like.dtype}, got an overflow")
+    return vector
+
+
+def finite(arguments: str, result: Result) -> Result:
+    """Return a result, or refuse the arguments that made a number in it overflow."""
+    for part in result if isinstance(result, tuple) else (result,):
+        if not part.isfinite().all():
+            raise ValueError(
+                f"{arguments} must be of a size for which the result is finite, got an overflow "
+                f"in {part.dtype}"
+            )
+    return result
+
+
+def check_independent(requirement: str, matrix: Tensor, share: float = 0.5) -> None:
+    """Refuse a matrix with dependent columns, or nearly so: it would cost a share of the digits."""
+    S = torch.linalg.svdvals(matrix)
+    if len(S) < matrix.shape[1] or not S[-1] > torch.finfo(S.dtype).eps ** share * S[0]:
+        raise ValueError(
+            f"{requirement}, not only by a rounding error in {S.dtype}; got singular values from "
+            f"{S[0]:.3g} to {S[-1]:.3g} in shape {tuple(matrix.shape)}"
+        )
 
 
 def check_matching(name: str, tensor: Tensor, shape: Sequence[int], reason: str) -> None:
@@ -63,8 +107,9 @@ def check_integer(
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, got {type(value).__name__}: {value!r}")
     number = int(value)
-    if number < low or (high is not None and number > high):
+    if not low <= number <= (LARGEST if high is None else high):
         expected = f"be at least {low}" if high is None else f"lie in {low}..{high}{reason}"
+        expected += " and fit 64 bits" if number > LARGEST else ""
         raise ValueError(f"{name} must {expected}, got {number}")
     return number
 
@@ -78,7 +123,10 @@ def check_number(
     """Return `value` as a finite float that `accept` accepts; `expected` says which those are."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be {expected}, got {type(value).__name__}: {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer or a fraction that is too large
+        number = math.inf
     if not math.isfinite(number) or not accept(number):
         raise ValueError(f"{name} must be {expected}, got {value!r}")
     return number
@@ -117,11 +165,8 @@ def as_images(name: str, value: Any, model: nn.Module) -> Tensor:
 
 def as_labels(name: str, value: Any, count: int) -> Tensor:
     """Return `value` as `count` integers from 0, one an image."""
-    try:
-        labels = torch.as_tensor(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name} must be integers, got {type(value).__name__}") from error
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+    labels = as_dense(name, value)
+    if labels.dtype not in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
         raise TypeError(f"{name} must be integers, got dtype {labels.dtype}")
     check_matching(name, labels, (count,), "one an image")
     if count and int(labels.min()) < 0:

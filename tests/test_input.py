@@ -7,12 +7,14 @@ import pkgutil
 import re
 
 import matplotlib.figure
+import numpy as np
 import numpydoc.docscrape
 import pytest
 import torch
 from torch import nn
 
 import hw2lib
+from hw2lib._checks import as_tensor, as_tensor_like
 from hw2lib.datasets import ImageData, digits_data
 from hw2lib.resnet import resnet18
 
@@ -242,15 +244,15 @@ def wrong_values(value):
     """Yield values of the wrong kind, and of the right kind but out of range."""
     if isinstance(value, torch.Tensor):
         yield from (value * float("nan"), value * float("inf"), value + 0j, "text", object())
-        yield value[:0]
+        yield from (value[:0], value.to_sparse(), np.ma.array(value.detach(), mask=value.detach()))
     elif isinstance(value, bool):
         yield from ("yes", 3)
     elif isinstance(value, int):
-        yield from (1.5, "2", -1, True)
+        yield from (1.5, "2", -1, True, 10**400)
     elif isinstance(value, float):
-        yield from ("2", float("nan"), float("inf"), object())
+        yield from ("2", float("nan"), float("inf"), object(), 10**400)
     elif isinstance(value, str):
-        yield from (3, None)
+        yield from (3, None, ["tanh"])
     elif isinstance(value, list | tuple):
         yield from ("text", 3, [object()], [-1])
     else:
@@ -374,10 +376,14 @@ RIGHT, WRONG = (
     ]
     for side in (0, 1)
 )
+SAME_DTYPE = (
+    *("factorization", "recurrent.l", "recurrent.e", "scale_invariance.sphere"),
+    *("normalization.batch_normalize", "normalization.ridge"),
+)
 PAIRS = [  # functions whose tensors must share a dtype
     (name, argument)
     for name, arguments in VALID.items()
-    if name.startswith(("factorization", "recurrent.l", "recurrent.e", "scale_invariance.sphere"))
+    if name.startswith(SAME_DTYPE)
     and sum(isinstance(value, torch.Tensor) for value in arguments.values()) > 1
     and "lstm" not in arguments
     for argument, value in arguments.items()
@@ -436,6 +442,32 @@ def test_mixed_precision_is_refused(name, argument):
     other = torch.float32 if value.dtype == torch.float64 else torch.float64
     with pytest.raises(ValueError, match=f"{argument}.* must share dtype and device"):
         FUNCTIONS[name](**VALID[name] | {argument: value.to(other)})
+
+
+ARRAYS = {  # numbers 1, 2, 3 that torch does not take as they are
+    "reversed": np.array([3.0, 2.0, 1.0])[::-1],
+    "big-endian": np.array([1.0, 2.0, 3.0], dtype=">f8"),
+    "read-only": np.broadcast_to(np.arange(1.0, 4.0), (2, 3))[0],
+    "list of arrays": [np.array(1.0), np.array(2.0), np.array(3.0)],
+}
+
+
+@pytest.mark.parametrize("array", ARRAYS.values(), ids=ARRAYS)
+def test_array_that_torch_refuses_is_taken(array):
+    found = as_tensor("x", array)
+    assert found.dtype == torch.float64
+    assert found.tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_nested_tensor_is_refused():
+    with pytest.raises(TypeError, match="x must be dense and hold data, got nested on cpu"):
+        as_tensor("x", torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]))
+
+
+def test_vector_that_overflows_in_the_dtype_of_another_is_refused():
+    with pytest.raises(ValueError, match=r"x must be finite in torch.float32"):
+        as_tensor_like("x", np.array([1e300]), torch.ones(1))
 
 
 def test_every_public_function_is_covered():
