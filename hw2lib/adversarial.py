@@ -25,6 +25,7 @@ from hw2lib._checks import (
     check_number,
     check_same_kind,
 )
+from hw2lib._scale import polar
 from hw2lib.training import (
     check_classes,
     data_parser,
@@ -170,10 +171,10 @@ def steepest_direction(gradient: Any, norm: float) -> Tensor:
     if norm == float("inf"):
         return gradient.sign()
     if norm == 2:
-        length = gradient.norm()
+        length, direction = polar(gradient)
         if length == 0:
             raise ValueError("gradient must not be zero: it has no ℓ2 direction")
-        return gradient / length
+        return direction
     if norm == 1:
         flat = gradient.flatten()
         largest = flat.abs().argmax()

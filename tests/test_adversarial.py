@@ -400,6 +400,12 @@ def test_steepest_direction_attains_the_dual_norm(entries, norm):
     assert torch.linalg.vector_norm(direction, norm) <= 1 + 1e-12
 
 
+@pytest.mark.parametrize("size", [1e-42, 1e-30, 1e30])
+def test_steepest_direction_where_squares_over_or_underflow(size):
+    direction = steepest_direction(torch.tensor([size, -size]), 2)
+    torch.testing.assert_close(direction, 0.5**0.5 * torch.tensor([1.0, -1.0]))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
