@@ -8,15 +8,20 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from hw2lib._checks import (
     as_tensor,
+    as_tensor_like,
+    check_independent,
     check_integer,
     check_kind,
     check_matching,
     check_number,
     check_same_kind,
+    finite,
 )
+from hw2lib._scale import polar
 
 __all__ = [
     "LSTMJacobian",
@@ -34,12 +39,15 @@ __all__ = [
 
 BLOCK = 64
 REFINEMENTS = 8
-SLOPES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
-    "tanh": (torch.tanh, lambda h: 1 - h.square()),
-    "sigmoid": (torch.sigmoid, lambda h: h * (1 - h)),
-    "relu": (torch.relu, lambda h: (h > 0).to(h)),
-    "identity": (lambda z: z, torch.ones_like),
-}  # each slope as a function of the output
+NONLINEARITIES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "tanh": (
+        torch.tanh,
+        lambda z: math.log(4) + logsigmoid(2 * z) + logsigmoid(-2 * z),  # 1/cosh² = 4σ(2z)σ(−2z)
+    ),
+    "sigmoid": (torch.sigmoid, lambda z: logsigmoid(z) + logsigmoid(-z)),
+    "relu": (torch.relu, lambda z: (z > 0).to(z).log()),
+    "identity": (lambda z: z, torch.zeros_like),
+}  # each with the logarithm of its slope: where σ is flat, 1 − σ(z)² would cancel
 
 
 class RNNJacobian(NamedTuple):
@@ -91,7 +99,7 @@ def linear_rnn_gradient(W: Any, z0: Any, zbar: Any, steps: int) -> Tensor:
     Raises
     ------
     TypeError, ValueError
-        If shapes do not fit, a value is not finite, or `steps` is below 1.
+        If shapes do not fit, a value is not finite, `steps` is below 1, or the gradient overflows.
 
     References
     ----------
@@ -105,7 +113,7 @@ def linear_rnn_gradient(W: Any, z0: Any, zbar: Any, steps: int) -> Tensor:
     W, z0, zbar = check_recurrence(W, z0, zbar)
     steps = check_integer("steps", steps, 1)
     states, adjoints = krylov(W, z0, steps), krylov(W.T, zbar, steps)
-    return adjoints.flip(1) @ states.T
+    return finite("W, z0, zbar and steps", adjoints.flip(1) @ states.T)
 
 
 def krylov(W: Tensor, z: Tensor, count: int) -> Tensor:
@@ -131,12 +139,13 @@ def eigenvalue_gradient(W: Any, z0: Any, zbar: Any, steps: int) -> Tensor:
     With :math:`W=T\Lambda T^{-1}`, :math:`\alpha=T^{-1}z_0`, :math:`\beta=T^\top\bar z` it is
     :math:`T^{-\top}[(\beta\alpha^\top)\circ S]\,T^\top`, where
     :math:`S_{ij}=(\lambda_i^t-\lambda_j^t)/(\lambda_i-\lambda_j)` and
-    :math:`S_{ii}=t\lambda_i^{t-1}`. Serves theorem T4.
+    :math:`S_{ii}=t\lambda_i^{t-1}`, both computed as :math:`\sum_{k<t}\lambda_i^k\lambda_j^{t-1-k}`,
+    to which it is no matter how close eigenvalues are. Serves theorem T4.
 
     Parameters
     ----------
     W : Tensor or array
-        Shape (p, p), diagonalisable with distinct eigenvalues, real or complex.
+        Shape (p, p), diagonalisable; eigenvalues may be complex.
     z0, zbar : Tensor or array
         Shape (p,).
     steps : int
@@ -150,8 +159,8 @@ def eigenvalue_gradient(W: Any, z0: Any, zbar: Any, steps: int) -> Tensor:
     Raises
     ------
     TypeError, ValueError
-        If shapes do not fit, a value is not finite, `steps` is below 1, or eigenvalues coincide
-        to working precision.
+        If shapes do not fit, a value is not finite, `steps` is below 1, eigenvectors are dependent
+        or so nearly that most digits would be lost, or the gradient overflows.
 
     References
     ----------
@@ -166,18 +175,14 @@ def eigenvalue_gradient(W: Any, z0: Any, zbar: Any, steps: int) -> Tensor:
     """
     W, z0, zbar = check_recurrence(W, z0, zbar)
     steps = check_integer("steps", steps, 1)
-    values, T = torch.linalg.eig(W)
-    gaps = values[:, None] - values
-    separation = gaps.abs() + torch.eye(len(W), dtype=W.dtype) * values.abs().max()
-    if len(W) > 1 and separation.min() <= 1e3 * torch.finfo(W.dtype).eps * values.abs().max():
-        raise ValueError("W must have distinct eigenvalues, got some that coincide")
+    values, T = torch.linalg.eig(W.double())
+    check_independent("W must have independent eigenvectors", T, 0.25)  # T enters twice
     alpha = torch.linalg.solve(T, z0.to(T.dtype))
     beta = T.T @ zbar.to(T.dtype)
-    powers = values**steps
-    identity = torch.eye(len(W), dtype=torch.bool)
-    S = (powers[:, None] - powers) / gaps.masked_fill(identity, 1)
-    S = torch.where(identity, torch.diag(steps * values ** (steps - 1)), S)
-    return torch.linalg.solve(T.T, torch.outer(beta, alpha) * S @ T.T).real
+    powers = torch.linalg.vander(values, N=steps + 1)[:, :-1]
+    S = powers @ powers.flip(1).T
+    gradient = torch.linalg.solve(T.T, torch.outer(beta, alpha) * S @ T.T).real.to(W.dtype)
+    return finite("W, z0, zbar and steps", gradient)
 
 
 def kreiss_constant(W: Any, points: int = 40) -> float:
@@ -214,7 +219,7 @@ def kreiss_constant(W: Any, points: int = 40) -> float:
     >>> kreiss_constant([[0.5, 0.0], [0.0, 0.1]])  # a normal matrix: its powers only decay
     1.0
     """
-    W = check_square(W)
+    W = check_square(W).double()
     points = check_integer("points", points, 2)
     values = torch.linalg.eigvals(W)
     if values.abs().max() >= 1:
@@ -281,12 +286,12 @@ def rnn_jacobian(rnn: nn.RNN, inputs: Any, state: Any) -> RNNJacobian:
     """
     check_cell("rnn", rnn, nn.RNN)
     weight, drives, h = drive(rnn, inputs, state, "state")
-    function, slope = SLOPES[rnn.nonlinearity]
+    function, log_slope = NONLINEARITIES[rnn.nonlinearity]
     jacobian = torch.eye(len(h), dtype=h.dtype, device=h.device)
     for each in drives:
-        h = function(each + weight @ h)
-        jacobian = slope(h)[:, None] * (weight @ jacobian)
-    return RNNJacobian(h, jacobian)
+        z = each + weight @ h
+        h, jacobian = function(z), log_slope(z).exp()[:, None] * (weight @ jacobian)
+    return finite("rnn, inputs and state", RNNJacobian(h, jacobian))
 
 
 def lstm_jacobian(lstm: nn.LSTM, inputs: Any, hidden: Any, cell: Any) -> LSTMJacobian:
@@ -332,24 +337,32 @@ def lstm_jacobian(lstm: nn.LSTM, inputs: Any, hidden: Any, cell: Any) -> LSTMJac
     """
     check_cell("lstm", lstm, nn.LSTM)
     weight, drives, h = drive(lstm, inputs, hidden, "hidden")
-    c = as_tensor("cell", cell, ndim=1).to(h)
+    c = as_tensor_like("cell", cell, h)
     check_matching("cell", c, h.shape, "the hidden size of lstm")
     p = len(h)
     from_h, from_c = torch.eye(2 * p, dtype=h.dtype, device=h.device).split(p)
     forget_product = torch.ones_like(h)
     for each in drives:
-        i, f, g, o = (each + weight @ h).chunk(4)
-        i, f, o, g = i.sigmoid(), f.sigmoid(), o.sigmoid(), g.tanh()
-        slopes = torch.cat([g * i * (1 - i), c * f * (1 - f), i * (1 - g * g)])
+        z = each + weight @ h
+        i, f, _, o = z.sigmoid().chunk(4)
+        not_i, not_f, _, not_o = (-z).sigmoid().chunk(4)  # 1 − i and so on, without cancellation
+        g, flat_g = z[2 * p : 3 * p].tanh(), tanh_slope(z[2 * p : 3 * p])
+        slopes = torch.cat([g * i * not_i, c * f * not_f, i * flat_g])
         c = f * c + i * g
         activated = c.tanh()
         gates = weight @ from_h
         from_c = f[:, None] * from_c + (slopes[:, None] * gates[: 3 * p]).reshape(3, p, -1).sum(0)
-        output_slope = (activated * o * (1 - o))[:, None] * gates[3 * p :]
-        from_h = output_slope + (o * (1 - activated * activated))[:, None] * from_c
+        output_slope = (activated * o * not_o)[:, None] * gates[3 * p :]
+        from_h = output_slope + (o * tanh_slope(c))[:, None] * from_c
         h = o * activated
         forget_product = forget_product * f
-    return LSTMJacobian(h, c, torch.cat([from_h, from_c]), forget_product)
+    run = LSTMJacobian(h, c, torch.cat([from_h, from_c]), forget_product)
+    return finite("lstm, inputs, hidden and cell", run)
+
+
+def tanh_slope(z: Tensor) -> Tensor:
+    """Return tanh′, from the input: 1 − tanh² would cancel."""
+    return NONLINEARITIES["tanh"][1](z).exp()
 
 
 def lyapunov_exponent(
@@ -359,9 +372,9 @@ def lyapunov_exponent(
 
     The mean logarithm of the factor by which a small change, in a random direction, grows in a
     step: positive where gradients explode, negative where they vanish. :math:`-\infty` if the
-    change dies. Neither an exploding nor a vanishing change over- or underflows; nor does the state
-    of ReLU and identity, which is kept at length 1, since their slopes do not depend on its length.
-    Serves claim 6b-saturate.
+    change dies. Slopes enter by their logarithms and the change is kept at length 1, so neither
+    over- nor underflows; nor does the state of ReLU and identity, which is kept at length 1 too,
+    since their slopes do not depend on its length. Serves claim 6b-saturate.
 
     Parameters
     ----------
@@ -395,23 +408,28 @@ def lyapunov_exponent(
     -0.6931
     """
     W = check_square(W)
-    h = check_vector("state", state, W)
-    if nonlinearity not in SLOPES:
-        raise ValueError(f"nonlinearity must be one of {', '.join(SLOPES)}, got {nonlinearity!r}")
-    function, slope = SLOPES[nonlinearity]
+    W, h = W.double(), check_vector("state", state, W).double()
+    check_kind("nonlinearity", nonlinearity, str)
+    if nonlinearity not in NONLINEARITIES:
+        names = ", ".join(NONLINEARITIES)
+        raise ValueError(f"nonlinearity must be one of {names}, got {nonlinearity!r}")
+    function, log_slope = NONLINEARITIES[nonlinearity]
     steps, warm_up = check_integer("steps", steps, 1), check_integer("warm_up", warm_up, 0)
     random = torch.Generator().manual_seed(0)
     tangent = polar(torch.randn(len(h), generator=random, dtype=torch.float64).to(h))[1]
     homogeneous = nonlinearity in ("relu", "identity")
     logarithms: list[float] = []
     for _ in range(warm_up + steps):
-        h = function(W @ h)
         if homogeneous:
             h = polar(h)[1]
-        growth, tangent = polar(slope(h) * (W @ tangent))
-        if growth == 0:
-            return -math.inf
-        logarithms.append(math.log(growth))
+        z, change = finite("W and state", W @ torch.stack([h, tangent], 1)).T
+        h = function(z)
+        sizes = log_slope(z) + change.abs().log()
+        largest = sizes.max().item()
+        if largest == -math.inf:
+            return largest
+        growth, tangent = polar(change.sign() * (sizes - largest).exp())
+        logarithms.append(largest + math.log(growth))
     return math.fsum(logarithms[warm_up:]) / steps
 
 
@@ -491,17 +509,7 @@ def rescale_to_norm(gradient: Any, norm: float) -> Tensor:
     norm, direction = polar(gradient)
     if norm == 0:
         raise ValueError("gradient must not be zero: it has no direction to keep")
-    return target * direction
-
-
-def polar(gradient: Tensor) -> tuple[float, Tensor]:
-    """Return norm and direction, also where the squares of entries over- or underflow."""
-    scale = gradient.abs().max()
-    if scale == 0:
-        return 0.0, gradient
-    scaled = gradient / scale
-    length = scaled.norm()
-    return scale.item() * length.item(), scaled / length
+    return finite("norm", target * direction)
 
 
 def clip_by_value(gradient: Any, bound: float) -> Tensor:
@@ -539,6 +547,7 @@ def clip_by_value(gradient: Any, bound: float) -> Tensor:
     """
     gradient = as_tensor("gradient", gradient)
     limit = check_number("bound", bound, "positive", lambda value: value > 0)
+    limit = min(limit, torch.finfo(gradient.dtype).max)  # else clamp refuses it
     return gradient.clamp(-limit, limit)
 
 
@@ -548,7 +557,7 @@ def drive(cell: nn.RNNBase, inputs: Any, state: Any, name: str) -> tuple[Tensor,
     incoming = cell.get_parameter("weight_ih_l0").detach()
     x = as_tensor("inputs", inputs, ndim=2).to(weight)
     check_matching("inputs", x, (len(x), cell.input_size), "the input size of the cell")
-    h = as_tensor(name, state, ndim=1).to(weight)
+    h = as_tensor_like(name, state, weight)
     check_matching(name, h, (cell.hidden_size,), "the hidden size of the cell")
     drives = x @ incoming.T
     if cell.bias:

@@ -86,14 +86,65 @@ def test_krylov_columns_are_powers(seed, p, count):
         )
 
 
+@pytest.mark.parametrize("weight", [3.0, 10.0, 30.0])
+def test_rnn_jacobian_where_one_minus_the_squared_state_cancels(weight):
+    rnn = nn.RNN(1, 1, bias=False)
+    nn.init.constant_(rnn.weight_hh_l0, weight)
+    jacobian = rnn_jacobian(rnn, [[0.0]], [1.0]).jacobian.item()
+    assert jacobian == pytest.approx(weight / math.cosh(weight) ** 2, rel=2e-5)
+
+
+def test_lstm_jacobian_in_single_precision_where_its_gates_are_flat():
+    torch.manual_seed(0)
+    lstm = nn.LSTM(2, 3)
+    with torch.no_grad():
+        lstm.weight_hh_l0 *= 3
+        lstm.bias_ih_l0.copy_(torch.tensor([12.0, -9, 15, 18, 20, 17, 11, -14, 9, 16, 18, -12]))
+    inputs, hidden, cell = random(2, 2), random(3, seed=1), 20 + random(3, seed=2)
+    single = lstm_jacobian(lstm, inputs.float(), hidden.float(), cell.float()).jacobian
+    double = lstm_jacobian(lstm.double(), inputs, hidden, cell).jacobian
+    torch.testing.assert_close(single.double(), double, rtol=2e-4, atol=0)
+
+
 def test_closed_form_of_a_number():
     assert eigenvalue_gradient([[0.0]], [1.0], [1.0], 1).item() == 1
     assert eigenvalue_gradient([[2.0]], [3.0], [5.0], 4).item() == pytest.approx(480)
 
 
-def test_coinciding_eigenvalues_are_refused():
-    with pytest.raises(ValueError, match="W must have distinct eigenvalues"):
-        eigenvalue_gradient(torch.eye(2), torch.ones(2), torch.ones(2), 3)
+@pytest.mark.parametrize("gap", [0.0, 1e-15, 1e-9])
+def test_closed_form_of_eigenvalues_that_coincide_or_nearly(gap):
+    turn = torch.linalg.qr(random(2, 2)).Q
+    W = turn @ torch.diag(torch.tensor([1.0, 1.0 + gap]).double()) @ turn.T
+    z0, zbar = random(2, seed=1), random(2, seed=2)
+    expected = linear_rnn_gradient(W, z0, zbar, 9)
+    torch.testing.assert_close(eigenvalue_gradient(W, z0, zbar, 9), expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-9, 1e-5])
+def test_eigenvectors_that_nearly_coincide_are_refused(gap):
+    W = torch.tensor([[1.0, 1.0], [0.0, 1.0 + gap]]).double()
+    with pytest.raises(ValueError, match="W must have independent eigenvectors"):
+        eigenvalue_gradient(W, torch.ones(2).double(), torch.ones(2).double(), 5)
+
+
+@given(seeds, st.sampled_from([torch.float32, torch.float64]), st.floats(0, 6))
+def test_closed_form_is_right_or_refused_however_bad_the_eigenvectors(seed, dtype, power):
+    scale = torch.logspace(0, -power, 4, dtype=torch.float64)
+    T = torch.linalg.qr(random(4, 4, seed=seed)).Q * scale @ random(4, 4, seed=seed + 1)
+    W = (T * (2 * random(4, seed=seed + 2).sigmoid() - 1) @ torch.linalg.inv(T)).to(dtype)
+    z0, zbar = random(4, seed=seed + 3).to(dtype), random(4, seed=seed + 4).to(dtype)
+    expected = linear_rnn_gradient(W.double(), z0.double(), zbar.double(), 9)
+    try:
+        found = eigenvalue_gradient(W, z0, zbar, 9)
+    except ValueError:
+        return
+    assert (found - expected).norm() < 1e-5 * expected.norm()
+
+
+def test_gradient_that_overflows_is_refused():
+    for gradient in (linear_rnn_gradient, eigenvalue_gradient):
+        with pytest.raises(ValueError, match=r"^W, z0, zbar and steps must be of a size"):
+            gradient([[2.0]], [1.0], [1.0], 500)
 
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
@@ -200,6 +251,11 @@ def test_kreiss_constant_of_a_normal_matrix_is_one():
     assert kreiss_constant([[0.0]]) == 1
 
 
+def test_kreiss_constant_of_single_precision_is_searched_in_double():
+    W = torch.tensor([[1 - 2**-20, 1.0], [0.0, 1 - 2**-20]])  # exact in both
+    assert kreiss_constant(W) == pytest.approx(2**18, rel=1e-6)
+
+
 def test_unstable_matrix_has_no_kreiss_constant():
     with pytest.raises(ValueError, match="W must have all eigenvalues inside the unit circle"):
         kreiss_constant(torch.eye(2))
@@ -254,6 +310,34 @@ def test_exponent_is_the_growth_that_the_jacobian_gives(seed, p, nonlinearity):
     assert rate == pytest.approx(growth.log().item() / 7, abs=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("weight", [3.0, 10.0, 40.0, 1000.0])
+def test_exponent_of_a_saturated_unit(dtype, weight):
+    W, start = torch.tensor([[weight]], dtype=dtype), torch.ones(1, dtype=dtype)
+    z = weight
+    for _ in range(100):
+        z = weight * math.tanh(z)
+    flat = math.log(4) - 2 * z - 2 * math.log1p(math.exp(-2 * z))  # log tanh′(z)
+    assert lyapunov_exponent(W, "tanh", start, 20) == pytest.approx(math.log(weight) + flat)
+    z = weight
+    for _ in range(100):
+        z = weight / (1 + math.exp(-z))
+    flat = -z - 2 * math.log1p(math.exp(-z))
+    assert lyapunov_exponent(W, "sigmoid", start, 20) == pytest.approx(math.log(weight) + flat)
+
+
+def test_exponent_does_not_depend_on_a_start_at_an_eigenvector():
+    rate = lyapunov_exponent([[2.0, -1.0], [-1.0, 2.0]], "identity", [1.0, 0.9], 500)
+    assert rate == pytest.approx(math.log(3), rel=1e-6)
+    assert lyapunov_exponent([[0.3]], "relu", [1.0], 10) == pytest.approx(math.log(0.3), rel=1e-6)
+
+
+def test_exponent_whose_state_overflows_is_refused():
+    W = torch.tensor([[1.7e308, 1.7e308], [-1.7e308, 1.7e308]], dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"^W and state must be of a size"):
+        lyapunov_exponent(W, "tanh", torch.ones(2).double(), 3)
+
+
 def test_dead_relu_network_has_exponent_minus_infinity():
     W = -torch.eye(3)
     assert lyapunov_exponent(W, "relu", torch.ones(3), steps=5) == -math.inf
@@ -295,3 +379,10 @@ def test_zero_has_no_direction_to_keep():
     assert clip_by_norm(torch.zeros(3), 1.0).abs().max() == 0
     with pytest.raises(ValueError, match="gradient must not be zero"):
         rescale_to_norm(torch.zeros(3), 1.0)
+
+
+def test_bound_beyond_the_numbers_of_the_dtype_clips_nothing():
+    assert clip_by_value([3.0, -4.0], 1e300).tolist() == [3.0, -4.0]
+    assert clip_by_norm([3.0, -4.0], 1e300).tolist() == [3.0, -4.0]
+    with pytest.raises(ValueError, match="norm must be of a size"):
+        rescale_to_norm([3.0, -4.0], 1e300)
