@@ -11,7 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hw2lib._checks import as_tensor, check_integer, check_kind, check_matching, check_number
+from hw2lib._checks import (
+    as_tensor,
+    as_tensor_like,
+    check_independent,
+    check_integer,
+    check_kind,
+    check_matching,
+    check_number,
+    check_same_kind,
+    finite,
+)
 
 __all__ = [
     "RidgeSolution",
@@ -92,17 +102,21 @@ def batch_normalize(
         raise ValueError(f"x must have shape (N, C) or (N, C, …), got {tuple(x.shape)}")
     eps = check_number("eps", eps, "a number of at least 0", lambda value: value >= 0)
     axes = [axis for axis in range(x.ndim) if axis != 1]
-    variance, mean = torch.var_mean(x, axes, correction=0, keepdim=True)
+    # in units of the largest entry, for squares over- or underflow
+    least = max(math.sqrt(eps), torch.finfo(x.dtype).tiny)
+    unit = torch.maximum(x.detach().abs().amax(axes, keepdim=True), x.new_tensor(least))
+    variance, mean = torch.var_mean(x / unit, axes, correction=0, keepdim=True)
     if eps == 0 and (variance == 0).any():
         raise ValueError("x must vary in every channel where eps is 0, got a constant channel")
-    y = (x - mean) / (variance + eps).sqrt()
+    y = (x / unit - mean) / (variance + (math.sqrt(eps) / unit).square()).sqrt()
     column = (1, x.shape[1]) + (1,) * (x.ndim - 2)
     for name, parameter, scale in (("weight", weight, True), ("bias", bias, False)):
         if parameter is not None:
             values = as_tensor(name, parameter)
+            check_same_kind(**{"x": x, name: values})
             check_matching(name, values, x.shape[1:2], "the channels of x")
             y = y * values.reshape(column) if scale else y + values.reshape(column)
-    return y
+    return finite("x, weight, bias and eps", y)
 
 
 def running_statistics(
@@ -144,6 +158,7 @@ def running_statistics(
     RunningStatistics(mean=tensor([0.1000]), variance=tensor([1.1000]))
     """
     inputs = check_batches(batches)
+    check_same_kind(**{f"batches[{index}]": x for index, x in enumerate(inputs)})
     if momentum is not None:
         momentum = check_number("momentum", momentum, "in [0, 1] or None", lambda m: 0 <= m <= 1)
     means, variances = [], []
@@ -164,7 +179,8 @@ def running_statistics(
         powers = torch.arange(count - 1, -1, -1, dtype=means[0].dtype)
         ages = momentum * (1 - momentum) ** powers
         initial = (1 - momentum) ** count
-    return RunningStatistics(ages @ torch.stack(means), ages @ torch.stack(variances) + initial)
+    mean, variance = (ages @ torch.stack(each) for each in (means, variances))
+    return finite("batches", RunningStatistics(mean, variance + initial))
 
 
 def bias_offset_in_eval(
@@ -218,10 +234,11 @@ def bias_offset_in_eval(
     momentum = check_number("momentum", momentum, "in [0, 1]", lambda m: 0 <= m <= 1)
     eps = check_number("eps", eps, "a number of at least 0", lambda value: value >= 0)
     variance = as_tensor("running_variance", running_variance)
-    if (variance + eps <= 0).any():
-        raise ValueError("running_variance must be positive where eps is 0")
-    size = as_tensor("weight", weight) * as_tensor("shift", shift)
-    return size * (1 - momentum) ** steps / (variance + eps).sqrt()
+    if (variance < 0).any() or (eps == 0 and (variance == 0).any()):
+        raise ValueError("running_variance must be at least 0, and positive where eps is 0")
+    gain = as_tensor("weight", weight) / (variance + eps).sqrt()
+    left = gain * as_tensor("shift", shift) * (1 - momentum) ** steps
+    return finite("shift, weight and running_variance", left)
 
 
 def measured_bias_offsets(
@@ -272,7 +289,7 @@ def measured_bias_offsets(
     bias = getattr(layer, "bias", None)
     if not isinstance(bias, Tensor):
         raise TypeError(f"layer must have a bias, got {layer}")
-    added = as_tensor("shift", shift, ndim=1).to(bias)
+    added = as_tensor_like("shift", shift, bias)
     check_matching("shift", added, bias.shape, "the shape of the layer's bias")
     plain = copy.deepcopy(nn.Sequential(layer, batchnorm))
     shifted = copy.deepcopy(plain)
@@ -291,7 +308,7 @@ def measured_bias_offsets(
                 offsets.append(offset_in_eval())
     except RuntimeError as error:
         raise ValueError(f"batches do not fit the layer: {error}") from error
-    return torch.stack(offsets)
+    return finite("layer, batchnorm, shift and batches", torch.stack(offsets))
 
 
 def layer_inputs(model: nn.Module, images: Tensor, kind: type[nn.Module] = nn.ReLU) -> list[Tensor]:
@@ -478,7 +495,11 @@ def absorb_shift(layer: ShiftableLayer, shift: Any) -> ShiftableLayer:
     True
     """
     check_kind("layer", layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d))
-    b = as_tensor("shift", shift, ndim=1).to(layer.weight)
+    if not isinstance(layer._parameters.get("weight"), nn.Parameter):
+        raise TypeError(
+            "layer must own its weight, got one computed from others (spectral norm, say)"
+        )
+    b = as_tensor_like("shift", shift, layer.weight)
     channels = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
     check_matching("shift", b, (channels,), "one value an input channel of the layer")
     with torch.no_grad():
@@ -490,6 +511,7 @@ def absorb_shift(layer: ShiftableLayer, shift: Any) -> ShiftableLayer:
             increase = (taps.reshape(layer.groups, -1, taps.shape[1]) * by_group).sum(2).flatten()
         absorbed = copy.deepcopy(layer)
         bias = increase if layer.bias is None else layer.bias + increase
+        finite("layer and shift", bias)
         absorbed.bias = nn.Parameter(bias.clone())
     return absorbed
 
@@ -579,7 +601,7 @@ def pad_channels(x: Tensor, padding: Sequence[int], values: Any) -> Tensor:
     [[[3.0, 0.0, 3.0], [4.0, 0.0, 4.0]]]
     """
     x = as_tensor("x", x)
-    constants = as_tensor("values", values, ndim=1).to(x)
+    constants = as_tensor_like("values", values, x)
     check_matching("values", constants, x.shape[1:2], "one value a channel of x")
     check_kind("padding", padding, Sequence)
     if len(padding) != x.ndim - 2:
@@ -588,9 +610,11 @@ def pad_channels(x: Tensor, padding: Sequence[int], values: Any) -> Tensor:
             f"got {padding!r}"
         )
     widths = [check_integer(f"padding[{axis}]", width, 0) for axis, width in enumerate(padding)]
-    both_sides = [width for width in reversed(widths) for _ in range(2)]
-    column = constants.reshape(-1, *(1,) * (x.ndim - 2))
-    return functional.pad(x - column, both_sides) + column
+    sizes = [size + 2 * width for size, width in zip(x.shape[2:], widths, strict=True)]
+    padded = constants.reshape(-1, *(1,) * len(sizes)).repeat(len(x), 1, *sizes)
+    inside = [slice(w, w + size) for size, w in zip(x.shape[2:], widths, strict=True)]
+    padded[:, :, *inside] = x
+    return padded
 
 
 def ridge(
@@ -621,7 +645,8 @@ def ridge(
     Raises
     ------
     TypeError, ValueError
-        If shapes do not fit, a value is not finite, or `weight_decay` is not positive.
+        If shapes or dtypes do not fit, a value is not finite, or `weight_decay` is not positive, or
+        too small for inputs with dependent columns.
 
     References
     ----------
@@ -638,12 +663,29 @@ def ridge(
     tensor([[0.5000]])
     """
     x, y = as_tensor("inputs", inputs, ndim=2), as_tensor("targets", targets, ndim=2)
+    check_same_kind(inputs=x, targets=y)
     check_matching("targets", y, (x.shape[0], y.shape[1]), "one row an input")
     decay = check_number("weight_decay", weight_decay, "positive", lambda value: value > 0)
     check_kind("penalize_intercept", penalize_intercept, bool)
-    design = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
-    penalty = decay * torch.eye(design.shape[1], dtype=x.dtype, device=x.device)
-    if not penalize_intercept:
-        penalty[-1, -1] = 0
-    solution = torch.linalg.solve(design.T @ design + penalty, design.T @ y)
-    return RidgeSolution(solution[:-1], solution[-1])
+    if penalize_intercept:
+        solution = shrunken(torch.cat([x, torch.ones_like(x[:, :1])], dim=1), y, decay)
+        return finite(
+            "inputs, targets and weight_decay", RidgeSolution(solution[:-1], solution[-1])
+        )
+    x_mean, y_mean = x.mean(0), y.mean(0)
+    x = x - x_mean
+    rest = x.mean(0)  # what the first mean was rounded by
+    weight = shrunken(x - rest, y - y_mean, decay)
+    intercept = y_mean - x_mean @ weight - rest @ weight
+    return RidgeSolution(weight, finite("inputs and targets", intercept))
+
+
+def shrunken(x: Tensor, y: Tensor, decay: float) -> Tensor:
+    """Minimise ‖XW − Y‖² + λ‖W‖² as a least-squares problem of more rows, without XᵀX."""
+    rows = torch.cat([x, math.sqrt(decay) * torch.eye(x.shape[1]).to(x)])
+    unit = rows.abs().amax(0)  # of each column
+    Q, R = torch.linalg.qr(finite("inputs and weight_decay", rows / unit))
+    check_independent("inputs must have independent columns, or a larger weight_decay", R)
+    target = torch.cat([y, y.new_zeros(x.shape[1], y.shape[1])])
+    solution = torch.linalg.solve_triangular(R, Q.T @ target, upper=True) / unit[:, None]
+    return finite("inputs, targets and weight_decay", solution)

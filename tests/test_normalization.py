@@ -15,6 +15,7 @@ from hw2lib.claims.solution_1_resnet.shared import exact_ridge, whole_numbers
 from hw2lib.normalization import (
     absorb_shift,
     batch_normalize,
+    bias_offset_in_eval,
     layer_inputs,
     pad_channels,
     padding_mask,
@@ -42,6 +43,24 @@ def test_batch_normalize_is_torchs_training_mode(shape):
 def test_input_without_channels_is_refused(x):
     with pytest.raises(ValueError, match=r"x must have shape \(N, C\).*got"):
         batch_normalize(x, eps=1.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("power", [-0.9, -0.6, 0.6, 0.98])
+def test_batch_normalize_where_squares_over_or_underflow(dtype, power):
+    x = random(8, 3).to(dtype)
+    moved = torch.finfo(dtype).max ** power * x
+    torch.testing.assert_close(batch_normalize(moved), batch_normalize(x))
+    if power < 0:  # eps is all that counts
+        expected = (moved.double() - moved.double().mean(0)) / 0.1
+        found = batch_normalize(moved, eps=0.01).double()
+        assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_constant_channel_has_a_gradient_with_eps():
+    x = torch.ones(4, 2, requires_grad=True)
+    (gradient,) = torch.autograd.grad(batch_normalize(x, eps=1e-5)[0].sum(), x)
+    assert gradient[0].tolist() == pytest.approx([0.75 / 1e-5**0.5] * 2)
 
 
 def test_constant_channel_is_refused_without_eps():
@@ -198,3 +217,71 @@ def test_layer_inputs_come_in_order_and_leave_the_model_alone():
     assert second.min() >= 0
     assert not model.training
     assert model[1].num_batches_tracked == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [0.0, 1e2, 1e4, 1e7])
+def test_ridge_does_not_lose_digits_where_inputs_lie_far_out(dtype, size):
+    eps = torch.finfo(dtype).eps
+    x = (random(50, 3) + size * 1e-7 / eps).to(dtype)  # rounding keeps some digits of each
+    y = random(50, 2, seed=1).to(dtype)
+    centred = x.double() - x[0].double()  # exactly
+    centred -= centred.mean(0)
+    gram = centred.T @ centred + torch.eye(3).double()
+    weight = torch.linalg.solve(gram, centred.T @ y.double())
+    found = ridge(x, y, 1.0)
+    torch.testing.assert_close(found.weight.double(), weight, rtol=0, atol=100 * eps)
+    residual = y.double() - x.double() @ found.weight.double() - found.intercept.double()
+    assert residual.mean(0).abs().max() < 1e-6 * max(size, 1)
+
+
+def test_ridge_of_dependent_columns_needs_weight_decay():
+    x, y = random(9, 1).repeat(1, 2), random(9, 1, seed=1)
+    weight = ridge(x, y, 1e-3).weight
+    torch.testing.assert_close(weight[0], weight[1])
+    with pytest.raises(
+        ValueError, match=r"^inputs must have independent columns, or a larger weight"
+    ):
+        ridge(x, y, 1e-30)
+
+
+def test_ridge_of_columns_of_very_different_size():
+    x, y = random(9, 2), random(9, 1, seed=1)
+    unit = torch.tensor([1e120, 1e-20], dtype=DOUBLE)
+    found = ridge(x * unit, y, 1e-90)
+    expected = ridge(x, y, 1e-90).weight[0] / 1e120
+    assert found.weight[1].abs() > 0
+    torch.testing.assert_close(found.weight[0], expected)
+
+
+@pytest.mark.parametrize(("pixel", "border"), [(1e-10, 1.0), (1.0, 1e10), (1.0, -3e38)])
+def test_padding_keeps_every_digit(pixel, border):
+    x = torch.full((1, 1, 1, 1), pixel)
+    padded = pad_channels(x, [1, 0], [border])
+    assert padded.shape == (1, 1, 3, 1)
+    assert padded.flatten().tolist() == torch.tensor([border, pixel, border]).tolist()
+
+
+def test_batches_of_mixed_dtypes_are_refused():
+    batch = random(4, 3)
+    with pytest.raises(ValueError, match=r"batches\[0\], batches\[1\] must share dtype"):
+        running_statistics([batch, batch.float()])
+
+
+@pytest.mark.parametrize(("variance", "eps"), [(-1e-6, 1e-5), (-1.0, 0.0), (0.0, 0.0)])
+def test_negative_variance_is_refused(variance, eps):
+    with pytest.raises(ValueError, match="running_variance must be at least 0, and positive where"):
+        bias_offset_in_eval(1.0, 1, running_variance=variance, eps=eps)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+@pytest.mark.filterwarnings("ignore:.*torch.nn.utils.spectral_norm")
+@pytest.mark.parametrize(
+    "norm", [nn.utils.spectral_norm, nn.utils.parametrizations.spectral_norm], ids=["old", "new"]
+)
+def test_shift_of_a_layer_whose_weight_is_computed_is_refused(norm):
+    layer = norm(nn.Linear(3, 2))
+    before = copy.deepcopy(layer.state_dict())
+    with pytest.raises(TypeError, match="layer must own its weight"):
+        absorb_shift(layer, torch.ones(3))
+    torch.testing.assert_close(dict(layer.state_dict()), dict(before), rtol=0, atol=0)
