@@ -15,7 +15,9 @@ from hw2lib._checks import (
     check_matching,
     check_number,
     check_same_kind,
+    finite,
 )
+from hw2lib._scale import polar
 from hw2lib.normalization import batch_normalize
 
 __all__ = [
@@ -114,7 +116,7 @@ def function_gradient(function: Function, x: Any) -> Tensor:
     point = as_tensor("x", x).detach().clone().requires_grad_()
     value = call(function, point)
     (gradient,) = torch.autograd.grad(value, point)
-    return gradient
+    return finite("function and x", gradient)
 
 
 def tangent_projector(u: Any) -> Tensor:
@@ -188,9 +190,9 @@ def chain_rule_gradient(function: Function, x: Any) -> Tensor:
     (tensor([-0.7500,  0.5000]), tensor([-0.7500,  0.5000]))
     """
     x = check_direction(x)
-    norm = x.norm()
-    u = x / norm
-    return tangent_projector(u) @ function_gradient(function, u) / norm
+    norm, u = polar(x)
+    gradient = tangent_projector(u) @ function_gradient(function, u) / norm
+    return finite("function and x", gradient)
 
 
 def sphere_step(x: Any, gradient: Any, learning_rate: float) -> SphereStep:
@@ -238,18 +240,20 @@ def sphere_step(x: Any, gradient: Any, learning_rate: float) -> SphereStep:
     check_same_kind(x=x, gradient=gradient)
     check_matching("gradient", gradient, x.shape, "the shape of x")
     rate = check_number("learning_rate", learning_rate, "positive", lambda value: value > 0)
-    norm, length = x.norm(), gradient.norm()
-    radial = (gradient @ x).abs().item()
-    if radial > tolerance(x) * (norm * length).item():
+    (norm, u), (length, heading) = polar(x), polar(gradient)
+    cosine = (heading @ u).item()
+    if abs(cosine) > tolerance(x):
         raise ValueError(
             "gradient must be orthogonal to x, as that of a scale-invariant function is; got a "
-            f"cosine of {radial / (norm * length).item():.3g}"
+            f"cosine of {cosine:.3g}"
         )
     following = x - rate * gradient
-    slope = rate * length / norm
-    secant = (1 + slope.square()).sqrt()
-    remainder = slope.square() / (secant + 1)  # = secant - 1 without cancellation
-    return SphereStep(following, following / following.norm(), slope.atan(), remainder)
+    root = math.sqrt(rate) * math.sqrt(length) / math.sqrt(norm)  # η‖∇f‖ alone may overflow
+    slope = root * root
+    remainder = slope * (slope / (math.hypot(1, slope) + 1))  # √(1 + s²) − 1 without cancellation
+    angles = (x.new_tensor(value) for value in (math.atan(slope), remainder))
+    step = SphereStep(following, polar(following)[1], *angles)
+    return finite("x, gradient and learning_rate", step)
 
 
 def norms_after(
@@ -290,14 +294,20 @@ def norms_after(
     >>> norms_after(1.0, 1.0, 0.5, 2).square()
     tensor([1.0000, 1.2500, 1.4500], dtype=torch.float64)
     """
-    square = check_number("norm", norm, "positive", lambda value: value > 0) ** 2
+    r = check_number("norm", norm, "positive", lambda value: value > 0)
     length = check_number("gradient_norm", gradient_norm, "positive", lambda value: value > 0)
     rate, decay = check_rates(learning_rate, weight_decay)
-    squares = [square]
+    norms, root = [r], math.sqrt(rate) * math.sqrt(length)
     for _ in range(check_integer("steps", steps, 0)):
-        square = (1 - rate * decay) ** 2 * square + (rate * length) ** 2 / square
-        squares.append(square)
-    return torch.tensor(squares, dtype=torch.float64).sqrt()
+        push = root / r * (root / r)  # ηG/r², where ηG and r² alone may over- or underflow
+        r *= math.hypot(1 - rate * decay, push)
+        if not 0 < r < math.inf:
+            raise ValueError(
+                "norm, gradient_norm and learning_rate must be of a size for which no length over- "
+                f"or underflows, got {r}"
+            )
+        norms.append(r)
+    return torch.tensor(norms, dtype=torch.float64)
 
 
 def equilibrium_angle(learning_rate: float, weight_decay: float, momentum: float = 0.0) -> float:
@@ -387,24 +397,25 @@ def descend(
     """
     x = check_direction(x)
     rate, decay = check_rates(learning_rate, weight_decay)
-    losses, norms, gradient_norms, angles = [], [x.norm()], [], []
+    losses, norms, gradient_norms, angles = [], [polar(x)[0]], [], []
     for _ in range(check_integer("steps", steps, 1)):
         point = x.detach().clone().requires_grad_()
         value = call(function, point)
         (gradient,) = torch.autograd.grad(value, point)
         following = (1 - rate * decay) * x - rate * gradient
-        losses.append(value.detach())
-        norms.append(following.norm())
-        gradient_norms.append(gradient.norm() * x.norm())
+        losses.append(value.item())
+        gradient_norms.append(polar(gradient)[0] * norms[-1])
+        norms.append(polar(following)[0])
         angles.append(angle_between(x, following))
         x = following
-    return Descent(x, *map(torch.stack, (losses, norms, gradient_norms, angles)))
+    path = Descent(x, *map(x.new_tensor, (losses, norms, gradient_norms, angles)))
+    return finite("function, x and learning_rate", path)
 
 
-def angle_between(x: Tensor, y: Tensor) -> Tensor:
+def angle_between(x: Tensor, y: Tensor) -> float:
     """Return the angle between two vectors in radians, accurate for small ones (Kahan)."""
-    u, v = x / x.norm(), y / y.norm()
-    return 2 * torch.atan2((u - v).norm(), (u + v).norm())
+    u, v = polar(x)[1], polar(y)[1]
+    return 2 * math.atan2((u - v).norm().item(), (u + v).norm().item())
 
 
 def batchnorm_loss(
@@ -458,7 +469,7 @@ def batchnorm_loss(
     def loss(weight: Tensor) -> Tensor:
         check_matching("weight", weight, (len(a) * X.shape[1],), "hidden units times inputs")
         hidden = batch_normalize(X @ weight.reshape(len(a), -1).T, eps=eps).tanh()
-        return (hidden @ a - y).square().mean()
+        return finite("inputs, targets, readout and weight", (hidden @ a - y).square().mean())
 
     return loss
 
@@ -470,13 +481,15 @@ def call(function: Function, x: Tensor) -> Tensor:
     value = function(x)
     if not isinstance(value, Tensor) or value.numel() != 1:
         raise ValueError(f"function must return a scalar tensor, got {value!r:.60}")
+    if not value.requires_grad:
+        raise ValueError("function must return a tensor that depends on its argument")
     return value.reshape(())
 
 
 def check_direction(x: Any) -> Tensor:
     """Return a vector that has a direction."""
     x = as_tensor("x", x, ndim=1)
-    if x.norm() == 0:
+    if not x.any():
         raise ValueError("x must not be zero: it has no direction there")
     return x
 

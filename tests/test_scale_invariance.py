@@ -186,3 +186,50 @@ def test_momentum_makes_the_angle_smaller(share, momentum):
 def test_momentum_out_of_range_is_refused(momentum):
     with pytest.raises(ValueError, match=r"momentum must be in \[0, 1\)"):
         equilibrium_angle(0.1, 0.1, momentum)
+
+
+@pytest.mark.parametrize("size", [1e-42, 1e-25, 1e25, 1e38])
+def test_step_of_any_size_sees_the_angle_of_its_gradient(size):
+    x, across = torch.tensor([size, 0.0]), torch.tensor([0.0, size])
+    with pytest.raises(ValueError, match="gradient must be orthogonal to x"):
+        sphere_step(x, x, 1.0)
+    step = sphere_step(x, across, 1.0)
+    torch.testing.assert_close(step.u, 0.5**0.5 * torch.tensor([1.0, -1.0]))
+    assert step.angle.item() == pytest.approx(math.pi / 4)
+    assert step.remainder.item() == pytest.approx(2**0.5 - 1)
+
+
+def test_radial_gradient_beside_a_small_one_is_refused():
+    with pytest.raises(ValueError, match="got a cosine of 1"):
+        sphere_step([1.0, 0.0], [1e-42, 0.0], 0.1)
+
+
+@pytest.mark.parametrize("norm", [1e-200, 1e-100, 1.0, 1e100, 1e200])
+def test_lengths_of_any_size(norm):
+    path = norms_after(norm, 3 * norm, 0.1 * norm, 20)  # rate·G/r² is the same for all
+    torch.testing.assert_close(path / norm, norms_after(1.0, 3.0, 0.1, 20))
+
+
+def test_lengths_that_overflow_are_refused():
+    with pytest.raises(ValueError, match="norm, gradient_norm and learning_rate must be of a size"):
+        norms_after(1e-200, 1e200, 1.0, 1)
+
+
+@pytest.mark.parametrize("size", [1e-28, 1e-3, 1e28])
+def test_path_of_any_size_turns_alike(size):
+    def f(z):
+        z = z / z.detach().abs().max()
+        return z[0] / z.norm()
+
+    x = torch.tensor([0.6, 0.8])
+    path, moved = descend(f, x, 0.1, 5), descend(f, size * x, 0.1, 5)
+    torch.testing.assert_close(moved.losses[0], path.losses[0])
+    torch.testing.assert_close(moved.norms[0] / size, path.norms[0])
+    torch.testing.assert_close(moved.gradient_norms[0], path.gradient_norms[0])
+
+
+def test_function_without_slope_is_refused():
+    with pytest.raises(ValueError, match=r"function must return a tensor that depends on its"):
+        function_gradient(lambda x: torch.tensor(1.0), torch.ones(2))
+    with pytest.raises(ValueError, match=r"^function and x must be of a size"):
+        function_gradient(lambda x: x.sqrt().sum(), torch.zeros(2))
