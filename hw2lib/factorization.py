@@ -2,6 +2,7 @@ r"""The problem of minimising :math:`\|X-AB\|_F^2`: optimum, orbit of solutions,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,12 +12,15 @@ from torch import Tensor
 
 from hw2lib._checks import (
     as_tensor,
+    check_independent,
     check_integer,
     check_kind,
     check_matching,
     check_number,
     check_same_kind,
+    finite,
 )
+from hw2lib._scale import polar
 
 __all__ = [
     "Factors",
@@ -82,7 +86,7 @@ def loss(X: Any, A: Any, B: Any) -> Tensor:
     4.0
     """
     X, A, B = check_factors(X, A, B)
-    return (X - A @ B).square().sum()
+    return finite("X, A and B", (X - A @ B).square().sum())
 
 
 def loss_gradient(X: Any, A: Any, B: Any) -> Factors:
@@ -118,7 +122,7 @@ def loss_gradient(X: Any, A: Any, B: Any) -> Factors:
     """
     X, A, B = check_factors(X, A, B)
     residual = X - A @ B
-    return Factors(-2 * residual @ B.T, -2 * A.T @ residual)
+    return finite("X, A and B", Factors(-2 * residual @ B.T, -2 * A.T @ residual))
 
 
 def loss_hessian(X: Any, A: Any, B: Any) -> Tensor:
@@ -166,7 +170,7 @@ def loss_hessian(X: Any, A: Any, B: Any) -> Tensor:
     hessian = 2 * jacobian.T @ jacobian
     hessian[: m * r, m * r :] -= 2 * curvature
     hessian[m * r :, : m * r] -= 2 * curvature.T
-    return hessian
+    return finite("X, A and B", hessian)
 
 
 def low_rank_factors(X: Any, rank: int) -> Factors:
@@ -208,7 +212,7 @@ def low_rank_factors(X: Any, rank: int) -> Factors:
     rank = check_rank(X, rank)
     U, S, Vh = torch.linalg.svd(X, full_matrices=False)
     root = S[:rank].sqrt()
-    return Factors(U[:, :rank] * root, root[:, None] * Vh[:rank])
+    return finite("X", Factors(U[:, :rank] * root, root[:, None] * Vh[:rank]))
 
 
 def truncation_error(X: Any, rank: int) -> Tensor:
@@ -244,7 +248,8 @@ def truncation_error(X: Any, rank: int) -> Tensor:
     1.0
     """
     X = as_tensor("X", X, ndim=2)
-    return torch.linalg.svdvals(X)[check_rank(X, rank, low=0) :].square().sum()
+    rank = check_rank(X, rank, low=0)
+    return finite("X", torch.linalg.svdvals(X)[rank:].square().sum())
 
 
 def weyl_gaps(X: Any, A: Any, B: Any) -> Tensor:
@@ -282,7 +287,7 @@ def weyl_gaps(X: Any, A: Any, B: Any) -> Tensor:
     shifted = torch.zeros_like(singular)
     rest = singular[A.shape[1] :]
     shifted[: len(rest)] = rest
-    return residual - shifted
+    return finite("X, A and B", residual - shifted)
 
 
 def change_basis(A: Any, B: Any, G: Any) -> Factors:
@@ -305,7 +310,8 @@ def change_basis(A: Any, B: Any, G: Any) -> Factors:
     Raises
     ------
     TypeError, ValueError
-        If shapes do not fit, or `G` is singular (to working precision).
+        If shapes do not fit, or `G` is singular, or so nearly that half of the digits would be
+        lost.
 
     References
     ----------
@@ -321,9 +327,8 @@ def change_basis(A: Any, B: Any, G: Any) -> Factors:
     G = as_tensor("G", G, ndim=2)
     check_same_kind(A=A, G=G)
     check_matching("G", G, (A.shape[1], A.shape[1]), "the inner size of A and B")
-    if torch.linalg.matrix_rank(G) < len(G):
-        raise ValueError(f"G must be invertible, got a matrix of rank below {len(G)}")
-    return Factors(A @ G, torch.linalg.solve(G, B))
+    check_independent("G must be invertible", G)
+    return finite("A, B and G", Factors(A @ G, torch.linalg.solve(G, B)))
 
 
 def connecting_matrix(A: Any, A_other: Any) -> Tensor:
@@ -344,7 +349,8 @@ def connecting_matrix(A: Any, A_other: Any) -> Tensor:
     Raises
     ------
     TypeError, ValueError
-        If shapes differ, or the columns of A are dependent.
+        If shapes differ, or the columns of A are dependent, or so nearly that half of the digits
+        would be lost.
 
     References
     ----------
@@ -359,9 +365,8 @@ def connecting_matrix(A: Any, A_other: Any) -> Tensor:
     A, A_other = as_tensor("A", A, ndim=2), as_tensor("A_other", A_other, ndim=2)
     check_same_kind(A=A, A_other=A_other)
     check_matching("A_other", A_other, A.shape, "the shape of A")
-    if torch.linalg.matrix_rank(A) < A.shape[1]:
-        raise ValueError(f"A must have independent columns, got shape {tuple(A.shape)}")
-    return torch.linalg.lstsq(A, A_other).solution
+    check_independent("A must have independent columns", A)
+    return finite("A and A_other", torch.linalg.lstsq(A, A_other).solution)
 
 
 def balance_factors(A: Any, B: Any) -> Factors:
@@ -396,7 +401,10 @@ def balance_factors(A: Any, B: Any) -> Factors:
     (4.0, 16.0)
     """
     A, B = check_product(A, B)
-    return low_rank_factors(A @ B, A.shape[1])
+    (size, A), (other, B) = polar(A), polar(B)  # for their own product may over- or underflow
+    root = math.sqrt(size) * math.sqrt(other)
+    balanced = low_rank_factors(A @ B, A.shape[1])
+    return finite("A and B", Factors(*(root * factor for factor in balanced)))
 
 
 def critical_point(X: Any, indices: Sequence[int], rank: int) -> Factors:
@@ -444,7 +452,7 @@ def critical_point(X: Any, indices: Sequence[int], rank: int) -> Factors:
     root = S[chosen].sqrt()
     A[:, : len(chosen)] = U[:, chosen] * root
     B[: len(chosen)] = root[:, None] * Vh[chosen]
-    return Factors(A, B)
+    return finite("X", Factors(A, B))
 
 
 def critical_hessian_eigenvalues(X: Any, indices: Sequence[int], rank: int) -> Tensor:
@@ -505,7 +513,7 @@ def critical_hessian_eigenvalues(X: Any, indices: Sequence[int], rank: int) -> T
     )
     eigenvalues = X.new_zeros(rank * sum(X.shape))
     eigenvalues[: len(values)] = values
-    return eigenvalues.sort().values
+    return finite("X", eigenvalues.sort().values)
 
 
 def alternating_least_squares(
@@ -552,7 +560,7 @@ def alternating_least_squares(
     X = as_tensor("X", X, ndim=2)
     rank, steps = check_rank(X, rank), check_integer("steps", steps, 1)
     A, B = random_factors(X, rank, generator)
-    losses = [(X - A @ B).square().sum()]
+    losses = [finite("X", (X - A @ B).square().sum())]
     for _ in range(steps):
         B = torch.linalg.lstsq(A, X).solution
         A = torch.linalg.lstsq(B.T, X.T).solution.T
@@ -616,17 +624,18 @@ def gradient_descent(
     """
     X = as_tensor("X", X, ndim=2)
     rank, steps = check_rank(X, rank), check_integer("steps", steps, 1)
-    if learning_rate is None:
-        largest = torch.linalg.matrix_norm(X, 2).item()
-        if largest == 0:
-            raise ValueError("X must not be zero: the learning rate is 1/(4 times its largest σ)")
-        learning_rate = 1 / (4 * largest)
-    rate = check_number("learning_rate", learning_rate, "a positive number", lambda x: x > 0)
     if start is None:
-        return descend(X, *random_factors(X, rank, generator), rate, steps)
-    _, A, B = check_factors(X, *check_pair(start))
-    check_matching("A", A, (X.shape[0], rank), "m and the rank")
-    return descend(X, A, B, rate, steps)
+        A, B = random_factors(X, rank, generator)
+    else:
+        _, A, B = check_factors(X, *check_pair(start))
+        check_matching("A", A, (X.shape[0], rank), "m and the rank")
+    if learning_rate is not None:
+        rate = check_number("learning_rate", learning_rate, "a positive number", lambda x: x > 0)
+        return descend(X, A, B, rate, steps)
+    largest = torch.linalg.matrix_norm(X, 2).item()
+    if largest == 0:
+        raise ValueError("X must not be zero: the learning rate is 1/(4 times its largest σ)")
+    return finite("X and start", descend(X, A, B, 1 / (4 * largest), steps))
 
 
 def descend(X: Tensor, A: Tensor, B: Tensor, learning_rate: float | Tensor, steps: int) -> Fit:
@@ -646,7 +655,7 @@ def random_factors(X: Tensor, rank: int, generator: torch.Generator | None) -> F
     """Draw normal factors whose product is small beside X."""
     if generator is not None:
         check_kind("generator", generator, torch.Generator)
-    scale = 0.1 * (torch.linalg.matrix_norm(X) / sum(X.shape)).sqrt()
+    scale = 0.1 * math.sqrt(polar(X)[0] / sum(X.shape))
     A, B = (
         torch.randn(shape, generator=generator, dtype=X.dtype).to(X.device) * scale
         for shape in ((X.shape[0], rank), (rank, X.shape[1]))

@@ -204,3 +204,71 @@ def test_change_of_basis_refuses_mixed_dtypes(odd):
 def test_mixed_dtypes_are_refused_with_both_named():
     with pytest.raises(ValueError, match=r"share dtype.*float64.*float32"):
         loss(random(3, 3), torch.ones(3, 1).double(), torch.ones(1, 3))
+
+
+@given(st.integers(0, 10**6), st.sampled_from([torch.float32, torch.float64]), st.floats(0, 10))
+def test_change_of_basis_is_right_or_refused_however_bad_the_basis(seed, dtype, power):
+    A, B = random(4, 3, seed=seed).to(dtype), random(3, 4, seed=seed + 1).to(dtype)
+    turn = torch.linalg.qr(random(3, 3, seed=seed + 2)).Q
+    G = (turn * torch.logspace(0, -power, 3, dtype=torch.float64) @ turn.T).to(dtype)
+    try:
+        moved = change_basis(A, B, G)
+    except ValueError:
+        assert torch.linalg.cond(G) > 1e3
+        return
+    error = (moved.A.double() @ moved.B.double() - A.double() @ B.double()).norm()
+    assert error < 2 * torch.finfo(dtype).eps ** 0.5 * A.double().norm() * B.double().norm()
+
+
+def test_nearly_singular_change_of_basis_is_refused():
+    G = torch.tensor([[1.0, 1.0], [1.0, 1.0 + 1e-6]])
+    with pytest.raises(ValueError, match="G must be invertible, not only by a rounding error"):
+        change_basis(torch.ones(3, 2), torch.ones(2, 3), G)
+
+
+def test_nearly_dependent_columns_are_refused():
+    A = torch.tensor([[1.0, 1.0], [1.0, 1.0 + 1e-6], [1.0, 1.0]])
+    for columns in (A, torch.ones(1, 2)):
+        with pytest.raises(ValueError, match="A must have independent columns"):
+            connecting_matrix(columns, 2 * columns)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("power", [-0.8, -0.6, 0.6, 0.8])
+def test_factors_of_any_size(dtype, power):
+    size = torch.finfo(dtype).max ** power
+    A, B = random(4, 2).to(dtype), random(2, 3, seed=1).to(dtype)
+    plain, moved = balance_factors(A, B), balance_factors(size * A, size * B)
+    torch.testing.assert_close(moved.A / size, plain.A)
+    torch.testing.assert_close(moved.B / size, plain.B)
+    left, right = (factor / size**0.5 for factor in low_rank_factors(size * (A @ B), 2))
+    torch.testing.assert_close(left @ right, A @ B)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-10])
+def test_descent_from_its_own_start_does_not_vanish_with_x(size):
+    X = random(5, 4).float()
+    for method, steps in ((gradient_descent, 400), (alternating_least_squares, 60)):
+        plain, moved = (
+            method(scale * X, 2, steps, generator=torch.Generator().manual_seed(0))
+            for scale in (1, size)
+        )
+        product = (moved.A / size**0.5) @ (moved.B / size**0.5)
+        torch.testing.assert_close(product, plain.A @ plain.B, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (loss, (torch.ones(2, 2), 1e30 * torch.ones(2, 1), 1e30 * torch.ones(1, 2))),
+        (loss_gradient, (1e30 * torch.ones(2, 2), 1e30 * torch.ones(2, 1), torch.zeros(1, 2))),
+        (loss_hessian, (torch.ones(2, 2), 1e30 * torch.ones(2, 1), torch.ones(1, 2))),
+        (truncation_error, (1e30 * torch.ones(2, 2), 0)),
+        (weyl_gaps, (torch.ones(2, 2), 1e30 * torch.ones(2, 1), 1e30 * torch.ones(1, 2))),
+        (alternating_least_squares, (1e30 * torch.ones(2, 2), 1, 2)),
+        (gradient_descent, (1e30 * torch.ones(2, 2), 1, 2)),
+    ],
+)
+def test_result_that_overflows_is_refused(function, arguments):
+    with pytest.raises(ValueError, match=r"^X.* must be of a size for which the result is finite"):
+        function(*arguments)
