@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 LARGEST = 2**63 - 1
 Result = TypeVar("Result", bound=Tensor | tuple[Tensor, ...])
@@ -140,6 +141,13 @@ def check_kind(name: str, value: Any, kind: type | tuple[type, ...]) -> None:
         raise TypeError(f"{name} must be of type {expected}, got {type(value).__name__}")
 
 
+def check_model(name: str, value: Any) -> None:
+    """Refuse what is no module, and one whose parameters get their shape at the first call."""
+    check_kind(name, value, nn.Module)
+    if any(map(is_lazy, [*value.parameters(), *value.buffers()])):
+        raise ValueError(f"{name} must have parameters of known shape, got {value}")
+
+
 def check_image_shape(name: str, value: Any) -> tuple[int, ...]:
     """Return `value` as a shape without the batch dimension, for example (3, 224, 224)."""
     if not isinstance(value, Sequence) or isinstance(value, str):
@@ -151,7 +159,7 @@ def check_image_shape(name: str, value: Any) -> tuple[int, ...]:
 
 def as_images(name: str, value: Any, model: nn.Module) -> Tensor:
     """Return `value` as a batch of finite images, of the dtype and on the device of the model."""
-    check_kind("model", model, nn.Module)
+    check_model("model", model)
     images = as_tensor(name, value)
     if images.ndim < 2:
         raise ValueError(
@@ -161,6 +169,16 @@ def as_images(name: str, value: Any, model: nn.Module) -> Tensor:
     for parameter in itertools.islice(model.parameters(), 1):
         check_same_kind(**{name: images, "model": parameter})
     return images
+
+
+def run_model(model: nn.Module, images: Tensor) -> Any:
+    """Return what a model makes of images, or say that they do not fit it."""
+    try:
+        return model(images)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise ValueError(
+            f"images of shape {tuple(images.shape)} do not fit the model: {error}"
+        ) from error
 
 
 def as_labels(name: str, value: Any, count: int) -> Tensor:

@@ -65,8 +65,8 @@ def batchnorm_destinations(model: nn.Module) -> dict[str, str]:
 
     Raises
     ------
-    TypeError
-        If `model` is not a module.
+    TypeError, ValueError
+        If `model` is not a module, or one that ``torch.fx`` cannot trace.
 
     References
     ----------
@@ -110,7 +110,7 @@ def residual_blocks(model: nn.Module, input_shape: Sequence[int]) -> list[Residu
     TypeError
         If `model` is not a module or `input_shape` not a sequence of integers.
     ValueError
-        If the model does not accept images of that shape.
+        If ``torch.fx`` cannot trace the model, or it does not accept images of that shape.
 
     References
     ----------
@@ -159,7 +159,10 @@ class Graph:
 
     def __init__(self, model: nn.Module) -> None:
         self.modules = dict(model.named_modules())
-        self.nodes = fx.Tracer().trace(model).nodes
+        try:
+            self.nodes = fx.Tracer().trace(model).nodes
+        except fx.proxy.TraceError as error:
+            raise ValueError(f"model must be one that torch.fx can trace: {error}") from error
         self.convolutions = cache(self._convolutions)
 
     def module(self, node: fx.Node) -> nn.Module | None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from hw2lib._checks import as_tensor, check_number
+from hw2lib._checks import as_tensor, check_kind, check_number, finite
 
 __all__ = ["DropoutOutputs", "dropout_outputs"]
 
@@ -77,6 +77,7 @@ def dropout_outputs(
     if len(x) > LARGEST:
         raise ValueError(f"x must have at most {LARGEST} entries (2^n masks), got {len(x)}")
     p = check_number("drop_probability", drop_probability, "in [0, 1)", lambda p: 0 <= p < 1)
+    check_kind("convention", convention, str)
     if convention not in ("original", "inverted"):
         raise ValueError(f"convention must be 'original' or 'inverted', got {convention!r}")
     masks = torch.tensor(list(itertools.product([0.0, 1.0], repeat=len(x)))).to(x)
@@ -89,4 +90,5 @@ def dropout_outputs(
             f"{tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__}"
         )
     mean = torch.tensordot(probabilities, outputs, 1)
-    return DropoutOutputs(mean, function((x * evaluation_scale)[None])[0])
+    evaluation = function((x * evaluation_scale)[None])[0]
+    return finite("function and x", DropoutOutputs(mean, evaluation))

@@ -283,7 +283,8 @@ def weyl_gaps(X: Any, A: Any, B: Any) -> Tensor:
     [2.0, 0.0]
     """
     X, A, B = check_factors(X, A, B)
-    residual, singular = torch.linalg.svdvals(X - A @ B), torch.linalg.svdvals(X)
+    difference = finite("X, A and B", X - A @ B)
+    residual, singular = torch.linalg.svdvals(difference), torch.linalg.svdvals(X)
     shifted = torch.zeros_like(singular)
     rest = singular[A.shape[1] :]
     shifted[: len(rest)] = rest
@@ -401,6 +402,11 @@ def balance_factors(A: Any, B: Any) -> Factors:
     (4.0, 16.0)
     """
     A, B = check_product(A, B)
+    if A.shape[1] > min(len(A), B.shape[1]):
+        raise ValueError(
+            f"A and B must have an inner size of at most {min(len(A), B.shape[1])}, the least size "
+            f"of their product, got {A.shape[1]}"
+        )
     (size, A), (other, B) = polar(A), polar(B)  # for their own product may over- or underflow
     root = math.sqrt(size) * math.sqrt(other)
     balanced = low_rank_factors(A @ B, A.shape[1])
@@ -627,8 +633,7 @@ def gradient_descent(
     if start is None:
         A, B = random_factors(X, rank, generator)
     else:
-        _, A, B = check_factors(X, *check_pair(start))
-        check_matching("A", A, (X.shape[0], rank), "m and the rank")
+        A, B = check_start(X, rank, start)
     if learning_rate is not None:
         rate = check_number("learning_rate", learning_rate, "a positive number", lambda x: x > 0)
         return descend(X, A, B, rate, steps)
@@ -671,11 +676,16 @@ def check_product(A: Any, B: Any) -> Factors:
     return Factors(A, B)
 
 
-def check_pair(start: Any) -> tuple[Any, Any]:
-    """Return a start as two matrices."""
+def check_start(X: Tensor, rank: int, start: Any) -> Factors:
+    """Return a start as factors of this rank."""
     if not isinstance(start, tuple | list) or len(start) != 2:
         raise TypeError(f"start must be a pair (A, B), got {type(start).__name__}")
-    return start[0], start[1]
+    try:
+        _, A, B = check_factors(X, *start)
+        check_matching("A", A, (X.shape[0], rank), "m and the rank")
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"start: {error}") from error
+    return Factors(A, B)
 
 
 def check_factors(X: Any, A: Any, B: Any) -> tuple[Tensor, Tensor, Tensor]:

@@ -372,6 +372,8 @@ def draw_residual_network(axes: Axes, model: nn.Module, input_shape: Sequence[in
     outer = [
         row for row in parameter_table(model, input_shape).by_layer().rows if row.name not in inside
     ]
+    if not outer:
+        raise ValueError("model must have a layer with parameters outside its blocks, got none")
     stem, head = outer[0], outer[1:]
     items: list[Row | ResidualBlock] = [stem, *blocks, *head]
     axes.set(xlim=(0, 10), ylim=(len(items) + 0.1, -1.1))

@@ -18,9 +18,11 @@ from hw2lib._checks import (
     check_integer,
     check_kind,
     check_matching,
+    check_model,
     check_number,
     check_same_kind,
     finite,
+    run_model,
 )
 
 __all__ = [
@@ -163,10 +165,10 @@ def running_statistics(
         momentum = check_number("momentum", momentum, "in [0, 1] or None", lambda m: 0 <= m <= 1)
     means, variances = [], []
     for index, x in enumerate(inputs):
-        if x.ndim < 2 or x[:, 0].numel() < 2:
+        if x.ndim < 2 or x[:, 0].numel() < 2 or x.shape[1] != inputs[0].shape[1]:
             raise ValueError(
-                f"batches[{index}] must have shape (N, C, …) and two values a channel, "
-                f"got {tuple(x.shape)}"
+                f"batches[{index}] must have shape (N, C, …) and two values a channel, the channels "
+                f"those of batches[0], got {tuple(x.shape)}"
             )
         variance, mean = torch.var_mean(x.transpose(0, 1).flatten(1), 1, correction=1)
         means.append(mean)
@@ -236,8 +238,15 @@ def bias_offset_in_eval(
     variance = as_tensor("running_variance", running_variance)
     if (variance < 0).any() or (eps == 0 and (variance == 0).any()):
         raise ValueError("running_variance must be at least 0, and positive where eps is 0")
-    gain = as_tensor("weight", weight) / (variance + eps).sqrt()
-    left = gain * as_tensor("shift", shift) * (1 - momentum) ** steps
+    factors = as_tensor("shift", shift), as_tensor("weight", weight), variance
+    try:
+        b, gain, variance = torch.broadcast_tensors(*factors)
+    except RuntimeError as error:
+        raise ValueError(
+            "shift, weight and running_variance must have shapes that broadcast, got "
+            f"{', '.join(str(tuple(each.shape)) for each in factors)}"
+        ) from error
+    left = b * gain / (variance + eps).sqrt() * (1 - momentum) ** steps
     return finite("shift, weight and running_variance", left)
 
 
@@ -283,7 +292,7 @@ def measured_bias_offsets(
     >>> (offsets[0] - 2).abs().item() < 1e-4
     True
     """
-    check_kind("layer", layer, nn.Module)
+    check_model("layer", layer)
     check_kind("batchnorm", batchnorm, nn.modules.batchnorm._BatchNorm)
     inputs = check_batches(batches)
     bias = getattr(layer, "bias", None)
@@ -306,7 +315,7 @@ def measured_bias_offsets(
                 plain.train()(batch)
                 shifted.train()(batch)
                 offsets.append(offset_in_eval())
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ValueError(f"batches do not fit the layer: {error}") from error
     return finite("layer, batchnorm, shift and batches", torch.stack(offsets))
 
@@ -348,7 +357,7 @@ def layer_inputs(model: nn.Module, images: Tensor, kind: type[nn.Module] = nn.Re
     >>> [round(value, 3) for value in z.flatten().tolist()]
     [-1.0, 1.0]
     """
-    check_kind("model", model, nn.Module)
+    check_model("model", model)
     check_kind("kind", kind, type)
     images = as_tensor("images", images)
     model = copy.deepcopy(model).train()
@@ -357,13 +366,8 @@ def layer_inputs(model: nn.Module, images: Tensor, kind: type[nn.Module] = nn.Re
         if isinstance(module, kind):
             module.register_forward_pre_hook(lambda _, args: inputs.append(args[0].detach()))
     with torch.no_grad():
-        try:
-            model(images)
-        except RuntimeError as error:
-            raise ValueError(
-                f"images of shape {tuple(images.shape)} do not fit the model: {error}"
-            ) from error
-    return inputs
+        run_model(model, images)
+    return list(finite("model and images", tuple(inputs)))
 
 
 def check_batches(batches: Any) -> list[Tensor]:

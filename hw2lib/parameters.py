@@ -12,7 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hw2lib._checks import check_image_shape, check_integer, check_kind, check_number
+from hw2lib._checks import (
+    check_image_shape,
+    check_integer,
+    check_kind,
+    check_model,
+    check_number,
+)
 from hw2lib.resnet import ResNet, resnet18
 
 __all__ = [
@@ -217,7 +223,7 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
     TypeError
         If `model` is not a module or `input_shape` not a sequence of integers.
     ValueError
-        If the model does not accept inputs of that shape.
+        If the model does not accept inputs of that shape, or its own shapes are not known yet.
 
     References
     ----------
@@ -234,7 +240,7 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
     1      BatchNorm2d           8   4×6×6                     0
     total                       44                         1,296
     """
-    check_kind("model", model, nn.Module)
+    check_model("model", model)
     shapes = None if input_shape is None else output_shapes(model, input_shape)
     counted: set[Tensor] = set()
     rows = []

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import logging
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,15 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from hw2lib._checks import as_images, as_labels, check_integer, check_kind, check_number
+from hw2lib._checks import (
+    as_images,
+    as_labels,
+    check_integer,
+    check_kind,
+    check_number,
+    finite,
+    run_model,
+)
 from hw2lib.allcnn import AllCNN
 from hw2lib.datasets import ImageData, cifar10_data, digits_data
 from hw2lib.parameters import parameter_groups
@@ -160,7 +169,17 @@ def predict(model: nn.Module, images: Any, *, batch_size: int = 500) -> Tensor:
     images = as_images("images", images, model)
     batch_size = check_integer("batch_size", batch_size, 1)
     with evaluation_mode(model), torch.no_grad():
-        return torch.cat([model(batch) for batch in images.split(batch_size)])
+        logits = torch.cat([logits_of(model, batch) for batch in images.split(batch_size)])
+    return finite("model and images", logits)
+
+
+def logits_of(model: nn.Module, images: Tensor) -> Tensor:
+    """Return the logits of images, shape (N, classes)."""
+    logits = run_model(model, images)
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
+        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ValueError(f"model must map images to logits, shape (N, classes), got {got}")
+    return logits
 
 
 def evaluate(model: nn.Module, images: Any, labels: Any, *, batch_size: int = 500) -> Evaluation:
@@ -317,8 +336,9 @@ def fit(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or out of range, or the checkpoint is damaged or of a
-        run on other data, of another model or with other options (it is left as it is).
+        If an argument is of the wrong kind or out of range, the loss ceases to be finite, or the
+        checkpoint is damaged or of a run on other data, of another model or with other options
+        (it is left as it is).
     OSError
         If the checkpoint cannot be read or written; where that can be known, before any epoch.
 
@@ -353,6 +373,7 @@ def fit(
         "precision": precision,
         "processes": world,
     }
+    check_kind("precision", precision, str)
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision must be 'float32' or 'bfloat16', got {precision!r}")
     if batch_size % world:
@@ -362,11 +383,15 @@ def fit(
     check_kind("compile", compile, bool)
     check_kind("progress", progress, bool)
     check_kind("checkpoint", checkpoint, (str, Path, type(None)))
+    file = None if checkpoint is None else Path(checkpoint)
+    if file is not None and file.is_dir():
+        raise ValueError(f"checkpoint must be a file, got the folder {file}")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError(f"model must have parameters to train, got {model}")
     for part in ("training", "validation"):
         shown = data.training_images[:1].to(next(model.parameters()).device)
         logits = predict(model, shown)
         check_classes(f"data.{part}_labels", getattr(data, f"{part}_labels"), logits)
-    file = None if checkpoint is None else Path(checkpoint)
     if file is not None:
         settings |= {"data": identity_of_data(data), "model": identity_of_model(model)}
     run = Run(model, data, settings, compile)
@@ -383,6 +408,11 @@ def fit(
     with bar, torch.random.fork_rng(run.forked):
         for rate in step_schedule(epochs, learning_rate)[len(run.rows) :].tolist():
             row = run.epoch(rate, bar)
+            if not all(map(math.isfinite, row)):
+                raise ValueError(
+                    f"learning_rate must be small enough for the loss to stay finite, got {rate:g}:"
+                    f" it is {row[1]} in epoch {len(run.rows)}"
+                )
             bar.set_postfix(loss=f"{row[1]:.3f}", validation=f"{row[3]:.3f} ({row[4]:.1%} wrong)")
             if run.rank == 0:
                 log.debug(

@@ -30,6 +30,7 @@ PUBLIC = {
 }
 FUNCTIONS = {name: thing for name, thing in PUBLIC.items() if inspect.isfunction(thing)}
 
+torch.manual_seed(0)
 X, A, B = torch.randn(4, 3).double(), torch.randn(4, 2).double(), torch.randn(2, 3).double()
 FIT = {"X": X, "rank": 2, "steps": 3, "generator": torch.Generator().manual_seed(0)}
 RECURRENCE = {
@@ -468,6 +469,61 @@ def test_nested_tensor_is_refused():
 def test_vector_that_overflows_in_the_dtype_of_another_is_refused():
     with pytest.raises(ValueError, match=r"x must be finite in torch.float32"):
         as_tensor_like("x", np.array([1e300]), torch.ones(1))
+
+
+FLAT = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+HUGE = 3e38 * FLAT[1].weight.detach()[:2].sign()
+REFUSED = [
+    (
+        "architecture.batchnorm_destinations",
+        {"model": nn.RNN(2, 3)},
+        "model must be one that torch",
+    ),
+    ("architecture.residual_blocks", {"model": nn.RNN(2, 3)}, "model must be one that torch"),
+    ("dropout.dropout_outputs", {"function": torch.log}, "function and x must be of a size"),
+    ("dropout.dropout_outputs", {"convention": np.array([1, 2])}, "convention must be of type str"),
+    (
+        "factorization.balance_factors",
+        {"A": torch.ones(4, 3), "B": torch.ones(3, 2)},
+        "A and B must",
+    ),
+    ("factorization.gradient_descent", {"start": [np.ones(2), np.ones(2)]}, "start: A must have 2"),
+    ("figures.draw_residual_network", {"model": nn.Identity()}, "model must have a layer"),
+    (
+        "normalization.bias_offset_in_eval",
+        {"weight": torch.ones(2)},
+        "must have shapes that broadc",
+    ),
+    ("normalization.layer_inputs", {"model": FLAT, "images": 1.0}, "do not fit the model"),
+    (
+        "normalization.measured_bias_offsets",
+        {"layer": nn.LazyLinear(2)},
+        "layer must have paramete",
+    ),
+    ("normalization.measured_bias_offsets", {"batches": [torch.ones(1, 3)]}, "batches do not fit"),
+    ("normalization.running_statistics", {"batches": [X, X[:, :2]]}, "batches.1. must have shape"),
+    ("parameters.parameter_table", {"model": nn.LazyLinear(2)}, "model must have parameters of"),
+    ("training.evaluate", {"model": nn.Linear(3, 2)}, "do not fit the model"),
+    ("training.fit", {"checkpoint": "."}, "checkpoint must be a file, got the folder"),
+    ("training.fit", {"learning_rate": 1e30}, "learning_rate must be small enough for the loss"),
+    ("training.fit", {"model": nn.Flatten()}, "model must have parameters to train"),
+    ("training.fit", {"precision": np.array([1, 2])}, "precision must be of type str"),
+    (
+        "training.predict",
+        {"model": FLAT, "images": HUGE},
+        "model and images must be of a size",
+    ),
+    ("training.predict", {"model": nn.Flatten(2)}, "model must map images to logits"),
+]
+
+
+@pytest.mark.parametrize(("name", "changed", "message"), REFUSED)
+def test_call_that_cannot_be_answered_is_refused(name, changed, message):
+    given = VALID[name] | changed
+    if name == "training.fit":
+        given["model"] = copy.deepcopy(given["model"])  # for it is trained
+    with pytest.raises((TypeError, ValueError), match=message):
+        FUNCTIONS[name](**given)
 
 
 def test_every_public_function_is_covered():
