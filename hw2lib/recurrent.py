@@ -139,8 +139,8 @@ def eigenvalue_gradient(W: Any, z0: Any, zbar: Any, steps: int) -> Tensor:
     With :math:`W=T\Lambda T^{-1}`, :math:`\alpha=T^{-1}z_0`, :math:`\beta=T^\top\bar z` it is
     :math:`T^{-\top}[(\beta\alpha^\top)\circ S]\,T^\top`, where
     :math:`S_{ij}=(\lambda_i^t-\lambda_j^t)/(\lambda_i-\lambda_j)` and
-    :math:`S_{ii}=t\lambda_i^{t-1}`, both computed as :math:`\sum_{k<t}\lambda_i^k\lambda_j^{t-1-k}`,
-    to which it is no matter how close eigenvalues are. Serves theorem T4.
+    :math:`S_{ii}=t\lambda_i^{t-1}`. Both are :math:`\sum_{k<t}\lambda_i^k\lambda_j^{t-1-k}`, a
+    sum that close eigenvalues do not harm. Serves theorem T4.
 
     Parameters
     ----------
