@@ -155,6 +155,17 @@ def mutants(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Call every public function with ten thousand odd arguments (minutes).
+
+    Arguments go to pytest: --hypothesis-seed=1 for others.
+    """
+    install(session, "tests")
+    options = ("-o", "addopts=-q --import-mode=importlib", "--hypothesis-seed=0")
+    session.run("pytest", "tests/fuzz.py", *options, *session.posargs)
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Resolve requirements.lock anew, for all systems."""
     session.install("uv")
