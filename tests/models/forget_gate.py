@@ -144,7 +144,7 @@ COMPARISONS = [
         rnn,
         rnn_jacobians,
         mutants=[
-            ("(1 - h[unit]! ** 2)", "(1 + h[unit]! ** 2)"),
+            ("Math.cosh(sum) ** -2", "Math.cosh(sum) ** 2"),
             ("B.map((row) => row[j]!)", "[...B[j]!]"),
         ],
     ),

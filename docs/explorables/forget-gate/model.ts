@@ -84,8 +84,10 @@ export function rnnJacobians({ W, drives }: Network, hidden: Vector): Matrix[] {
   const all = [identity(hidden.length)];
   let h = hidden;
   for (const drive of drives) {
-    h = drive.map((value, row) => Math.tanh(value + dot(W[row]!, h)));
-    all.push(times(W, all.at(-1)!).map((row, unit) => row.map((value) => (1 - h[unit]! ** 2) * value)));
+    const sums = drive.map((value, row) => value + dot(W[row]!, h));
+    h = sums.map((sum) => Math.tanh(sum));
+    const slopes = sums.map((sum) => Math.cosh(sum) ** -2); // 1 − tanh² would cancel
+    all.push(times(W, all.at(-1)!).map((row, unit) => row.map((value) => slopes[unit]! * value)));
   }
   return all.slice(1);
 }
