@@ -14,7 +14,6 @@ from torch.nn import functional
 from hw2lib._checks import (
     as_tensor,
     as_tensor_like,
-    check_independent,
     check_integer,
     check_kind,
     check_matching,
@@ -104,12 +103,13 @@ def batch_normalize(
         raise ValueError(f"x must have shape (N, C) or (N, C, …), got {tuple(x.shape)}")
     eps = check_number("eps", eps, "a number of at least 0", lambda value: value >= 0)
     axes = [axis for axis in range(x.ndim) if axis != 1]
-    # in units of the largest entry, for squares over- or underflow
-    least = max(math.sqrt(eps), torch.finfo(x.dtype).tiny)
-    unit = torch.maximum(x.detach().abs().amax(axes, keepdim=True), x.new_tensor(least))
-    variance, mean = torch.var_mean(x / unit, axes, correction=0, keepdim=True)
-    if eps == 0 and (variance == 0).any():
+    if eps == 0 and (x.amax(axes) == x.amin(axes)).any():
         raise ValueError("x must vary in every channel where eps is 0, got a constant channel")
+    # in a unit near the largest entry, for squares over- or underflow; a power of 2 rounds nothing
+    least = max(math.sqrt(eps), torch.finfo(x.dtype).tiny)
+    largest = torch.maximum(x.detach().abs().amax(axes, keepdim=True), x.new_tensor(least))
+    unit = torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent - 1)
+    variance, mean = torch.var_mean(x / unit, axes, correction=0, keepdim=True)
     y = (x / unit - mean) / (variance + (math.sqrt(eps) / unit).square()).sqrt()
     column = (1, x.shape[1]) + (1,) * (x.ndim - 2)
     for name, parameter, scale in (("weight", weight, True), ("bias", bias, False)):
@@ -167,8 +167,8 @@ def running_statistics(
     for index, x in enumerate(inputs):
         if x.ndim < 2 or x[:, 0].numel() < 2 or x.shape[1] != inputs[0].shape[1]:
             raise ValueError(
-                f"batches[{index}] must have shape (N, C, …) and two values a channel, the channels "
-                f"those of batches[0], got {tuple(x.shape)}"
+                f"batches[{index}] must have shape (N, C, …) and two values a channel, C as in "
+                f"batches[0], got {tuple(x.shape)}"
             )
         variance, mean = torch.var_mean(x.transpose(0, 1).flatten(1), 1, correction=1)
         means.append(mean)
@@ -671,25 +671,25 @@ def ridge(
     check_matching("targets", y, (x.shape[0], y.shape[1]), "one row an input")
     decay = check_number("weight_decay", weight_decay, "positive", lambda value: value > 0)
     check_kind("penalize_intercept", penalize_intercept, bool)
-    if penalize_intercept:
-        solution = shrunken(torch.cat([x, torch.ones_like(x[:, :1])], dim=1), y, decay)
-        return finite(
-            "inputs, targets and weight_decay", RidgeSolution(solution[:-1], solution[-1])
-        )
+    # the best intercept takes all of a mean residual, or what λ leaves to it: kept² is the rest
+    count, penalty = len(x), decay if penalize_intercept else 0.0
+    kept = math.sqrt(penalty / (count + penalty))
     x_mean, y_mean = x.mean(0), y.mean(0)
     x = x - x_mean
     rest = x.mean(0)  # what the first mean was rounded by
-    weight = shrunken(x - rest, y - y_mean, decay)
-    intercept = y_mean - x_mean @ weight - rest @ weight
+    weight = shrunken(x - rest + kept * (x_mean + rest), y - y_mean + kept * y_mean, decay)
+    intercept = count / (count + penalty) * (y_mean - x_mean @ weight - rest @ weight)
     return RidgeSolution(weight, finite("inputs and targets", intercept))
 
 
 def shrunken(x: Tensor, y: Tensor, decay: float) -> Tensor:
-    """Minimise ‖XW − Y‖² + λ‖W‖² as a least-squares problem of more rows, without XᵀX."""
-    rows = torch.cat([x, math.sqrt(decay) * torch.eye(x.shape[1]).to(x)])
-    unit = rows.abs().amax(0)  # of each column
-    Q, R = torch.linalg.qr(finite("inputs and weight_decay", rows / unit))
-    check_independent("inputs must have independent columns, or a larger weight_decay", R)
-    target = torch.cat([y, y.new_zeros(x.shape[1], y.shape[1])])
-    solution = torch.linalg.solve_triangular(R, Q.T @ target, upper=True) / unit[:, None]
-    return finite("inputs, targets and weight_decay", solution)
+    """Minimise ‖XW − Y‖² + λ‖W‖² by the singular values of X: XᵀX would square them."""
+    U, S, Vh = torch.linalg.svd(x, full_matrices=False)
+    sizes = torch.hypot(S, S.new_tensor(math.sqrt(decay)))  # √(σ² + λ)
+    if not sizes.min() >= torch.finfo(x.dtype).eps ** 0.5 * sizes.max():
+        raise ValueError(
+            "inputs must have independent columns, not only by a rounding error, or a larger "
+            f"weight_decay; got singular values from {S[0]:.3g} to {S[-1]:.3g}"
+        )
+    weight = Vh.T @ (U.T @ y / sizes[:, None] * S[:, None] / sizes[:, None])
+    return finite("inputs, targets and weight_decay", weight)

@@ -240,18 +240,29 @@ def test_ridge_of_dependent_columns_needs_weight_decay():
     weight = ridge(x, y, 1e-3).weight
     torch.testing.assert_close(weight[0], weight[1])
     with pytest.raises(
-        ValueError, match=r"^inputs must have independent columns, or a larger weight"
+        ValueError, match=r"^inputs must have independent columns, .* or a larger weight_decay"
     ):
         ridge(x, y, 1e-30)
 
 
-def test_ridge_of_columns_of_very_different_size():
-    x, y = random(9, 2), random(9, 1, seed=1)
-    unit = torch.tensor([1e120, 1e-20], dtype=DOUBLE)
-    found = ridge(x * unit, y, 1e-90)
-    expected = ridge(x, y, 1e-90).weight[0] / 1e120
-    assert found.weight[1].abs() > 0
-    torch.testing.assert_close(found.weight[0], expected)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("penalize_intercept", [True, False])
+@pytest.mark.parametrize("size", [1e-18, 1e-9, 1e9, 1e18])
+@pytest.mark.parametrize("decay", [1e-30, 1.0, 1e30])
+def test_ridge_at_any_size(dtype, penalize_intercept, size, decay):
+    x, y = random(9, 2).to(dtype), random(9, 2, seed=1).to(dtype)
+    x = size * x
+    design = torch.cat([x.double(), torch.ones(9, 1, dtype=DOUBLE)], 1)
+    if not penalize_intercept:
+        design[:, :2] -= design[:, :2].mean(0)
+    unit = design.abs().amax(0)
+    gram = (design / unit).T @ (design / unit) + torch.diag(
+        torch.tensor([decay, decay, decay * penalize_intercept], dtype=DOUBLE) / unit.square()
+    )
+    expected = torch.linalg.solve(gram, (design / unit).T @ y.double()) / unit[:, None]
+    found = ridge(x, y, decay, penalize_intercept=penalize_intercept).weight.double()
+    error, info = (found - expected[:2]).norm(), torch.finfo(dtype)
+    assert error < 1e3 * info.eps * expected[:2].norm() + 10 * info.tiny
 
 
 @pytest.mark.parametrize(("pixel", "border"), [(1e-10, 1.0), (1.0, 1e10), (1.0, -3e38)])
