@@ -112,8 +112,12 @@ def linear_rnn_gradient(W: Any, z0: Any, zbar: Any, steps: int) -> Tensor:
     """
     W, z0, zbar = check_recurrence(W, z0, zbar)
     steps = check_integer("steps", steps, 1)
-    states, adjoints = krylov(W, z0, steps), krylov(W.T, zbar, steps)
-    return finite("W, z0, zbar and steps", adjoints.flip(1) @ states.T)
+    # in double precision: W² may underflow where W²z does not
+    states, adjoints = (
+        krylov(W.double(), z0.double(), steps),
+        krylov(W.T.double(), zbar.double(), steps),
+    )
+    return finite("W, z0, zbar and steps", (adjoints.flip(1) @ states.T).to(W.dtype))
 
 
 def krylov(W: Tensor, z: Tensor, count: int) -> Tensor:

@@ -141,6 +141,12 @@ def test_closed_form_is_right_or_refused_however_bad_the_eigenvectors(seed, dtyp
     assert (found - expected).norm() < 1e-5 * expected.norm()
 
 
+def test_gradient_where_powers_underflow_and_states_do_not():
+    W, z = 1e-30 * random(2, 2).float(), 1e30 * random(2, seed=1).float()
+    expected = by_autograd(W.double(), z.double(), z.double(), 3).float()
+    torch.testing.assert_close(linear_rnn_gradient(W, z, z, 3), expected, rtol=1e-5, atol=0)
+
+
 def test_gradient_that_overflows_is_refused():
     for gradient in (linear_rnn_gradient, eigenvalue_gradient):
         with pytest.raises(ValueError, match=r"^W, z0, zbar and steps must be of a size"):
