@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -142,6 +143,33 @@ def bench(session: nox.Session) -> None:
     fetch_packages(session)
     scripts = [str(path) for path in sorted(ROOT.glob("tests/benchmarks/bench_*.py"))]
     session.run("pytest", "-o", "addopts=-q", "-W", "default", "-s", *(session.posargs or scripts))
+
+
+@nox.session(requires=["docs"])
+def hosting(session: nox.Session) -> None:
+    """Try what hosting needs: the same bytes elsewhere, builds after changes and kills (an hour)."""
+    install(session, "docs", "tests")
+    session.run("pytest", "tests/hosting", "-o", "addopts=-q", *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build wheel and sdist into dist, check them, and try each in an empty environment."""
+    install(session, "package")
+    dist = ROOT / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(dist))
+    for built in sorted(dist.iterdir()):
+        session.run("twine", "check", "--strict", str(built))
+        place = Path(session.create_tmp()) / built.suffix.removeprefix(".")
+        shutil.rmtree(place, ignore_errors=True)
+        session.run("python", "-m", "venv", str(place))
+        python = str(place / ("Scripts" if os.name == "nt" else "bin") / "python")
+        lock = str(ROOT / "requirements.lock")
+        wanted = f"hw2lib[examples] @ {built.as_uri()}"
+        session.run(python, "-m", "pip", "install", "-q", "-c", lock, wanted, external=True)
+        with session.chdir(place):
+            session.run(python, "-m", "hw2lib.claims", "1c", "2b", external=True)
 
 
 @nox.session

@@ -1,13 +1,14 @@
-"""Caches that know what they depend on: a change of hw2lib or of the pinned stack drops them.
+"""Caches that know what they depend on, and nothing of what is no more: a build equals a clean one.
 
-Sphinx-Gallery's cache looks at a script alone, MyST-NB's at a notebook's cells alone. Here one
-digest of everything else that their results depend on decides whether the caches still hold.
+Sphinx-Gallery's cache looks at a script alone, MyST-NB's at a notebook's cells alone, Sphinx's at a
+page alone. Here digests of everything else that they depend on decide whether the caches hold.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from sphinx.config import Config
 ROOT = Path(__file__).resolve().parents[2]
 STAMP = ".digest"
 UNFINISHED = ".unfinished"
+READING = ("_ext", "conf.py", "references.bib", "package-lock.json")  # what any page is read with
+WRITING = ("_static", "_templates", "explorables")  # and written with
 DRAWING = ("gallery.py", "fonts.py", "kernel/startup.py")  # in _ext, what draws figures
 
 
@@ -28,6 +31,12 @@ def sources(root: Path) -> list[Path]:
         root / "requirements.lock",
         *(root / "docs" / "_ext" / name for name in DRAWING),
     ]
+
+
+def below(root: Path, names: Iterable[str]) -> list[Path]:
+    """Return the files of these names, and those in folders of these names."""
+    found = [path for name in names for path in (root / name, *(root / name).rglob("*"))]
+    return sorted(path for path in found if path.is_file() and "__pycache__" not in path.parts)
 
 
 def digest(paths: Iterable[Path], root: Path) -> str:
@@ -55,6 +64,25 @@ def drop_stale_gallery(gallery: Path, current: str) -> bool:
     temporary.write_text(current)
     os.replace(temporary, stamp)
     return True
+
+
+def drop_orphans(gallery: Path, examples: Path) -> None:
+    """Remove from the gallery what scripts have left that are no more."""
+    for page in list(gallery.glob("*/plot_*.rst")):
+        if not (examples / page.relative_to(gallery).with_suffix(".py")).is_file():
+            pictures = page.parent.rglob(f"sphx_glr_{page.stem}_*")
+            for made in [*page.parent.glob(f"{page.stem}.*"), *pictures]:
+                made.unlink()
+    for folder in [each for each in gallery.glob("*") if (each / "index.rst").is_file()]:
+        if not (examples / folder.name).is_dir():
+            shutil.rmtree(folder)
+
+
+def drop_others(kept: Path, pattern: str) -> None:
+    """Remove the caches of other states beside the one that is kept."""
+    for other in kept.parent.glob(pattern):
+        if other != kept:
+            shutil.rmtree(other) if other.is_dir() else other.unlink()
 
 
 def stale_scripts(examples: Path, gallery: Path) -> list[Path]:
@@ -90,7 +118,12 @@ def prepare(app: Sphinx, config: Config) -> None:
     current = digest(sources(ROOT), ROOT)
     config.hw2lib_digest = current
     config.nb_execution_cache_path = str(Path(app.doctreedir).parent / "jupyter_cache" / current)
+    config.hw2lib_reading = digest(below(ROOT / "docs", READING), ROOT)
+    config.hw2lib_writing = digest(below(ROOT / "docs", WRITING), ROOT)
+    drop_others(Path(config.nb_execution_cache_path), "*")
+    drop_others(Path(app.doctreedir) / f"claims-{current}.json", "claims-*")
     drop_stale_gallery(Path(app.srcdir) / "auto_examples", current)
+    drop_orphans(Path(app.srcdir) / "auto_examples", ROOT / "examples")
     drop_unfinished_environment(Path(app.doctreedir))
 
 
@@ -106,6 +139,8 @@ def run_few_scripts_here(app: Sphinx) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the digest."""
     app.add_config_value("hw2lib_digest", "", "env", str)
+    app.add_config_value("hw2lib_reading", "", "env", str)
+    app.add_config_value("hw2lib_writing", "", "html", str)
     app.connect("config-inited", prepare, priority=100)
     app.connect("build-finished", finish, priority=900)
     app.connect("builder-inited", run_few_scripts_here, priority=100)

@@ -10,6 +10,7 @@ import os
 import posixpath
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -86,6 +87,8 @@ def repository(address: str | None) -> Repository | None:
 
 def installing(notebook: str, source: Repository) -> str:
     """Return a notebook, as JSON, with a first cell that installs hw2lib."""
+    if source.requirement in notebook:
+        return notebook
     content = nbformat.reads(notebook, as_version=4)
     cell = nbformat.v4.new_code_cell(
         "# This installs hw2lib, which computes and draws here, from the project's repository.\n"
@@ -138,25 +141,38 @@ def add_downloads(
         context["downloads"] = [(name, home + file) for name, file in app.config.hw2lib_downloads]
 
 
-def pack(folder: Path, target: Path) -> None:
-    """Write the files of a folder as a zip, always the same bytes for the same files."""
+def pack(files: Mapping[str, bytes], target: Path) -> None:
+    """Write files as a zip, always the same bytes for the same files."""
     part = target.with_suffix(".part")
-    with ZipFile(part, "w", ZIP_DEFLATED, compresslevel=9) as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.suffix not in (".part", ".pdf") and path != target:
-                name = f"{target.stem}/{path.relative_to(folder).as_posix()}"
-                archive.writestr(ZipInfo(name), path.read_bytes(), ZIP_DEFLATED)
+    with ZipFile(part, "w") as archive:
+        for name, content in sorted(files.items()):
+            archive.writestr(ZipInfo(name), content, ZIP_DEFLATED, compresslevel=9)
     part.replace(target)
 
 
+def repack(target: Path, found: Repository | None) -> None:
+    """Write a zip of the gallery's anew, its notebooks with what they need."""
+    with ZipFile(target) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    for name in files if found else ():
+        if name.endswith(".ipynb"):
+            files[name] = installing(files[name].decode(), found).encode()
+    pack(files, target)
+
+
 def write_downloads(app: Sphinx, error: Exception | None) -> None:
-    """Put the book beside the pages, and everything into a zip to read without a network."""
-    if error is None and app.builder.format == "html":
-        offered = {file for _, file in app.config.hw2lib_downloads}
-        if BOOK.name in offered:
-            shutil.copy2(BOOK, app.outdir)
-        if ZIP in offered:
-            pack(Path(app.outdir), Path(app.outdir) / ZIP)
+    """Put the book beside the pages, and all of them into a zip to read without a network."""
+    if error is not None or app.builder.format != "html":
+        return
+    site, offers = Path(app.outdir), {file for _, file in app.config.hw2lib_downloads}
+    for name in (BOOK.name, ZIP):
+        (site / name).unlink(missing_ok=True)
+    if ZIP in offers:
+        paths = {path.relative_to(site).as_posix(): path for path in site.rglob("*")}
+        files = {f"{Path(ZIP).stem}/{name}": path for name, path in paths.items() if path.is_file()}
+        pack({name: path.read_bytes() for name, path in files.items()}, site / ZIP)
+    if BOOK.name in offers:
+        shutil.copy2(BOOK, site)
 
 
 def offered() -> list[tuple[str, str]]:
@@ -166,17 +182,22 @@ def offered() -> list[tuple[str, str]]:
 
 
 def write_for_hosts(app: Sphinx, error: Exception | None) -> None:
-    """Write what GitHub Pages and Binder look for; let notebooks install what they need."""
-    found = repository(app.config.hw2lib_repository)
-    if error is None and found and app.builder.format == "html":
-        for path in Path(app.outdir).rglob("*.ipynb"):
-            notebook = path.read_text(encoding="utf-8")
-            if found.requirement not in notebook:
-                write_atomically(path, installing(notebook, found))
-        (Path(app.outdir) / ".nojekyll").touch()
-        binder = Path(app.outdir) / "binder"
-        binder.mkdir(exist_ok=True)
-        (binder / "requirements.txt").write_text(found.requirement + "\n", encoding="utf-8")
+    """Let notebooks install what they need, and write what GitHub Pages and Binder look for."""
+    if error is not None or app.builder.format != "html":
+        return
+    site, found = Path(app.outdir), repository(app.config.hw2lib_repository)
+    for path in site.glob("_downloads/*/*.zip"):
+        repack(path, found)
+    (site / ".nojekyll").unlink(missing_ok=True)
+    shutil.rmtree(site / "binder", ignore_errors=True)
+    if found:
+        for path in site.rglob("*.ipynb"):
+            write_atomically(path, installing(path.read_text(encoding="utf-8"), found))
+        (site / ".nojekyll").touch()
+        (site / "binder").mkdir()
+        (site / "binder" / "requirements.txt").write_text(
+            found.requirement + "\n", encoding="utf-8"
+        )
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

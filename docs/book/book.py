@@ -228,6 +228,8 @@ def take_formulas(book: Tag) -> list[str]:
     formulas: dict[str, int] = {}
     for formula in book.select(".katex"):
         text = in_a_line(formula.select_one(".katex-mathml").extract())
+        for part in formula.select("[aria-hidden]"):  # or the browser leaves it out of the tags
+            del part["aria-hidden"]
         number = formulas.setdefault(str(formula), len(formulas))
         formula.replace_with(new("set-formula", n=str(number), role="img", aria_label=text))
     return [*formulas]
@@ -285,7 +287,7 @@ def answer(route: Any) -> None:
     route.fulfill(status=404, body=f"{path} is missing")
 
 
-def set_pages(headings: dict[str, str]) -> None:
+def set_pages(document: Tag) -> None:
     """Set the book in pages and write it as PDF."""
     from chromium import QUIET, installed_browser
     from playwright.sync_api import sync_playwright
@@ -317,8 +319,32 @@ def set_pages(headings: dict[str, str]) -> None:
         browser.close()
     if wide:
         sys.exit("these stick out of the page:\n" + "\n".join(wide))
-    finish(part, headings)
+    finish(part, document)
     os.replace(part, TARGET)
+
+
+def finish(path: Path, document: Tag) -> None:
+    """Give the PDF its title, language and names, and no time of its making."""
+    import pikepdf
+
+    with pikepdf.open(path, allow_overwriting_input=True) as pdf:
+        del pdf.docinfo
+        with pdf.open_metadata(set_pikepdf_as_editor=False, update_docinfo=False) as metadata:
+            metadata["dc:title"] = TITLE
+            metadata["dc:language"] = ["en"]
+        with pdf.open_outline() as outline:
+            titles = [
+                heading.get_text().split() for heading in document.find_all(["h1", "h2", "h3"])
+            ]
+            name_bookmarks(outline.root, {"".join(words): " ".join(words) for words in titles})
+        formulas = {formula["aria-label"] for formula in document.find_all("set-formula")}
+        for thing in pdf.objects:
+            if isinstance(thing, pikepdf.Dictionary) and str(thing.get("/Alt")) in formulas:
+                thing.S = pikepdf.Name.Formula  # to the browser it was a picture
+        pdf.docinfo["/Title"] = TITLE
+        pdf.Root.ViewerPreferences = pikepdf.Dictionary(DisplayDocTitle=True)
+        pdf.Root.Lang = "en"
+        pdf.save(path, deterministic_id=True, object_stream_mode=pikepdf.ObjectStreamMode.generate)
 
 
 def name_bookmarks(items: Iterable[Any], headings: dict[str, str]) -> None:
@@ -328,34 +354,16 @@ def name_bookmarks(items: Iterable[Any], headings: dict[str, str]) -> None:
         name_bookmarks(item.children, headings)
 
 
-def finish(path: Path, headings: dict[str, str]) -> None:
-    """Give the PDF its title and language, and no time of its making."""
-    import pikepdf
-
-    with pikepdf.open(path, allow_overwriting_input=True) as pdf:
-        del pdf.docinfo
-        with pdf.open_metadata(set_pikepdf_as_editor=False, update_docinfo=False) as metadata:
-            metadata["dc:title"] = TITLE
-            metadata["dc:language"] = ["en"]
-        with pdf.open_outline() as outline:
-            name_bookmarks(outline.root, headings)
-        pdf.docinfo["/Title"] = TITLE
-        pdf.Root.ViewerPreferences = pikepdf.Dictionary(DisplayDocTitle=True)
-        pdf.Root.Lang = "en"
-        pdf.save(path, deterministic_id=True, object_stream_mode=pikepdf.ObjectStreamMode.generate)
-
-
 def main() -> None:
     """Write the book, or end with a sentence on what is missing or does not fit."""
     if not (SITE / "index.html").is_file():
         sys.exit("the site is missing: run 'python -m nox -s docs' first")
     MADE.mkdir(parents=True, exist_ok=True)
     book, formulas = assemble()
-    titles = [" ".join(title.get_text().split()) for title in book.find_all(["h1", "h2", "h3"])]
     (MADE / "book.html").write_text(f"<!doctype html>\n{book}", encoding="utf-8")
     (MADE / "formulas.json").write_text(json.dumps(formulas), encoding="utf-8")
     bundle()
-    set_pages({"".join(title.split()): title for title in titles})
+    set_pages(book)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,9 @@ def test_formulas_and_figures_have_a_text_for_those_who_cannot_see_them(pdf):
     for thing in pdf.objects:
         if isinstance(thing, pikepdf.Dictionary) and thing.get("/Type") == "/StructElem":
             kinds.setdefault(str(thing.get("/S")), []).append("/Alt" in thing)
-    assert all(kinds["/Figure"])
-    assert len(kinds["/Figure"]) > 2000
+    assert all(kinds["/Figure"] + kinds["/Formula"])
+    assert len(kinds["/Figure"]) > 50
+    assert len(kinds["/Formula"]) > 2000
 
 
 def test_bookmarks_name_every_chapter(pdf):

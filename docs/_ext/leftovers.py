@@ -1,0 +1,51 @@
+"""What no page of the site has any more is removed from it: pages, figures, downloads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.util.matching import get_matching_files
+
+WITHOUT_SOURCE = {"search.html", "genindex.html", "py-modindex.html"}
+
+
+def leftovers(app: Sphinx) -> Iterator[Path]:
+    """Yield the files of pages that are no more, and figures and downloads that no page has."""
+    site, env = Path(app.outdir), app.env
+    pages = {f"{page}.html" for page in env.found_docs} | WITHOUT_SOURCE
+    notebooks = {f"{page}.ipynb" for page in env.found_docs}
+    images = {name for _, name in env.images.values()}
+    downloads = {name for _, name in env.dlfiles.values()}
+    own = {page.replace("/", "-") for page in env.found_docs}  # a notebook's figures: page-1.svg
+    for name in get_matching_files(site, exclude_patterns=["_static/**", "binder/**"]):
+        folder, _, rest = name.partition("/")
+        if folder == "_images":
+            stem = Path(rest).stem.rpartition("-")[0]
+            card = stem.removeprefix("card-")
+            is_left = not (rest in images or stem in own or f"{card}.svg" in images)
+        elif folder == "_downloads":
+            is_left = rest not in downloads
+        elif name == "sitemap.xml":
+            is_left = not app.config.html_baseurl
+        else:
+            is_left = name.endswith((".html", ".ipynb")) and name not in pages | notebooks
+        if is_left:
+            yield site / name
+
+
+def sweep(app: Sphinx, error: Exception | None) -> None:
+    """Remove them, and folders that are empty then."""
+    if error is None and app.builder.format == "html":
+        for path in list(leftovers(app)):
+            path.unlink()
+            while not any(path.parent.iterdir()):
+                path = path.parent
+                path.rmdir()
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Sweep before others look at the pages that there are."""
+    app.connect("build-finished", sweep, priority=100)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

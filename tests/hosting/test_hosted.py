@@ -1,0 +1,112 @@
+"""With the two addresses a site has run buttons, links to its sources, cards; without, nothing."""
+
+import io
+import json
+import re
+import struct
+import zipfile
+
+import conftest
+import pytest
+from bs4 import BeautifulSoup
+
+REPOSITORY, SITE = "https://github.com/someone/homework", "https://someone.github.io/homework/"
+SCRIPT = "auto_examples/6-recurrent/plot_04_hump.html"
+
+
+@pytest.fixture(scope="module")
+def hosted(built, tmp_path_factory):
+    project = conftest.Project(tmp_path_factory.mktemp("hosted") / "copy")
+    conftest.shutil.copytree(built.root, project.root, symlinks=True)
+    project.build(REPOSITORY_URL=REPOSITORY, SITE_URL=SITE)
+    return project
+
+
+def page(project, name):
+    return BeautifulSoup((project.site / name).read_text(encoding="utf-8"), "html.parser")
+
+
+def links(page):
+    return {a.get_text(): a["href"] for a in page.select(".run-buttons a, .source-links a")}
+
+
+def test_script_page_runs_in_two_places_and_leads_to_its_source(hosted):
+    found = links(page(hosted, SCRIPT))
+    path = found["Run in Colab"].partition("/blob/gh-pages/")[2]
+    assert (hosted.site / path).is_file()
+    assert found["Run in Colab"].startswith("https://colab.research.google.com/github/someone/")
+    assert found["Run in Binder"].endswith(f"/gh/someone/homework/gh-pages?labpath={path}")
+    source = "main/examples/6-recurrent/plot_04_hump.py"
+    assert found["View the source"] == f"{REPOSITORY}/blob/{source}"
+    assert found["Suggest an edit"] == f"{REPOSITORY}/edit/{source}"
+
+
+def test_page_without_notebook_has_no_run_button(hosted):
+    assert links(page(hosted, "references.html")).keys() == {"View the source", "Suggest an edit"}
+
+
+def test_notebooks_install_the_library_first_and_say_so(hosted):
+    notebooks = list(hosted.site.rglob("*.ipynb"))
+    assert len(notebooks) == len(conftest.SCRIPTS)
+    for path in notebooks:
+        cell = json.loads(path.read_text(encoding="utf-8"))["cells"][0]
+        source = "".join(cell["source"])
+        assert "installs hw2lib" in source
+        assert f"hw2lib[examples] @ git+{REPOSITORY}@main" in source
+    (archive,) = hosted.site.glob("_downloads/*/auto_examples_jupyter.zip")
+    with zipfile.ZipFile(archive) as members:
+        for name in members.namelist():
+            if name.endswith(".ipynb"):
+                assert b"git+https" in members.read(name)
+
+
+def test_binder_finds_what_to_install(hosted):
+    text = (hosted.site / "binder" / "requirements.txt").read_text(encoding="utf-8")
+    assert text == f"hw2lib[examples] @ git+{REPOSITORY}@main\n"
+    assert (hosted.site / ".nojekyll").is_file()
+
+
+def test_pages_have_address_and_card(hosted):
+    found = page(hosted, SCRIPT)
+    assert found.find("link", rel="canonical")["href"] == SITE + SCRIPT
+    card = found.find("meta", property="og:image")["content"]
+    content = (hosted.site / card.removeprefix(SITE)).read_bytes()
+    assert content[1:4] == b"PNG"
+    assert struct.unpack(">II", content[16:24]) == (1200, 630)
+    assert SITE + SCRIPT in (hosted.site / "sitemap.xml").read_text(encoding="utf-8")
+
+
+def test_zip_holds_the_site_and_is_offered(hosted):
+    offer = links(page(hosted, "index.html"))["Zip, to read offline"]
+    assert offer == f"{SITE}ese-546-homework-2.zip"
+    content = hosted.files()
+    with zipfile.ZipFile(io.BytesIO(content.pop("ese-546-homework-2.zip"))) as archive:
+        members = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
+    assert members == content
+
+
+def test_without_addresses_nothing_is_shown(built):
+    for path in built.site.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(
+            r"run-buttons|source-links|og:image|rel=\"canonical\"|github\.com/", text
+        )
+    assert not [*built.site.rglob("*.zip")][2:]  # Sphinx-Gallery's two
+
+
+def test_after_a_hosted_build_a_plain_one_equals_a_clean_one(hosted, built):
+    hosted.build()
+    assert hosted.files() == built.files()
+
+
+@pytest.mark.parametrize(
+    "address", ["someone/homework", "https://gitlab.com/a/b", "https://github.com/a"]
+)
+def test_address_of_another_form_is_refused(project, address):
+    assert "REPOSITORY_URL must be like" in project.build(expect=2, REPOSITORY_URL=address)
+
+
+def test_nothing_tells_where_it_was_built(hosted):
+    place = str(hosted.root.parents[2]).encode()
+    for name, content in hosted.files().items():
+        assert place not in content, name

@@ -1,0 +1,73 @@
+"""The same sources give the same bytes: in another folder, at another time, in another language."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import conftest
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = ROOT / "docs" / "_build" / "html"
+ELSEWHERE = {
+    "TZ": "Pacific/Auckland",
+    "LC_ALL": "C",
+    "LANG": "fr_FR.UTF-8",
+    "PYTHONHASHSEED": "4321",
+    "OMP_NUM_THREADS": "2",
+}
+HOSTED = {
+    "REPOSITORY_URL": "https://github.com/someone/homework",
+    "SITE_URL": "https://someone.github.io/homework/",
+}
+
+
+def different(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
+    """Return the names of files that are not the same in both."""
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def test_small_site_is_the_same_elsewhere_with_its_zips(tmp_path):
+    first, second = conftest.copy(tmp_path / "first"), conftest.copy(tmp_path / "second place é")
+    first.build(**HOSTED)
+    second.build(**HOSTED, **ELSEWHERE)
+    one, other = first.files(), second.files()
+    assert "ese-546-homework-2.zip" in one
+    assert any(name.endswith("auto_examples_jupyter.zip") for name in one)
+    assert different(one, other) == []
+
+
+def test_whole_site_is_the_same_elsewhere(tmp_path):
+    """The site that 'docs' has built, and a clean one in a folder with a space and an accent."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
+    ).stdout
+    root = tmp_path / "another place é"
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, root / name)
+    (root / "docs" / "node_modules").symlink_to(ROOT / "docs" / "node_modules")
+    project = conftest.Project(root)
+    project.build(**ELSEWHERE)
+    here = conftest.Project(ROOT).files()
+    here.pop("ese-546-homework-2.pdf", None)
+    assert different(here, project.files()) == []
+
+
+NOTEBOOKS = sorted(SITE.rglob("*.ipynb"))
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+def test_notebook_runs_alone_in_an_empty_folder(notebook, tmp_path):
+    copy = tmp_path / notebook.name
+    shutil.copy(notebook, copy)
+    process = subprocess.run(
+        [sys.executable, "-m", "jupyter", "execute", str(copy)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [notebook.name]
