@@ -1,4 +1,4 @@
-"""What no page of the site has any more is removed from it: pages, figures, downloads."""
+"""What no page of the site has any more is removed: pages, figures, downloads, words to search."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def leftovers(app: Sphinx) -> Iterator[Path]:
             is_left = not (rest in images or stem in own or f"{card}.svg" in images)
         elif folder == "_downloads":
             is_left = rest not in downloads
+        elif name == ".buildinfo.bak":
+            is_left = True
         elif name == "sitemap.xml":
             is_left = not app.config.html_baseurl
         else:
@@ -45,7 +47,17 @@ def sweep(app: Sphinx, error: Exception | None) -> None:
                 path.rmdir()
 
 
+def forget_words(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
+    """Take words that are on no page from the search index; no page is added."""
+    index = getattr(app.builder, "indexer", None)
+    for words in (index._mapping, index._title_mapping) if index else ():
+        for word in [each for each, pages in words.items() if not pages]:
+            del words[word]
+    return []
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Sweep before others look at the pages that there are."""
+    app.connect("html-collect-pages", forget_words)
     app.connect("build-finished", sweep, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

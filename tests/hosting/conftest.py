@@ -1,97 +1,10 @@
-"""A small copy of the project: every extension, a few pages and scripts, built in seconds."""
+"""The small project, built once."""
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-SPHINX = ("sphinx", "-q", "-j", "2", "-W", "-n", "-d", "_build/doctrees", ".", "_build/html")
-SCRIPTS = ("2-factorization/plot_1_landscape.py", "6-recurrent/plot_04_hump.py")
-INDEX = """# A small site
-
-A first page {{cite}}`{key}`, with $x^2$ and a figure.
-
-```{{gallery-figure}} 6-recurrent/plot_04_hump
-A caption.
-```
-
-```{{toctree}}
-{pages}
-```
-"""
-REFERENCES = """# References
-
-```{bibliography}
-```
-"""
-
-
-class Project:
-    """A project's folder, and how to build its site."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.docs, self.site = root, root / "docs", root / "docs" / "_build" / "html"
-
-    def build(self, *, clean: bool = False, expect: int = 0, **environment: str) -> str:
-        """Build the site; return what the build says."""
-        if clean:
-            for folder in (self.docs / "_build" / "html", self.docs / "auto_examples"):
-                shutil.rmtree(folder, ignore_errors=True)
-            for path in (self.docs / "_build" / "doctrees").glob("*.*"):
-                if not path.name.startswith("claims-"):  # twenty seconds, and named by a digest
-                    path.unlink()
-        known = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
-        process = subprocess.run(
-            [sys.executable, "-m", *SPHINX],
-            cwd=self.docs, env=known | {"PYTHONPATH": str(self.root)} | environment,
-            capture_output=True, text=True, check=False, encoding="utf-8",
-        )  # fmt: skip
-        assert process.returncode == expect, process.stderr
-        return process.stderr
-
-    def write_index(self, *pages: str, key: str = "boyd2004convex") -> None:
-        """Write the root page."""
-        text = INDEX.format(pages="\n".join(pages), key=key)
-        (self.docs / "index.md").write_text(text, encoding="utf-8")
-
-    def files(self) -> dict[str, bytes]:
-        """Return the site's files by name."""
-        paths = sorted(path for path in self.site.rglob("*") if path.is_file())
-        return {path.relative_to(self.site).as_posix(): path.read_bytes() for path in paths}
-
-
-PAGES = ("auto_examples/index", "solutions/4-moved", "ledger/4-moved", "references")
-
-
-def copy(target: Path) -> Project:
-    """Copy the project with a few of its pages and scripts."""
-    left_out = shutil.ignore_patterns("__pycache__", "_build", "auto_examples", "node_modules")
-    for folder in ("docs", "hw2lib"):
-        shutil.copytree(ROOT / folder, target / folder, ignore=left_out)
-    shutil.copy(ROOT / "requirements.lock", target)
-    project = Project(target)
-    for page in [*project.docs.rglob("*.md")]:
-        if page.relative_to(project.docs).with_suffix("").as_posix() not in PAGES:
-            page.unlink()
-    (project.docs / "404.md").write_text(
-        "---\norphan: true\n---\n# No page here\n", encoding="utf-8"
-    )
-    for folder in ("", *(script.partition("/")[0] for script in SCRIPTS)):
-        (target / "examples" / folder).mkdir(parents=True)
-        shutil.copy(ROOT / "examples" / folder / "GALLERY_HEADER.rst", target / "examples" / folder)
-    for script in SCRIPTS:
-        text = (ROOT / "examples" / script).read_text(encoding="utf-8")
-        lines = [line for line in text.splitlines() if ":doc:" not in line]
-        (target / "examples" / script).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (project.docs / "references.md").write_text(REFERENCES, encoding="utf-8")
-    (project.docs / "node_modules").symlink_to(ROOT / "docs" / "node_modules")
-    project.write_index(*PAGES)
-    return project
+from small_project import Project, copy
 
 
 @pytest.fixture(scope="session")

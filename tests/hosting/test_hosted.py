@@ -3,11 +3,12 @@
 import io
 import json
 import re
+import shutil
 import struct
 import zipfile
 
-import conftest
 import pytest
+import small_project
 from bs4 import BeautifulSoup
 
 REPOSITORY, SITE = "https://github.com/someone/homework", "https://someone.github.io/homework/"
@@ -16,8 +17,8 @@ SCRIPT = "auto_examples/6-recurrent/plot_04_hump.html"
 
 @pytest.fixture(scope="module")
 def hosted(built, tmp_path_factory):
-    project = conftest.Project(tmp_path_factory.mktemp("hosted") / "copy")
-    conftest.shutil.copytree(built.root, project.root, symlinks=True)
+    project = small_project.Project(tmp_path_factory.mktemp("hosted") / "copy")
+    shutil.copytree(built.root, project.root, symlinks=True)
     project.build(REPOSITORY_URL=REPOSITORY, SITE_URL=SITE)
     return project
 
@@ -47,7 +48,7 @@ def test_page_without_notebook_has_no_run_button(hosted):
 
 def test_notebooks_install_the_library_first_and_say_so(hosted):
     notebooks = list(hosted.site.rglob("*.ipynb"))
-    assert len(notebooks) == len(conftest.SCRIPTS)
+    assert len(notebooks) == len(small_project.SCRIPTS)
     for path in notebooks:
         cell = json.loads(path.read_text(encoding="utf-8"))["cells"][0]
         source = "".join(cell["source"])

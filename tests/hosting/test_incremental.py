@@ -1,7 +1,15 @@
 """A build after a change equals a clean one, whatever has changed; one that was killed, too."""
 
-import conftest
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
+import small_project
+from small_project import different
 
 SCRIPT = "6-recurrent/plot_04_hump.py"
 
@@ -13,7 +21,7 @@ def replace(path, old, new):
 
 
 def remove_script(project):
-    (project.root / "examples" / conftest.SCRIPTS[0]).unlink()
+    (project.root / "examples" / small_project.SCRIPTS[0]).unlink()
     (project.root / "examples" / "2-factorization" / "GALLERY_HEADER.rst").unlink()
     (project.root / "examples" / "2-factorization").rmdir()
 
@@ -33,7 +41,7 @@ def remove_page(project):
 def rename_page(project):
     page = project.docs / "references.md"
     page.rename(page.with_name("literature.md"))
-    project.write_index(*conftest.PAGES[:-1], "literature")
+    project.write_index(*small_project.PAGES[:-1], "literature")
 
 
 def change_extension(project):
@@ -58,7 +66,7 @@ def change_bibliography(project):
 
 
 def change_configuration(project):
-    replace(project.docs / "conf.py", "The hw2lib developers", "Others")
+    replace(project.docs / "conf.py", "Homework 2, solved", "Homework 2, solved again")
 
 
 def change_claim(project):
@@ -86,10 +94,25 @@ def test_build_after_a_change_equals_a_clean_one(change, project):
     after = project.files()
     assert after != before or change is change_lock
     project.build(clean=True)
-    clean = project.files()
-    assert [
-        name for name in after.keys() | clean.keys() if after.get(name) != clean.get(name)
-    ] == []
+    assert different(after, project.files()) == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_build_after_one_that_was_killed_equals_a_clean_one(seed, project):
+    change_extension(project)
+    moment = random.Random(seed).uniform(0.5, 9)
+    process = subprocess.Popen(
+        [sys.executable, "-m", *small_project.SPHINX],
+        cwd=project.docs, env=os.environ | {"PYTHONPATH": str(project.root)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    time.sleep(moment)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    project.build()
+    after = project.files()
+    project.build(clean=True)
+    assert different(after, project.files()) == []
 
 
 def test_renamed_key_of_the_bibliography_fails_at_once(project):

@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import conftest
 import pytest
+import small_project
+from small_project import different
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "docs" / "_build" / "html"
@@ -24,13 +25,11 @@ HOSTED = {
 }
 
 
-def different(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
-    """Return the names of files that are not the same in both."""
-    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
-
-
 def test_small_site_is_the_same_elsewhere_with_its_zips(tmp_path):
-    first, second = conftest.copy(tmp_path / "first"), conftest.copy(tmp_path / "second place é")
+    first, second = (
+        small_project.copy(tmp_path / "first"),
+        small_project.copy(tmp_path / "second place é"),
+    )
     first.build(**HOSTED)
     second.build(**HOSTED, **ELSEWHERE)
     one, other = first.files(), second.files()
@@ -50,9 +49,9 @@ def test_whole_site_is_the_same_elsewhere(tmp_path):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, root / name)
     (root / "docs" / "node_modules").symlink_to(ROOT / "docs" / "node_modules")
-    project = conftest.Project(root)
+    project = small_project.Project(root)
     project.build(**ELSEWHERE)
-    here = conftest.Project(ROOT).files()
+    here = small_project.Project(ROOT).files()
     here.pop("ese-546-homework-2.pdf", None)
     assert different(here, project.files()) == []
 
