@@ -17,14 +17,14 @@ def leftovers(app: Sphinx) -> Iterator[Path]:
     pages = {f"{page}.html" for page in env.found_docs} | WITHOUT_SOURCE
     notebooks = {f"{page}.ipynb" for page in env.found_docs}
     images = {name for _, name in env.images.values()}
-    downloads = {name for _, name in env.dlfiles.values()}
+    downloads = {path.as_posix() for _, path in env.dlfiles.values()}
     own = {page.replace("/", "-") for page in env.found_docs}  # a notebook's figures: page-1.svg
     for name in get_matching_files(site, exclude_patterns=["_static/**", "binder/**"]):
         folder, _, rest = name.partition("/")
         if folder == "_images":
             stem = Path(rest).stem.rpartition("-")[0]
-            card = stem.removeprefix("card-")
-            is_left = not (rest in images or stem in own or f"{card}.svg" in images)
+            card = f"{stem.removeprefix('card-')}.svg" if app.config.html_baseurl else ""
+            is_left = not (rest in images or stem in own or card in images)
         elif folder == "_downloads":
             is_left = rest not in downloads
         elif name == ".buildinfo.bak":
