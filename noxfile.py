@@ -196,7 +196,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def lock(session: nox.Session) -> None:
     """Resolve requirements.lock anew, for all systems."""
-    session.install("uv")
+    session.install("uv==0.13.9")
     session.run(
         "uv", "pip", "compile", "pyproject.toml", "--universal", "--python-version", "3.11",
         "--extra", "examples", "--group", "dev", "--no-emit-index-url", "--no-emit-find-links",
