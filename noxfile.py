@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import nox
@@ -28,6 +29,7 @@ ROOT = Path(__file__).parent
 SITE = ROOT / "docs" / "_build" / "html"
 MADE_FROM = ("docs", "examples", "hw2lib", "requirements.lock", "pyproject.toml", "noxfile.py")
 NOT_FROM = {"_build", "node_modules", "auto_examples", "__pycache__"}
+DOCS_ENVIRONMENT = ROOT / ".nox" / "docs"
 STAMP = SITE.parent / "made-from"  # what the site that stands there was made from
 FETCHED = ROOT / "docs" / "node_modules" / ".package-lock.json"  # npm writes it last
 BOOK = SITE.parent / "book" / "ese-546-homework-2.pdf"
@@ -41,8 +43,23 @@ SPHINX = ("-j", "auto", "-W", "--keep-going", "-n", "-d", "docs/_build/doctrees"
 
 def install(session: nox.Session, *groups: str) -> None:
     """Install hw2lib and dependency groups at the versions of requirements.lock."""
-    wanted = [name for group in groups for name in nox.project.dependency_groups(PROJECT, group)]
-    session.install("-c", "requirements.lock", "-e", ".[examples]", *wanted)
+    session.install("-c", "requirements.lock", "-e", ".[examples]", *members(groups))
+
+
+def members(groups: Iterable[str]) -> list[str]:
+    """Return the packages of dependency groups."""
+    return [name for group in groups for name in nox.project.dependency_groups(PROJECT, group)]
+
+
+def run_beside_docs(session: nox.Session, group: str, program: str, *arguments: str) -> None:
+    """Run a program in the environment of 'docs', with the packages of one more group.
+
+    An environment takes 1.7 GB, most of it PyTorch: sessions that require 'docs' share its own.
+    """
+    programs = DOCS_ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
+    pip = (str(programs / "python"), "-m", "pip", "install", "-q", "-c", "requirements.lock")
+    session.run(*pip, *members([group]), external=True, silent=True)
+    session.run(str(programs / program), *arguments, external=True)
 
 
 def fetch_packages(session: nox.Session) -> None:
@@ -64,10 +81,12 @@ def fingerprint() -> str:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the site; warnings are errors. Arguments go to sphinx-build (-E reads all again)."""
+    """Build the site; warnings are errors. With '-- -E' every page is read again."""
+    again = [argument for argument in session.posargs if argument == "-E"]
     current = fingerprint()
     made_from = STAMP.read_text() if STAMP.is_file() and SITE.is_dir() else None
-    if made_from == current and FETCHED.is_file() and not session.posargs:
+    there = FETCHED.is_file() and DOCS_ENVIRONMENT.is_dir()
+    if made_from == current and there and not again:
         session.log(f"Nothing has changed since the site in {SITE.relative_to(ROOT)} was built")
         return
     STAMP.unlink(missing_ok=True)
@@ -75,7 +94,7 @@ def docs(session: nox.Session) -> None:
     install(session, "docs")
     fetch_packages(session)
     try:
-        session.run("sphinx-build", *session.posargs, *SPHINX)
+        session.run("sphinx-build", *again, *SPHINX)
     except nox.command.CommandFailed:
         session.error(
             "the first WARNING or ERROR above names the page, script or claim that failed"
@@ -84,28 +103,25 @@ def docs(session: nox.Session) -> None:
     session.log(f"The site lies in {SITE.relative_to(ROOT)}; open {SITE.as_uri()}/index.html")
 
 
-@nox.session(requires=["docs"])
+@nox.session(requires=["docs"], venv_backend="none")
 def tests(session: nox.Session) -> None:
     """Run all tests, on the site that 'docs' has built. Arguments go to pytest."""
-    install(session, "docs", "tests")
-    session.run("pytest", *session.posargs)
+    run_beside_docs(session, "tests", "pytest", *session.posargs)
 
 
-@nox.session(requires=["docs"])
+@nox.session(requires=["docs"], venv_backend="none")
 def browser(session: nox.Session) -> None:
-    """Try the site's explorables in an installed Chromium or Chrome. Arguments go to pytest."""
-    install(session, "browser")
-    session.run("pytest", "tests/browser", "-o", "addopts=-q", *session.posargs)
+    """Try the site in an installed Chromium or Chrome. Arguments go to pytest."""
+    folder = ("tests/browser", "-o", "addopts=-q")
+    run_beside_docs(session, "browser", "pytest", *folder, *session.posargs)
 
 
-@nox.session(requires=["docs"])
+@nox.session(requires=["docs"], venv_backend="none")
 def pdf(session: nox.Session) -> None:
     """Set the solutions as a book in an installed Chromium or Chrome (minutes), and check it."""
-    install(session, "docs", "pdf", "tests")
-    fetch_packages(session)
-    session.run("python", "docs/book/book.py")
-    session.run("pytest", "tests/pdf", "-o", "addopts=-q", *session.posargs)
-    session.run("sphinx-build", *SPHINX)  # which offers it on the landing page
+    run_beside_docs(session, "pdf", "python", "docs/book/book.py")
+    run_beside_docs(session, "tests", "pytest", "tests/pdf", "-o", "addopts=-q", *session.posargs)
+    run_beside_docs(session, "docs", "sphinx-build", *SPHINX)  # the landing page offers it
     session.log(f"The book lies in {BOOK.relative_to(ROOT)}")
 
 
@@ -145,11 +161,11 @@ def bench(session: nox.Session) -> None:
     session.run("pytest", "-o", "addopts=-q", "-W", "default", "-s", *(session.posargs or scripts))
 
 
-@nox.session(requires=["docs"])
+@nox.session(requires=["docs"], venv_backend="none")
 def hosting(session: nox.Session) -> None:
-    """Try what hosting needs: the same bytes elsewhere, builds after changes and kills (an hour)."""
-    install(session, "docs", "tests")
-    session.run("pytest", "tests/hosting", "-o", "addopts=-q", *session.posargs)
+    """Try what hosting needs: same bytes elsewhere, builds after changes and kills (an hour)."""
+    folder = ("tests/hosting", "-o", "addopts=-q")
+    run_beside_docs(session, "tests", "pytest", *folder, *session.posargs)
 
 
 @nox.session
