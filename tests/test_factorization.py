@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hw2lib import _leading
 from hw2lib.factorization import (
     alternating_least_squares,
     balance_factors,
@@ -20,6 +21,7 @@ from hw2lib.factorization import (
     loss_hessian,
     low_rank_factors,
     random_factors,
+    svd_factors,
     truncation_error,
     weyl_gaps,
 )
@@ -43,6 +45,137 @@ def test_factors_attain_the_formula_and_are_balanced(problem):
     assert A.shape == (len(X), rank)
     torch.testing.assert_close(loss(X, A, B), truncation_error(X, rank), rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(A.T @ A, B @ B.T, rtol=0, atol=1e-12)
+
+
+def with_spectrum(m, n, squares):
+    left, right = (torch.linalg.qr(random(k, min(m, n), seed=k)).Q for k in (m, n))
+    return left * squares.sqrt() @ right.T
+
+
+def decompositions(monkeypatch):
+    """Return the list of the shapes that the singular value decomposition will be called with."""
+    shapes, svd = [], torch.linalg.svd
+
+    def recorded(X, **options):
+        shapes.append(tuple(X.shape))
+        return svd(X, **options)
+
+    monkeypatch.setattr(torch.linalg, "svd", recorded)
+    return shapes
+
+
+LEVELS = torch.arange(1, 561, dtype=torch.float64)
+LARGE = {
+    "decaying": lambda: with_spectrum(640, 560, 0.8**LEVELS),
+    "slowly decaying": lambda: with_spectrum(560, 640, 1 / LEVELS),
+    "flat": lambda: random(640, 560),
+    "diagonal": lambda: torch.diag(0.5**LEVELS),
+    "of low rank": lambda: with_spectrum(640, 560, torch.where(LEVELS < 30, 1 / LEVELS, 0)),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize("rank", [1, 3, 8])
+@pytest.mark.parametrize("size", [1, 1e-150, 1e150])
+def test_few_factors_of_a_large_matrix_without_the_full_decomposition(
+    name, rank, size, monkeypatch
+):
+    X = LARGE[name]()
+    shapes = decompositions(monkeypatch)
+    A, B = (factor / size**0.5 for factor in low_rank_factors(size * X, rank))
+    assert shapes == [(max(X.shape), rank)]
+    torch.testing.assert_close(loss(X, A, B), truncation_error(X, rank), rtol=1e-10, atol=0)
+    assert (A.T @ A - B @ B.T).norm() < 1e-12 * (A.T @ A).norm()
+    full = svd_factors(X, rank)
+    assert (A @ B - full.A @ full.B).norm() < 1e-4 * full.A.norm() * full.B.norm()
+
+
+@pytest.mark.parametrize(
+    "squares",
+    [
+        torch.where(LEVELS < 3, 2.0, 0.8**LEVELS),  # sigma_1 = sigma_2
+        torch.where(LEVELS < 3, 2.0 - 1e-13 * LEVELS, 0.8**LEVELS),
+        torch.ones(560).double(),
+        torch.zeros(560).double(),
+        torch.where(LEVELS == 1, 1.0, 0.0),
+        torch.where(LEVELS == 1, 1.0, 1e-16 / LEVELS),  # squares that drown in rounding errors
+    ],
+)
+def test_full_decomposition_where_nothing_is_certified(squares, monkeypatch):
+    X = with_spectrum(640, 560, squares.double())
+    shapes = decompositions(monkeypatch)
+    A, B = low_rank_factors(X, 1)
+    assert shapes == [(640, 560)]
+    assert loss(X, A, B) <= truncation_error(X, 1) * (1 + 1e-10) + 1e-28
+
+
+@pytest.mark.parametrize("proof", ["trace_bounds", "cholesky_bounds"])
+def test_each_proof_is_needed_for_some_matrix_and_refuses_a_missed_vector(proof, monkeypatch):
+    X = LARGE["decaying" if proof == "trace_bounds" else "flat"]()
+    shapes = decompositions(monkeypatch)
+    monkeypatch.setattr(_leading, proof, lambda *_: False)
+    low_rank_factors(X, 3)
+    assert shapes[-1] == ((640, 3) if proof == "trace_bounds" else (640, 560))
+    values, vectors = torch.linalg.eigh(X.T @ X)
+    ritz = _leading.Ritz(values.flip(0), vectors.T.flip(0), torch.zeros(560).double())
+    total = X.square().sum()
+    slack = 1e-12 * total
+    monkeypatch.undo()
+    for start, proved in ((0, True), (1, False)):  # the first vector is in the space, or missed
+        space = _leading.Ritz(*(part[start:200] for part in ritz))
+        traces = _leading.trace_bounds(space, 3, total, slack)
+        assert traces == (proved and proof == "trace_bounds")
+        assert _leading.cholesky_bounds(X.T @ X, space, 3, total, slack) == proved
+
+
+@pytest.mark.parametrize(
+    ("rest", "slack", "proved"), [(3.24, 0, True), (3.26, 0, False), (3.24, 0.02, False)]
+)
+def test_proofs_reach_to_the_bound_itself(rest, slack, proved):
+    G, slack = torch.diag(torch.tensor([4.0, 1.0, 1.0]).double()), torch.tensor(slack).double()
+    G[1, 2] = G[2, 1] = rest - 1  # so the eigenvalue after 4 is `rest`
+    rows = torch.eye(3).double()[:2]
+    ritz = _leading.Ritz(G.diagonal()[:2], rows, torch.tensor([0.0, rest - 1]).double())
+    assert _leading.bound(ritz, 1) == 3.25
+    assert _leading.trace_bounds(ritz, 1, G.trace(), slack) == proved
+    assert _leading.cholesky_bounds(G, ritz, 1, G.trace(), slack) == proved
+
+
+def test_convergence_is_the_quadratic_bound_and_s_a_true_bound():
+    X = LARGE["decaying"]()
+    start, zero = random(8, 560), torch.zeros(()).double()
+    squares = torch.linalg.svdvals(X).square()
+    total = squares.sum()
+    for ritz in _leading.krylov(lambda rows: rows @ X.T @ X, start, (2, 3, 4, 6)):
+        excess = squares[:3].sum() - ritz.values[:3].sum()
+        s = _leading.bound(ritz, 3)
+        assert s > squares[3]
+        certified = ritz.residuals[:3].norm().square() / (ritz.values[2] - s)
+        assert -1e-14 < excess <= certified + 1e-14
+        assert _leading.converged(ritz, 3, total, zero + 1e-13) == (
+            certified < _leading.TOLERANCE * squares[3:].sum()
+        )
+
+
+def test_large_matrix_leaves_the_global_generator_and_gives_the_same_bits():
+    X, state = LARGE["flat"](), torch.get_rng_state()
+    first = low_rank_factors(X, 3)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(7)
+    assert all(map(torch.equal, first, low_rank_factors(X, 3)))
+
+
+def test_single_precision_and_gradients_of_a_large_matrix():
+    X = LARGE["decaying"]()
+    A, B = low_rank_factors(X.float(), 3)
+    assert A.dtype == B.dtype == torch.float32
+    torch.testing.assert_close(
+        loss(X, A.double(), B.double()), truncation_error(X, 3), rtol=1e-6, atol=0
+    )
+    X = LARGE["flat"]().requires_grad_()
+    A, B = low_rank_factors(X, 3)
+    slope = torch.autograd.grad(loss(X, A, B), X)[0]
+    torch.testing.assert_close(slope, 2 * (X - A @ B))
 
 
 @given(problems(), st.integers(0, 10**6))
