@@ -6,12 +6,15 @@ import copy
 from time import perf_counter
 
 import foolbox
+import numpy as np
 import pytest
 import scipy.linalg
+import scipy.sparse.linalg
 import torch
 import torchattacks
 import torchinfo
 from sklearn.decomposition import PCA
+from sklearn.utils.extmath import randomized_svd
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
@@ -19,7 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from hw2lib.adversarial import signed_gradient_attack
 from hw2lib.allcnn import AllCNN
 from hw2lib.datasets import ImageData, digits, digits_data
-from hw2lib.factorization import low_rank_factors
+from hw2lib.factorization import loss, low_rank_factors, truncation_error
 from hw2lib.parameters import parameter_groups, parameter_table
 from hw2lib.recurrent import linear_rnn_gradient, lstm_jacobian, rnn_jacobian
 from hw2lib.resnet import resnet18
@@ -63,11 +66,22 @@ def test_parameter_table_beside_torchinfo(images):
     )
 
 
-def random_matrix():
-    return torch.randn(2000, 1500, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+def random_matrix(m=2000, n=1500, seed=0):
+    return torch.randn(m, n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
+def with_singular_values(S):
+    left, right = (torch.linalg.qr(random_matrix(m, len(S), m)).Q for m in (2000, 1500))
+    return left * S @ right.T
+
+
+COUNT = torch.arange(1, 1501, dtype=torch.float64)
 MATRICES = {"digits 1797×64": lambda: digits()[0], "random 2000×1500": random_matrix}
+SPECTRA = {  # 2000×1500: matrix, columns and iterations with which the random methods are right
+    "random": (random_matrix, 60, 80),
+    "σ = 0.9^i": (lambda: with_singular_values(0.9**COUNT), 40, 2),
+    "σ = 1/i": (lambda: with_singular_values(1 / COUNT), 40, 4),
+}
 
 
 def scipy_factors(X, rank):
@@ -94,6 +108,51 @@ def test_low_rank_factors_beside(name, other):
         f"low_rank_factors beside {other.__name__}, {name}",
         lambda: low_rank_factors(X, 10),
         lambda: other(array, 10),
+    )
+
+
+def svds_factors(X, rank, columns, iterations):
+    return scipy.sparse.linalg.svds(X.numpy(), rank)
+
+
+def randomized_svd_factors(X, rank, columns, iterations):
+    return randomized_svd(
+        X.numpy(), rank, n_oversamples=columns - rank, n_iter=iterations, random_state=0
+    )
+
+
+def svd_lowrank_factors(X, rank, columns, iterations):
+    U, S, V = torch.svd_lowrank(X, columns, niter=iterations)
+    return U[:, :rank], S[:rank], V[:, :rank].T
+
+
+def plain_svd_factors(X, rank, columns, iterations):
+    U, S, Vh = torch.linalg.svd(X, full_matrices=False)
+    return U[:, :rank], S[:rank], Vh[:rank]
+
+
+@pytest.mark.parametrize(
+    "other", [svds_factors, randomized_svd_factors, svd_lowrank_factors, plain_svd_factors]
+)
+@pytest.mark.parametrize("name", SPECTRA)
+def test_few_factors_of_a_large_matrix_beside(name, other):
+    matrix, columns, iterations = SPECTRA[name]
+    X = matrix()
+    least = truncation_error(X, 10)
+
+    def excess(A, B):
+        return (loss(X, A, B) - least).abs().item() / least.item()
+
+    U, S, Vh = (
+        torch.as_tensor(part.copy()) for part in map(np.asarray, other(X, 10, columns, iterations))
+    )
+    ours, theirs = excess(*low_rank_factors(X, 10)), excess(U * S, Vh)
+    assert ours < 1e-10
+    side_by_side(
+        f"low_rank_factors beside {other.__name__}, {name}, loss above the least, relatively, "
+        f"{ours:.0e} and {theirs:.0e}",
+        lambda: low_rank_factors(X, 10),
+        lambda: other(X, 10, columns, iterations),
     )
 
 
@@ -218,9 +277,9 @@ def plain_epoch(model, data, batch_size):
     optimizer = torch.optim.SGD(parameter_groups(model, 1e-3), lr=0.1, momentum=0.9, nesterov=True)
     model.train()
     for images, labels in loader:
-        loss = cross_entropy(model(images), labels)
+        entropy = cross_entropy(model(images), labels)
         optimizer.zero_grad()
-        loss.backward()
+        entropy.backward()
         optimizer.step()
 
 
