@@ -288,13 +288,12 @@ def write(file, state):
 
 
 def test_checkpoint_that_cannot_be_written_is_noticed_before_the_first_epoch(tmp_path):
-    (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "run.pt.part").mkdir()
     before = sorted(tmp_path.rglob("*"))
     model = network()
     weights = model.classes.weight.clone()
-    for file in (tmp_path / "folder", tmp_path / "file" / "run.pt", tmp_path / "run.pt"):
+    for file in (tmp_path / "file" / "run.pt", tmp_path / "run.pt"):
         with pytest.raises(OSError, match=re.escape(f"checkpoint {file} cannot be written: ")):
             fit(model, few_digits(), epochs=1, batch_size=50, checkpoint=file)
         assert torch.equal(weights, model.classes.weight), "an epoch was trained"
