@@ -157,15 +157,21 @@ def check_image_shape(name: str, value: Any) -> tuple[int, ...]:
     return tuple(check_integer(f"{name}[{axis}]", size, 1) for axis, size in enumerate(value))
 
 
-def as_images(name: str, value: Any, model: nn.Module) -> Tensor:
-    """Return `value` as a batch of finite images, of the dtype and on the device of the model."""
-    check_model("model", model)
+def as_batch(name: str, value: Any) -> Tensor:
+    """Return `value` as a batch of finite images."""
     images = as_tensor(name, value)
     if images.ndim < 2:
         raise ValueError(
             f"{name} must be a batch, the first dimension the images', got "
             f"shape {tuple(images.shape)}"
         )
+    return images
+
+
+def as_images(name: str, value: Any, model: nn.Module) -> Tensor:
+    """Return `value` as a batch of finite images, of the dtype and on the device of the model."""
+    check_model("model", model)
+    images = as_batch(name, value)
     for parameter in itertools.islice(model.parameters(), 1):
         check_same_kind(**{name: images, "model": parameter})
     return images

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, logsigmoid
 
 from hw2lib._checks import (
+    as_batch,
     as_images,
     as_labels,
     as_tensor,
@@ -24,6 +25,8 @@ from hw2lib._checks import (
     check_matching,
     check_number,
     check_same_kind,
+    finite,
+    run_model,
 )
 from hw2lib._scale import polar
 from hw2lib.training import (
@@ -33,6 +36,7 @@ from hw2lib.training import (
     evaluation_mode,
     full_network,
     load_data,
+    logits_of,
     read_checkpoint,
 )
 
@@ -73,7 +77,8 @@ def input_gradient(model: nn.Module, images: Any, labels: Any) -> Tensor:
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or shape.
+        If an argument is of the wrong kind or shape, the images do not fit the model, or a number
+        overflows.
 
     References
     ----------
@@ -114,15 +119,19 @@ def log_odds_and_gradient(
         odds = others.logsumexp(1) - logits.gather(1, label)[:, 0]
         # where there is no other class the odds are −∞ whatever the image
         (gradient,) = torch.autograd.grad(odds[odds > -math.inf].sum(), images)
-    return odds.detach(), gradient
+    return odds.detach(), finite("model and images", gradient)
 
 
 def classified(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the logits, shape (N, classes); NaN, Inf and labels beyond the classes are refused."""
-    logits = model(images)
-    if not logits.isfinite().all():
-        raise ValueError("model must map images to finite logits, got NaN or Inf")
+    """Return the logits, shape (N, classes), of images whose gradient is to be taken.
+
+    Refused are labels beyond the classes, and logits whose difference overflows.
+    """
+    logits = logits_of(model, images)
+    if not logits.requires_grad:
+        raise ValueError("model must map images to logits that depend on them")
     check_classes("labels", labels, logits)
+    finite("model and images", logits.amax(1) - logits.amin(1))
     return logits
 
 
@@ -209,7 +218,8 @@ def linear_prediction(model: nn.Module, images: Any, labels: Any, *, eps: float)
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or shape, or `eps` negative.
+        If an argument is of the wrong kind or shape, the images do not fit the model, `eps` is
+        negative, or a number overflows.
 
     References
     ----------
@@ -229,7 +239,8 @@ def linear_prediction(model: nn.Module, images: Any, labels: Any, *, eps: float)
     with evaluation_mode(model):
         odds, gradient = log_odds_and_gradient(model, images, labels)
     doubt, slope = logsigmoid(odds).exp(), gradient.abs().flatten(1).sum(1)
-    return eps * doubt * slope - logsigmoid(-odds)
+    # in this order what underflows is nothing beside the loss
+    return finite("model, images and eps", doubt * (eps * slope) - logsigmoid(-odds))
 
 
 def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: Any) -> Tensor:
@@ -257,7 +268,8 @@ def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: A
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or shape.
+        If an argument is of the wrong kind or shape, the images do not fit the model, or a number
+        overflows.
 
     References
     ----------
@@ -279,7 +291,8 @@ def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: A
         images.requires_grad_()
         logits = classified(model, images, labels)
         (change,) = derivatives([logits], images, perturbed - images.detach())
-    return cross_entropy(logits.detach() + change, labels, reduction="none")
+    losses = cross_entropy(logits.detach() + change, labels, reduction="none")
+    return finite("model, images and perturbed", losses)
 
 
 def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
@@ -305,7 +318,8 @@ def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or shape.
+        If an argument is of the wrong kind or shape, the images do not fit the model, or a number
+        overflows.
 
     References
     ----------
@@ -332,16 +346,21 @@ def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
     try:
         with evaluation_mode(model), torch.enable_grad():
             images.requires_grad_()
-            model(images)
+            run_model(model, images)
             slopes = derivatives(values, images, direction)
     finally:
         for hook in hooks:
             hook.remove()
     nearest = images.new_full((len(images),), math.inf).detach()
     for value, slope in zip(values, slopes, strict=True):
-        distance = -value.detach() / torch.where(slope == 0, torch.nan, slope)
-        ahead = torch.where(distance >= 0, distance, math.inf)
-        nearest = torch.minimum(nearest, ahead.flatten(1).amin(1))
+        finite("model, images and direction", (value, slope))
+        if value.shape[:1] != images.shape[:1]:
+            raise ValueError(
+                f"model must give each ReLU an input of shape (N, …), got {tuple(value.shape)}"
+            )
+        meets = (slope != 0) & (value.sign() != slope.sign())
+        distance = torch.where(meets, (value.detach() / slope).abs(), math.inf)
+        nearest = torch.minimum(nearest, distance.reshape(len(images), -1).amin(1))
     return nearest
 
 
@@ -397,7 +416,8 @@ def worst_linear_margins(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind, shape or range, or a pixel out of `bounds`.
+        If an argument is of the wrong kind, shape or range, a pixel is out of `bounds`, or a number
+        overflows.
 
     References
     ----------
@@ -412,7 +432,7 @@ def worst_linear_margins(
     """
     weight, bias = as_tensor("weight", weight, 2), as_tensor("bias", bias, 1)
     check_matching("bias", bias, weight.shape[:1], "one number a row of weight")
-    images = as_tensor("images", images)
+    images = as_batch("images", images)
     check_same_kind(weight=weight, bias=bias, images=images)
     labels = as_labels("labels", labels, len(images)).to(images.device)
     eps = check_eps(eps)
@@ -422,7 +442,8 @@ def worst_linear_margins(
     check_classes("labels", labels, weight.T)
     difference = weight - weight[labels][:, None]  # N, classes, n
     reached = torch.where(difference > 0, high[:, None], low[:, None])
-    return (difference * reached).sum(2) + bias - bias[labels][:, None]
+    margins = (difference * reached).sum(2) + bias - bias[labels][:, None]
+    return finite("weight, bias, images and bounds", margins)
 
 
 def signed_gradient_attack(
@@ -480,7 +501,8 @@ def signed_gradient_attack(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or out of range, or a pixel out of `bounds`.
+        If an argument is of the wrong kind or out of range, a pixel is out of `bounds`, the images
+        do not fit the model, or a number overflows.
 
     References
     ----------
@@ -504,7 +526,8 @@ def signed_gradient_attack(
     check_kind("project", project, bool)
     check_kind("targeted", targeted, bool)
     low, high = box(images, eps if project else size * steps, check_bounds(bounds, images))
-    step = -size if targeted else size
+    largest = torch.finfo(images.dtype).max  # add_ refuses a larger step, which meets the bounds
+    step = min(size, largest) * (-1 if targeted else 1)
     adversarial = images.clone()
     if start is not None:
         begin = as_images("start", start, model).detach()
@@ -578,7 +601,8 @@ def check_bounds(bounds: Any, images: Tensor) -> tuple[float, float]:
         raise ValueError(
             f"images must lie within bounds {bounds}, got pixels from {least:g} to {greatest:g}"
         )
-    return low, high
+    largest = torch.finfo(images.dtype).max  # a bound beyond it is none
+    return max(low, -largest), min(high, largest)
 
 
 def box(images: Tensor, eps: float, bounds: tuple[float, float]) -> tuple[Tensor, Tensor]:

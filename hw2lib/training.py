@@ -154,7 +154,8 @@ def predict(model: nn.Module, images: Any, *, batch_size: int = 500) -> Tensor:
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or out of range.
+        If an argument is of the wrong kind or out of range, the images do not fit the model, or its
+        logits are not finite.
 
     References
     ----------
@@ -169,16 +170,17 @@ def predict(model: nn.Module, images: Any, *, batch_size: int = 500) -> Tensor:
     images = as_images("images", images, model)
     batch_size = check_integer("batch_size", batch_size, 1)
     with evaluation_mode(model), torch.no_grad():
-        logits = torch.cat([logits_of(model, batch) for batch in images.split(batch_size)])
-    return finite("model and images", logits)
+        return torch.cat([logits_of(model, batch) for batch in images.split(batch_size)])
 
 
 def logits_of(model: nn.Module, images: Tensor) -> Tensor:
-    """Return the logits of images, shape (N, classes)."""
+    """Return the logits of images, shape (N, classes); NaN and Inf are refused."""
     logits = run_model(model, images)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ValueError(f"model must map images to logits, shape (N, classes), got {got}")
+    if not logits.isfinite().all():
+        raise ValueError("model must map images to finite logits, got NaN or Inf")
     return logits
 
 
@@ -204,7 +206,8 @@ def evaluate(model: nn.Module, images: Any, labels: Any, *, batch_size: int = 50
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or out of range.
+        If an argument is of the wrong kind or out of range, the images do not fit the model, or its
+        logits or the loss are not finite.
 
     References
     ----------
@@ -222,7 +225,7 @@ def evaluate(model: nn.Module, images: Any, labels: Any, *, batch_size: int = 50
     labels = as_labels("labels", labels, len(images)).to(images.device)
     logits = predict(model, images, batch_size=batch_size)
     check_classes("labels", labels, logits)
-    loss, wrong = (total.item() for total in totals(logits, labels))
+    loss, wrong = finite("model and images", totals(logits, labels)).tolist()
     return Evaluation(loss / len(images), wrong / len(images))
 
 

@@ -20,14 +20,7 @@ from test_input import FUNCTIONS, VALID
 from torch import nn
 
 KEPT = {"compile", "download"}  # a minute of compiling, 170 MB of data
-BY_TORCH = {  # whose models and images torch alone refuses
-    f"adversarial.{name}"
-    for name in (
-        *("first_switch", "input_gradient", "linear_prediction", "locally_affine_loss"),
-        *("signed_gradient_attack", "worst_linear_margins"),
-    )
-}
-NAMES = sorted(name for name in VALID.keys() - BY_TORCH if VALID[name])
+NAMES = sorted(name for name in VALID if VALID[name])
 INTO_INFINITY = {  # as their documentation says
     "adversarial.first_switch": lambda call: True,
     "factorization.gradient_descent": lambda call: call["learning_rate"] is not None,

@@ -105,6 +105,28 @@ def test_step_size_and_bounds():
     assert (attacked - images).tolist() == [[6.0, 6.0, -5.0, -5.0]]
 
 
+@pytest.mark.parametrize("targeted", [False, True])
+@pytest.mark.parametrize("size", [1e9, 1e40, 1e308])
+def test_step_of_any_size_ends_at_the_bounds(size, targeted):
+    model, images = nn.Linear(4, 2, bias=False), torch.full((1, 4), 0.5)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[1.0, 0.0, -1.0, -2.0], [0.0, 0.0, 0.0, 0.0]]))
+    towards = torch.tensor([[1.0, 0.5, 0.0, 0.0]])
+    for options in ({"eps": size}, {"eps": 0.5, "step_size": size}, {"eps": size, "steps": 9}):
+        attacked = signed_gradient_attack(model, images, [1], targeted=targeted, **options)
+        assert torch.equal(attacked, 1 - towards if targeted else towards)
+
+
+def test_bounds_of_any_size():
+    model, images = nn.Linear(4, 2), torch.full((1, 4), 0.5)
+    bounds = (-1e300, 1e300)  # beyond single precision
+    for free in (
+        signed_gradient_attack(model, images, [0], eps=2.0, bounds=bounds),
+        random_sign_perturbation(images, eps=2.0, bounds=bounds),
+    ):
+        assert set(free.flatten().tolist()) <= {-1.5, 2.5}
+
+
 def test_loss_rises_and_falls_when_targeted():
     model = network().eval()
     images, labels = batch()
@@ -181,6 +203,15 @@ def test_sure_model_has_the_right_gradient(margin, dtype):
     predicted = linear_prediction(model, images, [0], eps=0.5).item()
     loss = math.log1p(math.exp(-margin)) if margin > -700 else -margin
     assert math.isclose(predicted, loss + 0.5 * 9 * doubt, rel_tol=1e-5)
+
+
+def test_prediction_where_step_and_doubt_are_small_and_the_slope_large():
+    model = nn.Linear(1, 2)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[1e30], [0.0]]))
+        model.bias.copy_(torch.tensor([69.0, 0.0]))
+    predicted = linear_prediction(model, torch.zeros(1, 1), [0], eps=1e-30)
+    assert math.isclose(predicted.item(), 2 * math.exp(-69), rel_tol=1e-5)
 
 
 @pytest.mark.parametrize("sharper", [1.0, 8.0, 64.0])
@@ -332,6 +363,40 @@ def test_first_switch_of_a_linear_network_is_infinite_and_modes_stay():
     assert first_switch(unmoved, torch.ones(1, 3), torch.zeros(1, 3)).item() == math.inf
     with pytest.raises(ValueError, match="direction must have shape"):
         first_switch(unmoved, torch.ones(1, 3), torch.ones(1, 2))
+
+
+def test_unit_that_leaves_its_kink_never_switches():
+    model = nn.Sequential(nn.Linear(1, 2), nn.ReLU())
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1e30], [1.0]]))
+        model[0].bias.copy_(torch.tensor([1e-30, 1.0]))  # −1e-60 underflows to zero
+    image = torch.zeros(1, 1)
+    assert first_switch(model, image, torch.ones(1, 1)).item() == math.inf
+    assert first_switch(model, image, -torch.ones(1, 1)).item() == 0
+    model[0].bias.data.zero_()
+    assert first_switch(model, image, torch.ones(1, 1)).item() == 0
+
+
+def test_relu_that_sees_no_batch_is_refused():
+    class Gated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gate = nn.Sequential(nn.Flatten(0), nn.ReLU())
+
+        def forward(self, images):
+            return self.gate(images).view_as(images)
+
+    with pytest.raises(ValueError, match=r"model must give each ReLU an input of shape \(N, …\)"):
+        first_switch(Gated(), torch.ones(1, 3), torch.ones(1, 3))
+
+
+def test_logits_that_do_not_depend_on_the_images_are_refused():
+    class Undecided(nn.Module):
+        def forward(self, images):
+            return torch.zeros(len(images), 4)
+
+    with pytest.raises(ValueError, match="model must map images to logits that depend on them"):
+        input_gradient(Undecided(), torch.ones(2, 3), [0, 0])
 
 
 def test_worst_linear_margins_are_those_of_the_worst_corner():

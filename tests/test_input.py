@@ -472,7 +472,33 @@ def test_vector_that_overflows_in_the_dtype_of_another_is_refused():
 
 FLAT = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
 HUGE = 3e38 * FLAT[1].weight.detach()[:2].sign()
+UNFIT = nn.Linear(3, 2)
+TORN = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))  # its logits are 3e38 and −3e38
+with torch.no_grad():
+    TORN[1].bias.copy_(torch.tensor([3e38, -3e38]))
 REFUSED = [
+    ("adversarial.first_switch", {"model": UNFIT}, "do not fit the model"),
+    ("adversarial.first_switch", {"direction": HUGE.view(2, 1, 8, 8)}, "model, images and directi"),
+    ("adversarial.input_gradient", {"model": UNFIT}, "do not fit the model"),
+    ("adversarial.input_gradient", {"model": nn.Flatten(2)}, "model must map images to logits, sh"),
+    ("adversarial.input_gradient", {"model": TORN}, "model and images must be of a size"),
+    ("adversarial.linear_prediction", {"model": UNFIT}, "do not fit the model"),
+    ("adversarial.linear_prediction", {"eps": 1e40}, "model, images and eps must be of a size"),
+    ("adversarial.locally_affine_loss", {"model": UNFIT}, "do not fit the model"),
+    (
+        "adversarial.locally_affine_loss",
+        {"perturbed": HUGE.view(2, 1, 8, 8)},
+        "model, images and perturbed must be of a size",
+    ),
+    ("adversarial.signed_gradient_attack", {"model": UNFIT}, "do not fit the model"),
+    ("adversarial.signed_gradient_attack", {"model": TORN}, "model and images must be of a size"),
+    ("adversarial.worst_linear_margins", {"images": 0.5}, "images must be a batch"),
+    ("adversarial.worst_linear_margins", {"images": torch.ones(64)}, "images must be a batch"),
+    (
+        "adversarial.worst_linear_margins",
+        {"weight": torch.cat([HUGE[:1], -HUGE[:1]] * 5)},
+        "weight, bias, images and bounds must be of a size",
+    ),
     (
         "architecture.batchnorm_destinations",
         {"model": nn.RNN(2, 3)},
@@ -502,7 +528,8 @@ REFUSED = [
     ("normalization.measured_bias_offsets", {"batches": [torch.ones(1, 3)]}, "batches do not fit"),
     ("normalization.running_statistics", {"batches": [X, X[:, :2]]}, "batches.1. must have shape"),
     ("parameters.parameter_table", {"model": nn.LazyLinear(2)}, "model must have parameters of"),
-    ("training.evaluate", {"model": nn.Linear(3, 2)}, "do not fit the model"),
+    ("training.evaluate", {"model": UNFIT}, "do not fit the model"),
+    ("training.evaluate", {"model": TORN}, "model and images must be of a size"),
     ("training.fit", {"checkpoint": "."}, "checkpoint must be a file, got the folder"),
     ("training.fit", {"learning_rate": 1e30}, "learning_rate must be small enough for the loss"),
     ("training.fit", {"model": nn.Flatten()}, "model must have parameters to train"),
@@ -510,7 +537,7 @@ REFUSED = [
     (
         "training.predict",
         {"model": FLAT, "images": HUGE},
-        "model and images must be of a size",
+        "model must map images to finite logits",
     ),
     ("training.predict", {"model": nn.Flatten(2)}, "model must map images to logits"),
 ]
