@@ -709,7 +709,10 @@ def distance_shrinks_by_the_least_and_largest_eigenvalue(seed: int) -> Trial:
             runs.append(f"{m}×{n}, rank {r}, {fraction} of the largest stable learning rate")
     return Trial(
         max(errors),
-        {r"$\lambda^+=\sigma_r-\sigma_{r+1}$": max(halved), "its square, as for the loss": min(squared)},
+        {
+            r"$\lambda^+=\sigma_r-\sigma_{r+1}$": max(halved),
+            "its square, as for the loss": min(squared),
+        },
         {"off": max(errors)},
         cases=len(runs) * RUNS,
         worst=runs[int(np.argmax(errors))],

@@ -436,7 +436,10 @@ def fresh_functions_in_every_step() -> float:
     return bounded_length(fresh, np.array([1.5, 0.1, 0.2]), 0.5).error
 
 
-@counterexample("3b-converges", r"$r_m^2\ge\eta L$: from $0.9\,\eta L$ on, at a minimum where the curvature is $L$")
+@counterexample(
+    "3b-converges",
+    r"$r_m^2\ge\eta L$: from $0.9\,\eta L$ on, at a minimum where the curvature is $L$",
+)
 def bounds_from_nearer_on() -> float:
     f = smooth_rayleigh(np.diag([0.0, 1.0]))
     near = f._replace(curvature=0.9 * f.curvature)
