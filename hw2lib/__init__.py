@@ -4,6 +4,9 @@ Modules are named after their topics: :mod:`hw2lib.resnet`, :mod:`hw2lib.archite
 :mod:`hw2lib.parameters`, :mod:`hw2lib.normalization`, :mod:`hw2lib.dropout`,
 :mod:`hw2lib.factorization`, :mod:`hw2lib.scale_invariance`, :mod:`hw2lib.recurrent`;
 :mod:`hw2lib.claims` is the ledger.
+
+Arguments of the wrong kind, shape or range, and those whose result overflows, are refused before
+anything is returned: by a TypeError or a ValueError that names them.
 """
 
 __version__ = "0.1.0"

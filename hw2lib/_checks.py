@@ -38,9 +38,10 @@ def as_tensor(name: str, value: Any, ndim: int | None = None) -> Tensor:
 def as_dense(name: str, value: Any) -> Tensor:
     """Return `value` as a tensor that holds a number in every place."""
     try:
-        if isinstance(value, np.ma.MaskedArray):
+        rows = value if isinstance(value, list | tuple) else ()
+        if any(isinstance(part, np.ma.MaskedArray) for part in (value, *rows)):
             raise TypeError("torch ignores the mask")
-        if isinstance(value, list | tuple) and any(isinstance(row, np.ndarray) for row in value):
+        if any(isinstance(row, np.ndarray) for row in rows):
             value = np.asarray(value)
         if isinstance(value, np.ndarray):  # torch wants this machine's byte order, steps forward
             value = value.astype(value.dtype.newbyteorder("="), order="C")

@@ -246,8 +246,9 @@ def bias_offset_in_eval(
             "shift, weight and running_variance must have shapes that broadcast, got "
             f"{', '.join(str(tuple(each.shape)) for each in factors)}"
         ) from error
-    left = b * gain / (variance + eps).sqrt() * (1 - momentum) ** steps
-    return finite("shift, weight and running_variance", left)
+    deviation = torch.hypot(variance.sqrt(), variance.new_tensor(math.sqrt(eps)))
+    left = b * gain / deviation * (1 - momentum) ** steps
+    return finite("shift, weight, running_variance and eps", left)
 
 
 def measured_bias_offsets(

@@ -80,7 +80,9 @@ def linear_rnn_gradient(W: Any, z0: Any, zbar: Any, steps: int) -> Tensor:
     r"""Return the gradient of a loss of :math:`W^tz_0` with respect to W.
 
     :math:`\sum_{k<t}(W^\top)^{t-1-k}\bar z\,(W^kz_0)^\top`, the states forward and the adjoints
-    backward, in O(t p² + p³). Serves claims 6a-gradient, 6a-norm and 6a-zbar.
+    backward, in O(t p² + p³). In double precision: an entry of a power of W, a state or an adjoint
+    below 1e−308 counts as zero, which tells only for numbers that single precision does not have.
+    Serves claims 6a-gradient, 6a-norm and 6a-zbar.
 
     Parameters
     ----------
@@ -183,7 +185,7 @@ def eigenvalue_gradient(W: Any, z0: Any, zbar: Any, steps: int) -> Tensor:
     check_independent("W must have independent eigenvectors", T, 0.25)  # T enters twice
     alpha = torch.linalg.solve(T, z0.to(T.dtype))
     beta = T.T @ zbar.to(T.dtype)
-    powers = torch.linalg.vander(values, N=steps + 1)[:, :-1]
+    powers = torch.linalg.vander(values, N=steps + 1)[:, :-1]  # for it refuses N = 1
     S = powers @ powers.flip(1).T
     gradient = torch.linalg.solve(T.T, torch.outer(beta, alpha) * S @ T.T).real.to(W.dtype)
     return finite("W, z0, zbar and steps", gradient)

@@ -465,6 +465,11 @@ def test_nested_tensor_is_refused():
         as_tensor("x", torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]))
 
 
+def test_masked_row_is_refused():
+    with pytest.raises(TypeError, match="x must be a tensor, an array or nested lists of numbers"):
+        as_tensor("x", [np.ma.array([1.0, 2.0], mask=[False, True]), np.ones(2)])
+
+
 def test_vector_that_overflows_in_the_dtype_of_another_is_refused():
     with pytest.raises(ValueError, match=r"x must be finite in torch.float32"):
         as_tensor_like("x", np.array([1e300]), torch.ones(1))

@@ -285,6 +285,11 @@ def test_negative_variance_is_refused(variance, eps):
         bias_offset_in_eval(1.0, 1, running_variance=variance, eps=eps)
 
 
+def test_bias_offset_of_any_eps():
+    offset = bias_offset_in_eval(1.0, 0, eps=1e60)  # beyond single precision, its root is not
+    torch.testing.assert_close(offset, torch.tensor(1e-30), rtol=1e-6, atol=0)
+
+
 @pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
 @pytest.mark.filterwarnings("ignore:.*torch.nn.utils.spectral_norm")
 @pytest.mark.parametrize(
