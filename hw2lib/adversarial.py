@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, logsigmoid
+from torch.nn.functional import logsigmoid
 
 from hw2lib._checks import (
     as_batch,
@@ -113,13 +113,16 @@ def log_odds_and_gradient(
     """
     with torch.enable_grad():
         images = images.detach().requires_grad_()
-        logits = classified(model, images, labels)
-        label = labels[:, None]
-        others = logits.scatter(1, label, -math.inf)
-        odds = others.logsumexp(1) - logits.gather(1, label)[:, 0]
+        odds = log_odds(classified(model, images, labels), labels)
         # where there is no other class the odds are −∞ whatever the image
         (gradient,) = torch.autograd.grad(odds[odds > -math.inf].sum(), images)
     return odds.detach(), finite("model and images", gradient)
+
+
+def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return log Σ_{k≠y} exp(z_k − z_y), shape (N,)."""
+    label = labels[:, None]
+    return logits.scatter(1, label, -math.inf).logsumexp(1) - logits.gather(1, label)[:, 0]
 
 
 def classified(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -291,8 +294,8 @@ def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: A
         images.requires_grad_()
         logits = classified(model, images, labels)
         (change,) = derivatives([logits], images, perturbed - images.detach())
-    losses = cross_entropy(logits.detach() + change, labels, reduction="none")
-    return finite("model, images and perturbed", losses)
+    odds = log_odds(logits.detach() + change, labels)
+    return finite("model, images and perturbed", -logsigmoid(-odds))
 
 
 def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:

@@ -287,6 +287,14 @@ def test_affine_loss_keeps_the_relus():
     assert (found - true).abs().max() > 1e-3
 
 
+def test_affine_loss_of_a_sure_model():
+    model, images = nn.Linear(2, 2, bias=False), torch.zeros(1, 2)
+    with torch.no_grad():
+        model.weight.copy_(50 * torch.eye(2))
+    found = locally_affine_loss(model, images, [0], torch.tensor([[1.0, 0.0]]))
+    assert math.isclose(found.item(), math.exp(-50), rel_tol=1e-5)
+
+
 def test_program_attacks_a_checkpoint(tmp_path, capsys, monkeypatch):
     data = digits_data()
     few = ImageData(*(part[:128] for part in data[:4]), data.classes)
