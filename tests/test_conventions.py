@@ -24,7 +24,7 @@ TWICE = {"e", "w", r"\ell"}  # letters of which a page has two rows, one of them
 
 FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
 TOKEN = re.compile(
-    r"\\\\"  # the end of a row
+    r"\\\\(?:\[\w+\])?"  # the end of a row, with the space after it
     r"|\\(?:text|operatorname\*?|mathrm|begin|end)(?![a-z])\s*(?:\{[^{}]*\}|\w)"  # a word
     r"|(?:\\rVert|\\\|)_\{?F"  # the Frobenius norm
     r"|(?P<accent>\\(?:bar|dot|hat|overline|tilde)(?![a-z]))?[\s{]*"
