@@ -678,7 +678,8 @@ def ridge(
     x_mean, y_mean = x.mean(0), y.mean(0)
     x = x - x_mean
     rest = x.mean(0)  # what the first mean was rounded by
-    weight = shrunken(x - rest + kept * (x_mean + rest), y - y_mean + kept * y_mean, decay)
+    design = finite("inputs", x - rest + kept * (x_mean + rest))
+    weight = shrunken(design, y - y_mean + kept * y_mean, decay)
     intercept = count / (count + penalty) * (y_mean - x_mean @ weight - rest @ weight)
     return RidgeSolution(weight, finite("inputs and targets", intercept))
 
