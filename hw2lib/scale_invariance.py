@@ -353,7 +353,7 @@ def equilibrium_angle(learning_rate: float, weight_decay: float, momentum: float
     check_number("weight_decay", weight_decay, "positive", lambda value: value > 0)
     beta = check_number("momentum", momentum, "in [0, 1)", lambda value: 0 <= value < 1)
     # arccos(1 − ε) = 2 arcsin √(ε/2), without cancellation
-    return 2 * math.asin(math.sqrt(rate * decay / (1 + beta) / 2))
+    return 2 * math.asin(math.sqrt(rate) * math.sqrt(decay) / math.sqrt(2 * (1 + beta)))
 
 
 def descend(

@@ -117,6 +117,13 @@ def test_equilibrium_does_not_depend_on_the_gradient(rate, decay, length):
     assert settled == pytest.approx(equilibrium_angle(rate, decay), rel=1e-9)
 
 
+@pytest.mark.parametrize("size", [1e-300, 5e-324])
+def test_equilibrium_angle_where_the_product_of_the_rates_underflows(size):
+    angle = equilibrium_angle(size, size)  # √(2ηλ)
+    assert angle == pytest.approx(2**0.5 * size, rel=1e-9, abs=5e-324)
+    assert angle > 0
+
+
 def test_gradient_goes_to_zero_on_a_fixed_function():
     for description, (f, x, rate) in islice(fixed_functions(np.random.default_rng(0)), 30):
         for _ in range(2000):
