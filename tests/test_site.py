@@ -72,6 +72,13 @@ def test_every_image_has_alt_text(pages):
     assert not missing
 
 
+def test_landmarks_of_one_kind_have_names(pages):
+    for path, page in pages.items():
+        names = [aside.get("aria-label") for aside in page.find_all("aside")]
+        assert all(names), path
+        assert len(names) == len({*names}), path
+
+
 def test_every_figure_has_a_size_before_it_comes(pages):
     for path, page in pages.items():
         for image in page.select("article img"):
