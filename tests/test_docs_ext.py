@@ -152,11 +152,17 @@ def test_claim_is_shown_with_its_values(build):
     text = html.replace("\u202f", " ")
     assert "1x-one · corrected" in text
     assert 'href="#part-1x"' in text
-    assert "Checked on 12 000 cases; the largest error is 3.2·10<sup>−16</sup> (a zero)" in text
+    assert "Checked on 12 000 cases; no error exceeds 10<sup>−15</sup>, 10<sup>−12</sup> is allowed" in text
     assert "Refused: two (in 97 % of the cases). Fails without: “one”." in text
     for value in ("290", "287.3", "12 000"):
         assert f'<span class="value">{value}</span>' in text
     assert text.index("One is 2.") < text.index("One is <span")
+
+
+def test_error_that_is_more_than_rounding_is_shown_with_its_worst_case():
+    evidence = CLAIM["evidence"] | {"error": 0.0321, "tolerance": 0.05}
+    line = ledger.tried(CLAIM | {"evidence": evidence})
+    assert line.endswith("cases; the largest error is 0.032 (a zero), 0.05 is allowed.")
 
 
 def test_note_stands_beside_the_paragraph_of_its_claim(build):

@@ -7,18 +7,21 @@ written into a page or a style sheet that a strict Content-Security-Policy would
 from __future__ import annotations
 
 import re
+import shutil
 import zlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import furo
+import myst_nb
 import sphinx_copybutton
 from docutils import nodes
 from katex import DIST
 from sphinx.application import Sphinx
 
 THEME = Path(furo.__file__).parent / "theme" / "furo" / "static"
+NOTEBOOKS = Path(myst_nb.__file__).parent / "static" / "mystnb.css"
 JOINED = {  # the name by which a page would load it: where it comes from
     "styles/furo.css": THEME / "styles" / "furo.css",
     "katex/katex.min.css": DIST / "katex.min.css",
@@ -62,6 +65,9 @@ def write_styles(app: Sphinx) -> None:
     folder, styles = folder_of_styles(app), joined_styles()
     for name, picture in pictures(styles).items():
         (folder / name).write_text(picture, encoding="utf-8")
+    for name, _ in app.registry.css_files:  # MyST-NB writes its own too late for a checksum
+        if name.startswith("mystnb."):
+            shutil.copyfile(NOTEBOOKS, folder / name)
     named = DRAWN.sub(lambda match: f"url({name_of(match[2])})", styles)
     (folder / "styles.css").write_text(named, encoding="utf-8")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from hw2lib.claims.typeset import typeset
 
 logger = logging.getLogger(__name__)
 Outcome = dict[str, Any]
+
+ROUNDING = 1e-8  # errors below come from rounding
 
 RANK = {"corrected": 0, "sharpened": 1}
 SEVERITY = {
@@ -112,9 +115,13 @@ def tried(claim: Outcome) -> str:
     worst = f" ({evidence['worst']})" if evidence["worst"] else ""
     if evidence["tolerance"] == 0:
         return f"Checked{exactly} on {cases}{worst}."
+    allowed = f"{typeset(evidence['tolerance'], '.1g')} is allowed."
+    if 0 < evidence["error"] < ROUNDING:  # its digits depend on the machine
+        power = 10.0 ** math.ceil(math.log10(evidence["error"]))
+        return f"Checked on {cases}; no error exceeds {typeset(power, '.1g')}, {allowed}"
     return (
         f"Checked{exactly} on {cases}; the largest error is {typeset(evidence['error'])}{worst}, "
-        f"{typeset(evidence['tolerance'], '.1g')} is allowed."
+        f"{allowed}"
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.util.index_entries import split_index_msg
 from sphinx.util.matching import get_matching_files
 
 WITHOUT_SOURCE = {"search.html", "genindex.html", "py-modindex.html"}
@@ -47,17 +48,30 @@ def sweep(app: Sphinx, error: Exception | None) -> None:
                 path.rmdir()
 
 
-def forget_words(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
-    """Take words that are on no page from the search index; no page is added."""
-    index = getattr(app.builder, "indexer", None)
-    for words in (index._mapping, index._title_mapping) if index else ():
+def mend_search(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
+    """Make the search index that of a clean build; no page is added.
+
+    Sphinx keeps words that are on no page, and forgets the index entries of pages that it does not
+    write again.
+    """
+    search = getattr(app.builder, "indexer", None)
+    if search is None:
+        return []
+    for words in (search._mapping, search._title_mapping):
         for word in [each for each, pages in words.items() if not pages]:
             del words[word]
+    for page, entries in app.env.domains.index_domain.entries.items():
+        parts = {
+            (part, target or "", main)
+            for kind, value, target, main, _ in entries
+            for part in split_index_msg(kind, value)
+        }
+        search._index_entries.setdefault(page, sorted(parts))
     return []
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Sweep before others look at the pages that there are."""
-    app.connect("html-collect-pages", forget_words)
+    app.connect("html-collect-pages", mend_search)
     app.connect("build-finished", sweep, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
