@@ -177,7 +177,7 @@ def package(session: nox.Session) -> None:
     session.run("python", "-m", "build", "--outdir", str(dist))
     for built in sorted(dist.iterdir()):
         session.run("twine", "check", "--strict", str(built))
-        place = Path(session.create_tmp()) / built.suffix.removeprefix(".")
+        place = Path(session.create_tmp()).resolve() / built.suffix.removeprefix(".")
         shutil.rmtree(place, ignore_errors=True)
         session.run("python", "-m", "venv", str(place))
         python = str(place / ("Scripts" if os.name == "nt" else "bin") / "python")
