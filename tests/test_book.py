@@ -83,3 +83,13 @@ def test_missing_site_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(book, "SITE", tmp_path)
     with pytest.raises(SystemExit, match="nox -s docs"):
         book.main()
+
+
+def test_missing_browser_says_what_to_install_before_any_work(monkeypatch, site):
+    def none():
+        raise FileNotFoundError("no Chromium: install one")
+
+    monkeypatch.setattr(book, "installed_browser", none)
+    monkeypatch.setattr(book, "assemble", lambda: pytest.fail("work before the check"))
+    with pytest.raises(SystemExit, match="no Chromium: install one"):
+        book.main()

@@ -34,4 +34,8 @@ def test_the_needed_python_is_that_of_the_package(monkeypatch):
 
 
 def test_an_older_python_can_read_the_sessions():
-    ast.parse(NOXFILE.read_text(encoding="utf-8"), feature_version=(3, 8))
+    tree = ast.parse(NOXFILE.read_text(encoding="utf-8"), feature_version=(3, 8))
+    sessions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert {"docs", "tests"} <= sessions
+    with pytest.raises(SyntaxError):  # what 3.8 does not know is refused so
+        ast.parse("match 1:\n    case 1:\n        pass\n", feature_version=(3, 8))

@@ -10,12 +10,13 @@ import json
 import os
 import posixpath
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from bs4 import BeautifulSoup, Tag
+from chromium import QUIET, installed_browser
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent
@@ -171,8 +172,8 @@ def move_solutions(chapters: list[Tag]) -> Tag:
     return appendix
 
 
-def front(landing: BeautifulSoup) -> Iterator[Tag]:
-    """Yield the title page."""
+def title_page(landing: BeautifulSoup) -> Tag:
+    """Return the title page."""
     page = new("section", class_="title-page")
     page.append(new("h1", "ESE 546, Homework 2"))
     page.append(new("p", "solved and checked", class_="subtitle"))
@@ -186,7 +187,7 @@ def front(landing: BeautifulSoup) -> Iterator[Tag]:
             "“python -m hw2lib.claims” with that name runs the check.",
         )
     )
-    yield page
+    return page
 
 
 def contents(chapters: list[Tag]) -> Tag:
@@ -244,7 +245,7 @@ def assemble() -> tuple[Tag, list[str]]:
     exercises = move_solutions(chapters[: len(solutions)])
     chapters.insert(len(solutions), exercises)
     body = new("body")
-    body.extend([*front(landing), contents(chapters), *chapters])
+    body.extend([title_page(landing), contents(chapters), *chapters])
     formulas = take_formulas(body)
     head = new("head")
     head.extend(
@@ -287,14 +288,13 @@ def answer(route: Any) -> None:
     route.fulfill(status=404, body=f"{path} is missing")
 
 
-def set_pages(document: Tag) -> None:
+def set_pages(document: Tag, program: str) -> None:
     """Set the book in pages and write it as PDF."""
-    from chromium import QUIET, installed_browser
     from playwright.sync_api import sync_playwright
     from tqdm import tqdm
 
     with sync_playwright() as playwright, tqdm(desc="setting pages", unit=" pages") as progress:
-        browser = playwright.chromium.launch(executable_path=installed_browser(), args=list(QUIET))
+        browser = playwright.chromium.launch(executable_path=program, args=list(QUIET))
         page = browser.new_page()
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
@@ -358,12 +358,16 @@ def main() -> None:
     """Write the book, or end with a sentence on what is missing or does not fit."""
     if not (SITE / "index.html").is_file():
         sys.exit("the site is missing: run 'python -m nox -s docs' first")
+    try:
+        program = installed_browser()
+    except FileNotFoundError as error:
+        sys.exit(str(error))
     MADE.mkdir(parents=True, exist_ok=True)
     book, formulas = assemble()
     (MADE / "book.html").write_text(f"<!doctype html>\n{book}", encoding="utf-8")
     (MADE / "formulas.json").write_text(json.dumps(formulas), encoding="utf-8")
     bundle()
-    set_pages(book)
+    set_pages(book, program)
 
 
 if __name__ == "__main__":

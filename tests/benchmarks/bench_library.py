@@ -26,7 +26,7 @@ from hw2lib.factorization import loss, low_rank_factors, truncation_error
 from hw2lib.parameters import parameter_groups, parameter_table
 from hw2lib.recurrent import linear_rnn_gradient, lstm_jacobian, rnn_jacobian
 from hw2lib.resnet import resnet18
-from hw2lib.training import digits_network, fit
+from hw2lib.training import digits_network, evaluate, fit
 
 ROUNDS = 11
 
@@ -305,3 +305,7 @@ def test_training_step_beside_the_plain_loop(widths):
         lambda: fit(model, data, epochs=1, batch_size=size, progress=False),
         lambda: plain_epoch(plain, data, size),
     )
+    ours, theirs = (
+        evaluate(net, data.training_images, data.training_labels) for net in (model, plain)
+    )
+    assert ours.loss == pytest.approx(theirs.loss, rel=0.5), "they do not do the same work"
