@@ -79,6 +79,12 @@ def test_landmarks_of_one_kind_have_names(pages):
         assert len(names) == len({*names}), path
 
 
+def test_no_script_asks_where_every_heading_stands(pages):
+    for path, page in pages.items():
+        assert page.find("div", "toc-sticky") or not page.find("div", "toc-tree"), path
+        assert not page.select(".toc-scroll"), path
+
+
 def test_every_figure_has_a_size_before_it_comes(pages):
     for path, page in pages.items():
         for image in page.select("article img"):
