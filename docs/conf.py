@@ -69,7 +69,7 @@ sphinx_gallery_conf = {
     "doc_module": ("hw2lib",),
     "filename_pattern": r"/plot_",
     "image_scrapers": ("gallery.scrape",),
-    "reset_modules": ("matplotlib", "gallery.reset_torch"),
+    "reset_modules": ("matplotlib", "gallery.reset_torch", "networks.share"),
     "capture_repr": ("_repr_html_",),
     "abort_on_example_error": True,
     "parallel": True,

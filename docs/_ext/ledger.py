@@ -1,7 +1,7 @@
 """Claims on pages: roles and directives that pull a claim in by its id, never by its text.
 
-The checks run once for a state of hw2lib; their outcomes are kept beside Sphinx's own cache. A
-claim that fails, or an unknown id, fails the build.
+The checks run once for a state of hw2lib, beside the gallery's scripts; their outcomes are kept
+beside Sphinx's own cache. A claim that fails, or an unknown id, fails the build.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from sphinx.util import logging
 from sphinx.util.display import progress_message
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from hw2lib.claims.registry import Claim, Evidence, Kind, Verdict, fill, quote, run_all
+from hw2lib.claims.registry import Claim, Evidence, Kind, Verdict, fill, quote
 from hw2lib.claims.typeset import typeset
 
 logger = logging.getLogger(__name__)
@@ -39,13 +41,30 @@ SEVERITY = {
 }
 
 
-def outcomes(cache: Path) -> list[Outcome]:
+def begin(app: Sphinx) -> None:
+    """Begin to check the claims, in a process of its own, unless the cache has the outcomes."""
+    if not cache_of(app).is_file():
+        app.hw2lib_pool = ProcessPoolExecutor(1, get_context("spawn"))
+        app.hw2lib_checks = app.hw2lib_pool.submit(checked)
+
+
+def cache_of(app: Sphinx) -> Path:
+    """Return where the outcomes are kept: a file for each state of hw2lib."""
+    return Path(app.doctreedir) / f"claims-{app.config.hw2lib_digest}.json"
+
+
+def checked() -> list[Outcome]:
+    """Check every claim; return the outcomes."""
+    from hw2lib.claims import ledger
+
+    return [outcome(claim, claim.run()) for claim in ledger()]
+
+
+def outcomes(cache: Path, result: Callable[[], list[Outcome]]) -> list[Outcome]:
     """Return every claim with the outcome of its check, from the cache if it has them."""
     if not cache.is_file():
-        from hw2lib.claims import ledger
-
         with progress_message("checking the claims"):
-            found = [outcome(*each) for each in run_all(ledger())]
+            found = result()
         failed = [claim["id"] for claim in found if not claim["accepted"]]
         if failed:
             ids = " ".join(failed)
@@ -84,8 +103,11 @@ def outcome(claim: Claim, evidence: Evidence | None) -> Outcome:
 def load(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
     """Load the outcomes before any page is read."""
     if docnames:
-        cache = Path(app.doctreedir) / f"claims-{app.config.hw2lib_digest}.json"
-        env.hw2lib_claims = {claim["id"]: claim for claim in outcomes(cache)}
+        checks = getattr(app, "hw2lib_checks", None)
+        found = outcomes(cache_of(app), checks.result if checks else checked)
+        env.hw2lib_claims = {claim["id"]: claim for claim in found}
+    if hasattr(app, "hw2lib_pool"):
+        app.hw2lib_pool.shutdown()  # before Sphinx forks
 
 
 def errata(claims: Sequence[Outcome]) -> list[Outcome]:
@@ -292,6 +314,7 @@ def count(claims: Sequence[Outcome]) -> dict[str, int]:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register roles and directives."""
+    app.connect("builder-inited", begin, priority=200)  # before the gallery's scripts
     app.connect("env-before-read-docs", load)
     app.add_role("value", ValueRole())
     app.add_role("claim-count", CountRole())

@@ -65,14 +65,15 @@ def label(page: str, fragment: str = "") -> str:
     return f"{name}--{place}" if place else name
 
 
-def chapter(page: str, pages: list[str]) -> Tag:
-    """Return a page's content as it stands in the book."""
+def chapter(page: str, pages: list[str], formulas: dict[str, int]) -> Tag:
+    """Return a page's content as it stands in the book; add its formulas to those there are."""
     content = read(page).select_one("article section")
     for element in content.select(ONLY_ON_SCREEN):
         element.decompose()
     for heading in content.find_all("h2", string=SECTIONS_LEFT_OUT):
         heading.parent.decompose()
     set_footnotes(content)
+    take_formulas(content, formulas)  # nine elements in ten
     unfold(content)
     relink(content, page, pages)
     content["class"] = ["chapter"]
@@ -85,9 +86,10 @@ def chapter(page: str, pages: list[str]) -> Tag:
 
 def set_footnotes(content: Tag) -> None:
     """Put each margin note where its mark first stands, as a footnote of the same number."""
+    marks = {mark["id"]: mark for mark in content.select(".note-mark[id]")}
     for note in content.select(".margin-note"):
         id = note["id"].removeprefix("note-")
-        mark = content.find(id=f"mark-{id}")
+        mark = marks[f"mark-{id}"]
         number = note.summary.select_one(".note-number").extract().get_text()
         verdict = note.summary.select_one(".note-brief").extract().get_text()
         footnote = new("span", class_="footnote", id=note["id"], data_number=number)
@@ -221,19 +223,17 @@ def in_a_line(mathml: Tag) -> str:
     return " ".join(mathml.get_text().split())
 
 
-def take_formulas(book: Tag) -> list[str]:
-    """Put a short element in the place of each formula, and return what the formulas consist of.
+def take_formulas(content: Tag, formulas: dict[str, int]) -> None:
+    """Put a short element in the place of each formula; number what the formulas consist of.
 
     Vivliostyle looks at every element of a document, and KaTeX makes dozens of them a formula.
     """
-    formulas: dict[str, int] = {}
-    for formula in book.select(".katex"):
+    for formula in content.select(".katex"):
         text = in_a_line(formula.select_one(".katex-mathml").extract())
         for part in formula.select("[aria-hidden]"):  # or the browser leaves it out of the tags
             del part["aria-hidden"]
         number = formulas.setdefault(str(formula), len(formulas))
         formula.replace_with(new("set-formula", n=str(number), role="img", aria_label=text))
-    return [*formulas]
 
 
 def assemble() -> tuple[Tag, list[str]]:
@@ -241,12 +241,12 @@ def assemble() -> tuple[Tag, list[str]]:
     landing = read("index.html")
     solutions = solution_pages(landing)
     pages = [*solutions, *APPENDICES]
-    chapters = [chapter(page, pages) for page in pages]
+    formulas: dict[str, int] = {}
+    chapters = [chapter(page, pages, formulas) for page in pages]
     exercises = move_solutions(chapters[: len(solutions)])
     chapters.insert(len(solutions), exercises)
     body = new("body")
     body.extend([title_page(landing), contents(chapters), *chapters])
-    formulas = take_formulas(body)
     head = new("head")
     head.extend(
         [
@@ -257,7 +257,7 @@ def assemble() -> tuple[Tag, list[str]]:
     )
     document = new("html", lang="en")
     document.extend([head, body])
-    return document, formulas
+    return document, [*formulas]
 
 
 def bundle() -> None:

@@ -1,8 +1,8 @@
-"""Run in a notebook's kernel before its first cell: figures in the faces of the site."""
+"""Run in a notebook's kernel before its first cell: faces of the site, networks of the scripts."""
 
 
-def use_faces() -> None:
-    """Set the family of all text; it is a function to leave no names to the notebook's cells."""
+def prepare() -> None:
+    """Set the family of all text, share networks; a function, to leave no names to the cells."""
     import sys
     from pathlib import Path
 
@@ -10,11 +10,13 @@ def use_faces() -> None:
 
     extensions = Path(__file__).resolve().parents[1]
     sys.path.insert(0, str(extensions))
+    import networks
     from fonts import use_in_figures
 
     sys.path.remove(str(extensions))
     plt.rcParams["font.family"] = use_in_figures()
+    networks.share()
 
 
-use_faces()
-del use_faces
+prepare()
+del prepare
