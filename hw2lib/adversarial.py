@@ -58,7 +58,8 @@ def input_gradient(model: nn.Module, images: Any, labels: Any) -> Tensor:
     In evaluation mode: otherwise dropout would make it random, and batch norm would make every
     image's loss depend on the others. Right for an image of which the model is sure, too: the
     derivative in the label's logit, p_y − 1, is taken as minus the sum of the other probabilities,
-    so nothing cancels. Serves claims 5-gradient-size and 5-sure.
+    so nothing cancels; the result is 0 by rounding only where 1 − p_y itself is too small for its
+    dtype. Serves claims 5-gradient-size and 5-sure.
 
     Parameters
     ----------

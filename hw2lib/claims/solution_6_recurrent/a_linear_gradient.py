@@ -624,7 +624,7 @@ def peak_of_powers(W: Tensor) -> float:
     "6a-kreiss",
     kind="universal",
     verdict="theorem",
-    statement=r"**How high is the hump?** If $\rho(W)<1$, then $K\le\sup_k\|W^k\|\le e\,p\,K$ with the Kreiss constant "
+    statement=r"**How high is the hump?** If $\rho(W)<1$, then $K\le\sup_{k\ge0}\|W^k\|\le e\,p\,K$ with the Kreiss constant "
     r"$K=\sup_{|\zeta|>1}(|\zeta|-1)\,\|(\zeta I-W)^{-1}\|$ (Kreiss; the constant $ep$ is due to Spijker). For $\begin{bmatrix}0.9&10\\0&0.9\end{bmatrix}$ $K$ is "
     r"{value}`kreiss:.1f`, $epK$ is {value}`bound:.0f`, and the peak {value}`peak:.2f`.",
     family=contractions,
@@ -882,21 +882,32 @@ STABLE = (
 )
 
 
-def gradient_rate(M: np.ndarray, z0: np.ndarray, zbar: np.ndarray) -> float:
-    """Return the growth rate of the gradient of (M/2)ᵗ in whole numbers, from 4 to 400 steps.
+CIRCLE = tuple(Spectrum(jordan(value, 1), 1.0) for value in (2.0 + 0j, -2.0 + 0j, 2j))
+
+
+def gradient_sizes(
+    M: np.ndarray, z0: np.ndarray, zbar: np.ndarray, times: Sequence[int]
+) -> list[float]:
+    """Return the logarithm of the gradient's norm for (M/2)ᵗ, computed in whole numbers.
 
     At each time the larger of two successive ones counts, for phases may cancel in one. Without
-    any gradient the rate is −∞.
+    any gradient it is −∞.
     """
-    times = [4, 13, 40, 127, 400]
-    states, adjoints = list(iterate(M, z0, 401)), list(iterate(M.T, zbar, 401))
+    last = max(times) + 1
+    states, adjoints = list(iterate(M, z0, last)), list(iterate(M.T, zbar, last))
 
     def logarithm(t: int) -> float:
         gradient = np.array(adjoints[:t][::-1]).T @ np.array(states[:t])
         square = int((gradient * gradient).sum())
         return math.log(square) / 2 - (t - 1) * math.log(2) if square else -math.inf
 
-    found = [max(logarithm(t), logarithm(t + 1)) for t in times]
+    return [max(logarithm(t), logarithm(t + 1)) for t in times]
+
+
+def gradient_rate(M: np.ndarray, z0: np.ndarray, zbar: np.ndarray) -> float:
+    """Return the growth rate of the gradient of (M/2)ᵗ, from 4 to 400 steps."""
+    times = [4, 13, 40, 127, 400]
+    found = gradient_sizes(M, z0, zbar, times)
     return rate_of(times, found) if math.isfinite(found[-1]) else -math.inf
 
 
@@ -905,28 +916,41 @@ def gradient_rate(M: np.ndarray, z0: np.ndarray, zbar: np.ndarray) -> float:
     kind="limit",
     verdict="theorem",
     statement=r"**The rate.** Let $r(z_0)$ be the largest magnitude of an eigenvalue in whose generalised eigenspace $z_0$ has a part, and $r(\bar z)$ likewise for $W^\top$. "
-    r"For every real $W$ and $z_0,\bar z\ne0$: $\limsup_t\|\overline W\|^{1/t}=\max\bigl(r(z_0),r(\bar z)\bigr)$. So the gradient is unbounded if "
-    r"*either* meets an unstable mode, and vanishes if neither meets a mode of magnitude 1 or more.",
+    r"For every real $W$ and $z_0,\bar z\ne0$ that do not depend on $t$: $\limsup_t\|\overline W\|^{1/t}=\max\bigl(r(z_0),r(\bar z)\bigr)$. So the gradient is unbounded if "
+    r"*either* meets an unstable mode. It vanishes if and only if neither meets a mode of magnitude 1 or more.",
     tolerance=0.08,
 )
 def gradient_grows_at_the_larger_rate(seed: int) -> Trial:
     rng = np.random.default_rng(seed)
     errors: dict[str, float] = {}
     wrong = {"z₀ alone decides": 0.0, "z̄ alone decides": 0.0, "both have to meet it": 0.0}
-    for sizes, state, adjoint in product((1, 2, 3), ("unstable", "stable"), ("unstable", "stable")):
-        spectra = [SPECTRA[i % 2][rng.integers(4)] for i in range(2 * sizes)]
+
+    def problem(spectra: Sequence[Spectrum], state: str, adjoint: str) -> tuple[Any, ...]:
+        """Return M, z₀ and z̄ in whole numbers, and the largest magnitudes that the two meet."""
         blocks = [spectrum.block for spectrum in spectra]
         P, inverse = basis(rng, sum(map(len, blocks)))
+        (z, r), (y, s) = start_on(rng, spectra, state), start_on(rng, spectra, adjoint)
         M = as_integers(P @ torch.block_diag(*blocks) @ inverse)
-        z, r = start_on(rng, spectra, state)
-        y, s = start_on(rng, spectra, adjoint)
-        rate = gradient_rate(M, as_integers(P @ z), as_integers(inverse.T @ y))
-        name = f"{len(M)}×{len(M)}, z₀ {state}, z̄ {adjoint}"
+        return M, as_integers(P @ z), as_integers(inverse.T @ y), r, s
+
+    for sizes, state, adjoint in product((1, 2, 3), ("every", "stable"), ("every", "stable")):
+        spectra = [SPECTRA[i % 2][rng.integers(4)] for i in range(2 * sizes)]
+        *M_and_ends, r, s = problem(spectra, state, adjoint)
+        rate = gradient_rate(*M_and_ends)
+        name = f"{len(M_and_ends[0])}×{len(M_and_ends[0])}, z₀ {state}, z̄ {adjoint}"
         errors[name] = abs(rate - math.log(max(r, s)))
         for mutant, claimed in zip(wrong, (r, s, min(r, s)), strict=True):
             wrong[mutant] = max(wrong[mutant], abs(rate - math.log(claimed)))
+    vanishing = []
+    for on_circle, (state, adjoint) in product(CIRCLE, product(("every", "stable"), repeat=2)):
+        *M_and_ends, r, s = problem([on_circle, STABLE[rng.integers(4)]], state, adjoint)
+        (size,) = gradient_sizes(*M_and_ends, times=[400])
+        vanishing.append(size < math.log(1e-9))
+        name = f"eigenvalue {on_circle.block.numpy().tolist()}/2, z₀ {state}, z̄ {adjoint}"
+        errors[name] = float(vanishing[-1] != (max(r, s) < 1))
     worst = max(errors, key=errors.__getitem__)
-    return Trial(errors[worst], wrong, cases=len(errors), worst=worst)
+    mutants = wrong | {"it vanishes on the circle, too": 1 - float(np.mean(vanishing))}
+    return Trial(errors[worst], mutants, cases=len(errors), worst=worst)
 
 
 SPECTRA = (UNSTABLE, STABLE)
@@ -935,16 +959,26 @@ SPECTRA = (UNSTABLE, STABLE)
 def start_on(
     rng: np.random.Generator, spectra: Sequence[Spectrum], where: str
 ) -> tuple[Tensor, float]:
-    """Return coordinates on all modes, or on the stable ones only, and the largest magnitude met."""
+    """Return coordinates on every mode, or on the stable ones only, and the largest magnitude met."""
     parts, met = [], []
     for spectrum in spectra:
-        taken = where == "unstable" or spectrum.magnitude < 1
+        taken = where == "every" or spectrum.magnitude < 1
         part = (
             2 * whole(rng, len(spectrum.block)) + 1 if taken else torch.zeros(len(spectrum.block))
         )
         parts.append(part.double())
         met.append(spectrum.magnitude if taken else 0.0)
     return torch.cat(parts), max(met)
+
+
+@counterexample("6a-rate", "do not depend on $t$")
+def gradient_of_half_the_last_state_squared() -> float:
+    """W = 3/2 from 1, and z̄ = zₜ = (3/2)ᵗ."""
+    times, M, one = [4, 13, 40, 127, 400], np.array([[3]], object), np.array([1], object)
+    sizes = [
+        gradient_sizes(M, one, np.array([3**t], object), [t])[0] - t * math.log(2) for t in times
+    ]
+    return abs(rate_of(times, sizes) - math.log(1.5))
 
 
 @counterexample("6a-rate", r"$\bar z\ne0$")
