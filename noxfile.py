@@ -105,8 +105,9 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(requires=["docs"], venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run all tests, on the site that 'docs' has built. Arguments go to pytest."""
-    run_beside_docs(session, "tests", "pytest", *session.posargs)
+    """Run all tests, on the site that 'docs' has built, one a core. Arguments go to pytest."""
+    cores = ("-n", "auto", "--dist", "loadgroup")
+    run_beside_docs(session, "tests", "pytest", *cores, *session.posargs)
 
 
 @nox.session(requires=["docs"], venv_backend="none")

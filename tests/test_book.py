@@ -4,6 +4,8 @@ import book
 import pytest
 from bs4 import BeautifulSoup
 
+pytestmark = pytest.mark.xdist_group("book")  # which is put together once
+
 
 @pytest.fixture(scope="module")
 def document(site):
@@ -72,10 +74,10 @@ def test_contents_list_every_chapter(document):
 
 def test_links_out_of_the_book_lead_to_the_hosted_site_or_are_none(monkeypatch, site):
     page = "solutions/3-scale-invariance/a-gradient.html"
-    content = book.chapter(page, [page])
+    content = book.chapter(page, [page], {})
     assert not content.select("a[href*='auto_examples']")
     monkeypatch.setenv("SITE_URL", "https://example.org/homework/")
-    links = book.chapter(page, [page]).select("figcaption a")
+    links = book.chapter(page, [page], {}).select("figcaption a")
     assert links[0]["href"].startswith("https://example.org/homework/auto_examples/3-scale-")
 
 

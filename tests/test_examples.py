@@ -1,12 +1,9 @@
 """Every gallery script runs alone, in an empty folder, in a fresh process."""
 
 import ast
-import os
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import alone
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,33 +12,23 @@ SCRIPTS = sorted((ROOT / "examples").rglob("plot_*.py"))
 NAMES = [str(script.relative_to(ROOT / "examples")) for script in SCRIPTS]
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """Run all scripts, two at a time."""
-
-    def run(script):
-        folder = tmp_path_factory.mktemp(script.stem)
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        environment |= {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
-        process = subprocess.run(
-            [sys.executable, "-W", "error", script],
-            cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        return process, list(folder.iterdir())
-
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(NAMES, pool.map(run, SCRIPTS), strict=True))
-
-
 def test_scripts_are_found():
     assert len(SCRIPTS) >= 25
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_script_runs_alone_and_leaves_nothing(name, runs):
-    process, left = runs[name]
-    assert process.returncode == 0, process.stderr
-    assert not left
+@pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)
+def test_script_runs_alone_and_leaves_nothing(script, tmp_path):
+    folder, messages = tmp_path / "empty", tmp_path / "messages"
+    folder.mkdir()
+    assert alone.run(script, folder, messages) == 0, messages.read_text(encoding="utf-8")
+    assert not list(folder.iterdir())
+
+
+def test_script_that_fails_or_warns_is_noticed(tmp_path):
+    script, messages = tmp_path / "script.py", tmp_path / "messages"
+    script.write_text("import warnings\n\nwarnings.warn('this is said')\n")
+    assert alone.run(script, tmp_path, messages) == 1
+    assert "UserWarning: this is said" in messages.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)

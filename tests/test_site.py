@@ -1,5 +1,6 @@
 """The built site: links, alt texts, titles, descriptions, no request to another host."""
 
+import gc
 import json
 import re
 from pathlib import Path
@@ -11,16 +12,22 @@ from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[1]
 
+pytestmark = pytest.mark.xdist_group("site")  # the pages are parsed once
+
 LOADING = {"script": "src", "img": "src", "source": "src", "iframe": "src"}
 
 
 @pytest.fixture(scope="session")
 def pages(site):
-    """Return the parsed pages of the site."""
-    return {
+    """Return the parsed pages of the site: millions of objects that the collector need not see."""
+    gc.disable()
+    found = {
         path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
         for path in sorted(site.rglob("*.html"))
     }
+    gc.freeze()
+    gc.enable()
+    return found
 
 
 def is_own(path: Path, site: Path) -> bool:

@@ -20,7 +20,12 @@ STAMP = ".digest"
 UNFINISHED = ".unfinished"
 READING = ("_ext", "conf.py", "references.bib", "package-lock.json")  # what any page is read with
 WRITING = ("_static", "_templates", "explorables")  # and written with
-DRAWING = ("gallery.py", "fonts.py", "networks.py", "kernel/startup.py")  # in _ext, what draws figures
+DRAWING = (
+    "gallery.py",
+    "fonts.py",
+    "networks.py",
+    "kernel/startup.py",
+)  # in _ext, what draws figures
 
 
 def sources(root: Path) -> list[Path]:
