@@ -4,8 +4,6 @@ import book
 import pytest
 from bs4 import BeautifulSoup
 
-pytestmark = pytest.mark.xdist_group("book")  # which is put together once
-
 
 @pytest.fixture(scope="module")
 def document(site):

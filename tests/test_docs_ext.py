@@ -14,6 +14,7 @@ import katex
 import lean
 import ledger
 import nbformat
+import networks
 import notebook
 import pytest
 import torch
@@ -24,7 +25,9 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import docutils_namespace
 from sphinx_gallery.utils import get_md5sum
 
+from hw2lib import training
 from hw2lib.claims import Claim, Kind, Trial, Verdict
+from hw2lib.datasets import digits_data
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -373,6 +376,22 @@ def test_stale_gallery_is_dropped_once(tmp_path):
     checksum.write_text("rebuilt before an interruption")
     assert not freshness.drop_stale_gallery(tmp_path, "new")
     assert checksum.exists()
+
+
+def test_shared_networks_are_those_that_a_script_trains_itself(tmp_path, monkeypatch):
+    own, own_history = training.digits_network(seed=1, epochs=1)
+    monkeypatch.setattr(networks, "KEPT", tmp_path)
+    monkeypatch.setattr(training, "digits_network", training.digits_network)  # put back at the end
+    networks.share()
+    for _ in range(2):
+        model, history = training.digits_network(seed=1, epochs=1)
+        assert all(map(torch.equal, model.state_dict().values(), own.state_dict().values()))
+        assert all(map(torch.equal, history, own_history))
+    kept = [len(list(tmp_path.rglob("output.pkl")))]
+    for other in ({"seed": 2}, {"data": digits_data(unseen_writers=True)}):
+        training.digits_network(**{"seed": 1, "epochs": 1} | other)
+        kept.append(len(list(tmp_path.rglob("output.pkl"))))
+    assert kept == [1, 2, 3]
 
 
 def test_script_is_stale_until_its_checksum_is_there(tmp_path):

@@ -12,8 +12,6 @@ from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[1]
 
-pytestmark = pytest.mark.xdist_group("site")  # the pages are parsed once
-
 LOADING = {"script": "src", "img": "src", "source": "src", "iframe": "src"}
 
 
