@@ -105,7 +105,10 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(requires=["docs"], venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run all tests, on the site that 'docs' has built. Arguments go to pytest (-n 0: one process)."""
+    """Run all tests, on the site that 'docs' has built.
+
+    Arguments go to pytest; with -n 0 it is one process.
+    """
     cores = ("-n", "auto", "--dist", "loadfile")
     run_beside_docs(session, "tests", "pytest", *cores, *session.posargs)
 

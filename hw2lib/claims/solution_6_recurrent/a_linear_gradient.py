@@ -925,26 +925,28 @@ def gradient_grows_at_the_larger_rate(seed: int) -> Trial:
     errors: dict[str, float] = {}
     wrong = {"z₀ alone decides": 0.0, "z̄ alone decides": 0.0, "both have to meet it": 0.0}
 
-    def problem(spectra: Sequence[Spectrum], state: str, adjoint: str) -> tuple[Any, ...]:
+    def problem(
+        spectra: Sequence[Spectrum], state: str, adjoint: str
+    ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], float, float]:
         """Return M, z₀ and z̄ in whole numbers, and the largest magnitudes that the two meet."""
         blocks = [spectrum.block for spectrum in spectra]
         P, inverse = basis(rng, sum(map(len, blocks)))
         (z, r), (y, s) = start_on(rng, spectra, state), start_on(rng, spectra, adjoint)
         M = as_integers(P @ torch.block_diag(*blocks) @ inverse)
-        return M, as_integers(P @ z), as_integers(inverse.T @ y), r, s
+        return (M, as_integers(P @ z), as_integers(inverse.T @ y)), r, s
 
     for sizes, state, adjoint in product((1, 2, 3), ("every", "stable"), ("every", "stable")):
         spectra = [SPECTRA[i % 2][rng.integers(4)] for i in range(2 * sizes)]
-        *M_and_ends, r, s = problem(spectra, state, adjoint)
-        rate = gradient_rate(*M_and_ends)
-        name = f"{len(M_and_ends[0])}×{len(M_and_ends[0])}, z₀ {state}, z̄ {adjoint}"
+        given, r, s = problem(spectra, state, adjoint)
+        rate = gradient_rate(*given)
+        name = f"{len(given[0])}×{len(given[0])}, z₀ {state}, z̄ {adjoint}"
         errors[name] = abs(rate - math.log(max(r, s)))
         for mutant, claimed in zip(wrong, (r, s, min(r, s)), strict=True):
             wrong[mutant] = max(wrong[mutant], abs(rate - math.log(claimed)))
     vanishing = []
     for on_circle, (state, adjoint) in product(CIRCLE, product(("every", "stable"), repeat=2)):
-        *M_and_ends, r, s = problem([on_circle, STABLE[rng.integers(4)]], state, adjoint)
-        (size,) = gradient_sizes(*M_and_ends, times=[400])
+        given, r, s = problem([on_circle, STABLE[rng.integers(4)]], state, adjoint)
+        (size,) = gradient_sizes(*given, [400])
         vanishing.append(size < math.log(1e-9))
         name = f"eigenvalue {on_circle.block.numpy().tolist()}/2, z₀ {state}, z̄ {adjoint}"
         errors[name] = float(vanishing[-1] != (max(r, s) < 1))
