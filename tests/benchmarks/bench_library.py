@@ -100,10 +100,13 @@ def sklearn_factors(X, rank):
 @pytest.mark.parametrize("name", MATRICES)
 def test_low_rank_factors_beside(name, other):
     X = MATRICES[name]()
-    X = X - X.mean(0)  # PCA does so, and the products must agree
+    X = X - X.mean(0)  # PCA does so, and the losses must agree
     array = X.numpy()
-    A, B = other(array, 10)
-    torch.testing.assert_close(torch.as_tensor(A @ B), torch.matmul(*low_rank_factors(X, 10)))
+    theirs, ours = (
+        (X - torch.as_tensor(A @ B)).square().sum()
+        for A, B in (other(array, 10), low_rank_factors(X, 10))
+    )
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=0)
     side_by_side(
         f"low_rank_factors beside {other.__name__}, {name}",
         lambda: low_rank_factors(X, 10),
