@@ -79,6 +79,17 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
+def check_room(session: nox.Session) -> None:
+    """End with a sentence, before any work, if the disk has no room for what is to be made."""
+    needed = 200 + 2300 * (not DOCS_ENVIRONMENT.is_dir()) + 100 * (not FETCHED.is_file())
+    free = shutil.disk_usage(ROOT).free // 10**6
+    if free < needed:
+        session.error(
+            f"the build needs {needed} MB of room on the disk of {ROOT}, and {free} MB are free: "
+            "make room, then run it again"
+        )
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the site; warnings are errors. With '-- -E' every page is read again."""
@@ -89,6 +100,7 @@ def docs(session: nox.Session) -> None:
     if made_from == current and there and not again:
         session.log(f"Nothing has changed since the site in {SITE.relative_to(ROOT)} was built")
         return
+    check_room(session)
     STAMP.unlink(missing_ok=True)
     BOOK.unlink(missing_ok=True)  # it shows another state of the site
     install(session, "docs")

@@ -1,4 +1,4 @@
-"""The sessions end with a sentence on a Python that is too old, and its parser gets that far."""
+"""The sessions end with a sentence on an old Python or a full disk; an old parser gets that far."""
 
 import ast
 import runpy
@@ -31,6 +31,16 @@ def test_the_needed_python_is_that_of_the_package(monkeypatch):
     project = tomllib.loads((NOXFILE.parent / "pyproject.toml").read_text(encoding="utf-8"))
     needed = load(monkeypatch, 3, 11, 0)["NEEDED"]
     assert project["project"]["requires-python"] == ">=" + ".".join(map(str, needed))
+
+
+def test_a_full_disk_is_noticed_before_any_work(monkeypatch):
+    session = MagicMock()
+    check_room = load(monkeypatch, 3, 11, 0)["check_room"]
+    for free, complaints in ((10**11, 0), (10**8, 1)):
+        monkeypatch.setattr("shutil.disk_usage", lambda path, free=free: MagicMock(free=free))
+        check_room(session)
+        assert session.error.call_count == complaints
+    assert "and 100 MB are free" in session.error.call_args.args[0]
 
 
 def test_an_older_python_can_read_the_sessions():
