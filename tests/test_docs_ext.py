@@ -387,10 +387,10 @@ def test_shared_networks_are_those_that_a_script_trains_itself(tmp_path, monkeyp
         model, history = training.digits_network(seed=1, epochs=1)
         assert all(map(torch.equal, model.state_dict().values(), own.state_dict().values()))
         assert all(map(torch.equal, history, own_history))
-    kept = [len(list(tmp_path.rglob("output.pkl")))]
+    kept = [len(list(tmp_path.rglob("*.pt")))]
     for other in ({"seed": 2}, {"data": digits_data(unseen_writers=True)}):
         training.digits_network(**{"seed": 1, "epochs": 1} | other)
-        kept.append(len(list(tmp_path.rglob("output.pkl"))))
+        kept.append(len(list(tmp_path.rglob("*.pt"))))
     assert kept == [1, 2, 3]
 
 
