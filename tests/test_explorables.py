@@ -60,12 +60,10 @@ def errors(source: str, comparison: Comparison) -> Iterator[float]:
     answer = context.get("answer")
     for inputs, expected, size in cases(comparison):
         got = flat(comparison.read(json.loads(answer(comparison.function, json.dumps(inputs)))))
-        same = got.shape == expected.shape
-        yield (
-            np.nan_to_num(np.abs(got - expected), nan=np.inf).max(initial=0) / size
-            if same
-            else np.inf
-        )
+        if got.shape != expected.shape:
+            yield np.inf
+            return
+        yield np.nan_to_num(np.abs(got - expected), nan=np.inf).max(initial=0) / size
 
 
 def flat(value: Any) -> np.ndarray:

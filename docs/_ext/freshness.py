@@ -20,12 +20,8 @@ STAMP = ".digest"
 UNFINISHED = ".unfinished"
 READING = ("_ext", "conf.py", "references.bib", "package-lock.json")  # what any page is read with
 WRITING = ("_static", "_templates", "explorables")  # and written with
-DRAWING = (
-    "gallery.py",
-    "fonts.py",
-    "networks.py",
-    "kernel/startup.py",
-)  # in _ext, what draws figures
+# in _ext, what draws figures
+DRAWING = ("gallery.py", "fonts.py", "networks.py", "kernel/startup.py")
 
 
 def sources(root: Path) -> list[Path]:

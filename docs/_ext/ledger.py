@@ -103,8 +103,7 @@ def outcome(claim: Claim, evidence: Evidence | None) -> Outcome:
 def load(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
     """Load the outcomes before any page is read."""
     if docnames:
-        checks = getattr(app, "hw2lib_checks", None)
-        found = outcomes(cache_of(app), checks.result if checks else checked)
+        found = outcomes(cache_of(app), lambda: app.hw2lib_checks.result())
         env.hw2lib_claims = {claim["id"]: claim for claim in found}
     if hasattr(app, "hw2lib_pool"):
         app.hw2lib_pool.shutdown()  # before Sphinx forks
