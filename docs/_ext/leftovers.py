@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from sharing import name_of_card
 from sphinx.application import Sphinx
 from sphinx.util.index_entries import split_index_msg
 from sphinx.util.matching import get_matching_files
@@ -18,14 +19,15 @@ def leftovers(app: Sphinx) -> Iterator[Path]:
     pages = {f"{page}.html" for page in env.found_docs} | WITHOUT_SOURCE
     notebooks = {f"{page}.ipynb" for page in env.found_docs}
     images = {name for _, name in env.images.values()}
+    figures = [Path(app.srcdir) / uri for uri in env.images if uri.endswith(".svg")]
+    cards = {name_of_card(figure) for figure in figures} if app.config.html_baseurl else set()
     downloads = {path.as_posix() for _, path in env.dlfiles.values()}
     own = {page.replace("/", "-") for page in env.found_docs}  # a notebook's figures: page-1.svg
     for name in get_matching_files(site, exclude_patterns=["_static/**", "binder/**"]):
         folder, _, rest = name.partition("/")
         if folder == "_images":
             stem = Path(rest).stem.rpartition("-")[0]
-            card = f"{stem.removeprefix('card-')}.svg" if app.config.html_baseurl else ""
-            is_left = not (rest in images or stem in own or card in images)
+            is_left = not (rest in images or stem in own or rest in cards)
         elif folder == "_downloads":
             is_left = rest not in downloads
         elif name == ".buildinfo.bak":

@@ -56,12 +56,16 @@ def add_tags(
         context["metatags"] += f'\n<meta property="{name}" content="{content}" />'
 
 
+def name_of_card(figure: Path) -> str:
+    """Return the name of a figure's card, which changes with the figure: previews are kept long."""
+    return f"card-{figure.stem}-{hashlib.sha256(figure.read_bytes()).hexdigest()[:8]}.png"
+
+
 def write_card(figure: Path, folder: Path) -> str:
     """Write a figure as a picture of the size that previews have, and return its name."""
     import resvg_py
 
-    svg = figure.read_text(encoding="utf-8")
-    name = f"card-{figure.stem}-{hashlib.sha256(svg.encode()).hexdigest()[:8]}.png"
+    svg, name = figure.read_text(encoding="utf-8"), name_of_card(figure)
     if not (folder / name).is_file():
         size = f'x="{EDGE}" y="{EDGE}" width="{WIDTH - 2 * EDGE}" height="{HEIGHT - 2 * EDGE}"'
         links = 'xmlns:xlink="http://www.w3.org/1999/xlink"'

@@ -99,6 +99,26 @@ def test_after_a_hosted_build_a_plain_one_equals_a_clean_one(hosted, built):
     assert different(hosted.files(), built.files()) == []
 
 
+def cards(project):
+    """Return the digest in the name of each figure's card."""
+    names = [path.stem.rpartition("-") for path in project.site.glob("_images/card-*")]
+    assert len({figure for figure, _, _ in names}) == len(names)
+    return {figure: digest for figure, _, digest in names}
+
+
+def test_card_changes_with_its_figure(hosted):
+    hosted.build(REPOSITORY_URL=REPOSITORY, SITE_URL=SITE)
+    script = hosted.root / "examples" / "6-recurrent" / "plot_04_hump.py"
+    text = script.read_text(encoding="utf-8")
+    script.write_text(text.replace("figsize=(", "figsize=(0.1 + "), encoding="utf-8")
+    before = cards(hosted)
+    hosted.build(REPOSITORY_URL=REPOSITORY, SITE_URL=SITE)
+    after = cards(hosted)
+    assert before.keys() == after.keys()
+    changed = {figure for figure in before if before[figure] != after[figure]}
+    assert changed == {figure for figure in before if "plot_04_hump" in figure} != set()
+
+
 @pytest.mark.parametrize(
     "address", ["someone/homework", "https://gitlab.com/a/b", "https://github.com/a"]
 )

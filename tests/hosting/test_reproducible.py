@@ -57,6 +57,23 @@ def test_whole_site_is_the_same_elsewhere(tmp_path):
     assert different(small_project.Project(ROOT).files(), project.files()) == []
 
 
+def set_book(root, **environment):
+    """Set the book of a project's site and return it."""
+    made = root / "docs" / "_build" / "book" / "ese-546-homework-2.pdf"
+    if not made.is_file():
+        command = [sys.executable, str(root / "docs" / "book" / "book.py")]
+        subprocess.run(command, env=os.environ | environment, check=True)
+    return made.read_bytes()
+
+
+def test_book_is_the_same_elsewhere(tmp_path):
+    root = tmp_path / "another place é"
+    for folder in ("docs/book", "docs/_build/html"):
+        shutil.copytree(ROOT / folder, root / folder)
+    (root / "docs" / "node_modules").symlink_to(ROOT / "docs" / "node_modules")
+    assert set_book(ROOT) == set_book(root, **ELSEWHERE)
+
+
 NOTEBOOKS = sorted(SITE.rglob("*.ipynb"))
 
 

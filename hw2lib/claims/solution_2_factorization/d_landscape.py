@@ -223,6 +223,51 @@ def convex_away_from_the_critical_points() -> float:
     return float(loss(X, A, B).item() > 0 and least >= 0)
 
 
+def exchanges(rng: np.random.Generator) -> Iterator[tuple[str, tuple[CriticalPoint, float]]]:
+    """Yield critical points whose places are all used, while a value is missing, and sizes."""
+    for description, point in critical_points(rng):
+        if len(point.kept) == point.problem.rank < len(point.problem.roots):
+            length = float(size(rng, 1, 3))
+            yield f"{description}, a move of size {length:g}", (point, length)
+
+
+def exchange_error(point: CriticalPoint, length: float, fourth: float = 1.0) -> float:
+    """Return how far the loss along the exchange is from the formula, in whole numbers.
+
+    The move is √σ_j times that of the lemma.
+    """
+    (X, _, _, roots, _), kept = point.problem, point.kept
+    missing = next(i for i in range(len(roots)) if i not in kept)
+    A, B = point.A, point.B
+    step = length * way_down(point)
+    moved = loss(X, A + step[: A.numel()].view_as(A), B + step[A.numel() :].view_as(B)) - loss(
+        X, A, B
+    )
+    gap = 2 * (roots[kept[-1]] ** 2 - roots[missing] ** 2)
+    return abs(moved.item() - length**2 * gap - fourth * length**4)
+
+
+@claim(
+    "2d-exchange",
+    kind="identity",
+    verdict="theorem",
+    statement=r"**Exchange.** At a critical point that keeps $r$ singular values, $\sigma_j$ among them and $\sigma_i$ not, the "
+    r"move that turns $u_j$, $v_j$ towards $u_i$, $v_i$ by $s$ changes the loss by exactly "
+    r"$s^2(2-2\sigma_i/\sigma_j)+s^4/\sigma_j^2$.",
+    family=exchanges,
+    exact=True,
+)
+def loss_along_an_exchange(case: tuple[CriticalPoint, float]) -> Trial:
+    return Trial(exchange_error(*case), {"without the fourth power": exchange_error(*case, 0)})
+
+
+@counterexample("2d-exchange", "$\\sigma_i$ missing: both are kept")
+def exchange_of_two_that_are_kept() -> float:
+    X, root = tensor([[4.0, 0.0], [0.0, 1.0]]), tensor([[2.0, 0.0], [0.0, 1.0]])
+    dA, dB = tensor([[0.0, 1.0], [0.0, 0.0]]), tensor([[0.0, 0.0], [1.0, 0.0]])
+    return abs(loss(X, root + dA, root + dB).item() - (2 - 2 * 4 + 1))
+
+
 def balanced_points(rng: np.random.Generator) -> Iterator[tuple[str, CriticalPoint]]:
     """Yield the balanced critical points whose spare columns and rows are zero."""
     for description, point in critical_points(rng):
@@ -470,6 +515,84 @@ def factors_that_take_turns() -> float:
     new_B = B - rate * loss_gradient(X, new_A, B).B
     found = imbalance(Factors(new_A, new_B)) - imbalance(Factors(A, B))
     return largest(found - rate**2 * (slopes.A.square() - slopes.B.square()))
+
+
+class Pair(NamedTuple):
+    """A start of descent on (1 − ab)², with a learning rate."""
+
+    a: float
+    b: float
+    rate: float
+
+    @property
+    def bound(self) -> float:
+        """S, which a² + b² does not exceed."""
+        return math.hypot(self.a**2 - self.b**2, 2 + 2 * abs(1 - self.a * self.b))
+
+
+def pairs(rng: np.random.Generator) -> Iterator[tuple[str, Pair]]:
+    """Yield starts, near, far and beside the line a + b = 0, with rates up to the largest."""
+    while True:
+        a, b = (float(10 ** rng.uniform(-1.5, 0.7) * rng.choice([-1, 1])) for _ in range(2))
+        if rng.random() < 0.3:
+            b = -a * (1 - float(10 ** rng.uniform(-6, -1)))
+        share = 1.0 if rng.random() < 0.5 else float(rng.uniform(0.2, 1))
+        rate = share / (2 * Pair(a, b, 0).bound)
+        yield f"from ({a:.3g}, {b:.3g}), {share:.2g} of the largest η", Pair(a, b, rate)
+
+
+def scalar_walk(start: Pair, count: int = 5000) -> tuple[Tensor, Tensor]:
+    """Return the a and the b of descent, until the loss is below 1e-12 or it has made its steps."""
+    path = [(start.a, start.b)]
+    while abs(R := 1 - math.prod(path[-1])) > 1e-6 and len(path) <= count:
+        a, b = path[-1]
+        path.append((a + 2 * start.rate * R * b, b + 2 * start.rate * R * a))
+    a, b = tensor(path).T
+    return a, b
+
+
+def scalar_violation(start: Pair, share: float = 1.5) -> float:
+    """Return by how much a walk breaks the theorem; `share` is of the factor 1 − share·η(a² + b²)."""
+    a, b = scalar_walk(start)
+    R, squares, D, total = (1 - a * b).abs(), a**2 + b**2, (a**2 - b**2).abs(), (a + b).abs()
+    margins = (
+        (1 - share * start.rate * squares[:-1]) * R[:-1] - R[1:],
+        (D[:-1] - D[1:]) / start.bound,
+        1 - squares / start.bound,
+        total[1:] / total[:-1].clamp(min=1e-300) - 0.5,
+        1e-6 - R[-1:],
+    )
+    return shortfall(torch.cat(margins).min().item(), 0.0)
+
+
+@claim(
+    "2d-scalar",
+    kind="universal",
+    verdict="theorem",
+    statement=r"**Three numbers.** Gradient descent on $(1-ab)^2$ from $(a_0,b_0)$ with $a_0+b_0\ne0$, "
+    r"$S^2=(a_0^2-b_0^2)^2+4(1+\lvert1-a_0b_0\rvert)^2$ and any $\eta\le1/(2S)$ converges to a minimum. In every step "
+    r"$\lvert1-ab\rvert$ shrinks at least by the factor $1-\frac32\eta(a^2+b^2)$, $\lvert a^2-b^2\rvert$ does not "
+    r"grow, $a^2+b^2\le S$, and $a+b$ is multiplied by at least $\frac12$.",
+    family=pairs,
+    tolerance=1e-12,
+)
+def descent_on_three_numbers(start: Pair) -> Trial:
+    return Trial(
+        scalar_violation(start),
+        {"by the factor $1-3\\eta(a^2+b^2)$": scalar_violation(start, 3)},
+    )
+
+
+@counterexample(
+    "2d-scalar", "$a_0+b_0\\ne0$: from $(\\frac12,-\\frac12)$ descent ends at the saddle"
+)
+def start_on_the_line_into_the_saddle() -> float:
+    return scalar_violation(Pair(0.5, -0.5, 0.25 / 1.25))
+
+
+@counterexample("2d-scalar", "$\\eta\\le1/(2S)$: with $\\eta=0.55$ from $(0.9,0.8)$ it cycles")
+def rate_that_makes_descent_cycle() -> float:
+    return scalar_violation(Pair(0.9, 0.8, 0.55))
 
 
 def far_starts(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Tensor, Factors, float]]]:
