@@ -44,7 +44,9 @@ def test_a_full_disk_is_noticed_before_any_work(monkeypatch):
     assert "and 100 MB are free" in session.error.call_args.args[0]
 
 
-@pytest.mark.parametrize(("free", "named"), [(10**6, "is full (1 MB are free)"), (10**10, "WARNING")])
+@pytest.mark.parametrize(
+    ("free", "named"), [(10**6, "is full (1 MB are free)"), (10**10, "WARNING")]
+)
 def test_a_build_that_filled_the_disk_says_so(monkeypatch, free, named):
     reason = load(monkeypatch, 3, 11, 0)["reason_of_failure"]
     monkeypatch.setattr("shutil.disk_usage", lambda path: MagicMock(free=free))
