@@ -83,7 +83,8 @@ def shown(path: Path) -> list[str]:
     """Return the formulas of a page, with those of the claims in its table."""
     text = path.read_text(encoding="utf-8")
     wanted = {word for line in re.findall(r"```\{claims\} (.*)", text) for word in line.split()}
-    claims = [claim for claim in ledger() if {claim.id, claim.part} & wanted]
+    named = [claim for claim in ledger() if claim.id in wanted]
+    claims = named or [claim for claim in ledger() if claim.part in wanted]
     return formulas(text) + [
         formula for claim in claims for formula in formulas(f"{claim.statement}\n{claim.corrected}")
     ]
@@ -93,7 +94,7 @@ def place(path: Path) -> tuple[str, str]:
     """Return the solution of a page and the page's name in the tables."""
     solution = path.relative_to(SOLUTIONS).parts[0][0]
     if path.parent == SOLUTIONS:
-        return solution, "all"
+        return solution, path.stem.partition("-")[2]
     return solution, "overview" if path.stem == "index" else path.stem[0]
 
 

@@ -205,7 +205,7 @@ def test_notebook_is_executed_and_can_be_downloaded(site, pages):
     assert page.select("details.plotting > .cell_input")
     assert not page.select("details.admonition")
     tables = page.select(".cell_output table")
-    assert [len(table.find_all("tr")) for table in tables] == [4, 7, 4]
+    assert [len(table.find_all("tr")) for table in tables] == [4, 4]
     link = page.find("a", download=True)
     notebook = (site / "solutions" / link["href"]).read_text(encoding="utf-8")
     cells = json.loads(notebook)["cells"]

@@ -89,6 +89,8 @@ def plain(
     '*Proof.* Trivial. ∎\n'
     >>> plain("```{explorable} lab\n:figure: a/plot_b\n**Try.** Drag.\n```\n", {}, {})
     '*On the site, a figure that answers when touched:* **Try.** Drag.\n'
+    >>> plain("See {doc}`another page <other>`.", {}, {})
+    'See another page.'
     >>> plain("$$ x $$ (eq-a)", {}, {"eq-a": 3})
     '$$ x \\tag{3}$$'
     """
@@ -123,10 +125,12 @@ def plain(
         (fenced("dropdown"), r"\1<details><summary>\3</summary>\n\n\4\n\1</details>\n"),
         told("proof"),
         (fenced("claims"), r"\1`python -m hw2lib.claims 5` checks them.\n"),
+        (fenced("toctree"), ""),
         (r"^<a .* download>.*\n", ""),
         (r"^\([\w-]+\)=\n", ""),
         (r"\{value\}`([^`]+)`", value),
         (r"\{claim\}`([^`]+)`", r"[\1]"),
+        (r"\{(?:ref|doc)\}`([^`<]+) <[^`]+`", r"\1"),
         (r"\{ref\}`([^`]+)`", lambda match: (labels or {})[match[1]]),
         (r"\{cite(?::t)?\}`([^`]+)`", lambda match: f"[{match[1].replace(',', ', ')}]"),
         (r"\{eq\}`([^`]+)`", lambda match: f"({numbers[match[1]]})"),
