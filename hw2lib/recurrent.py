@@ -522,7 +522,7 @@ def clip_by_value(gradient: Any, bound: float) -> Tensor:
     r"""Clip every entry of a gradient to [−bound, bound].
 
     It can change the direction, for n entries by at most :math:`\arccos(1/\sqrt n)`. No smaller
-    bound holds; for n ≥ 2 it is approached and not attained. Serves claim 6c-clip and theorem T6.
+    bound holds; for n ≥ 2 it is approached and not attained. Serves claims 6c-clip and 6c-T6.
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ def build(tmp_path, monkeypatch):
             "root_doc": page,
             "html_math_renderer": "katex",
             "source_suffix": {".md": "markdown"},  # else Sphinx changes its own default
-            "myst_enable_extensions": ["dollarmath"],
+            "myst_enable_extensions": ["dollarmath", "attrs_inline"],
         }
         with warnings.open("w+") as stream, docutils_namespace():
             app = Sphinx(
@@ -120,7 +120,7 @@ def test_failed_build_fails_again_and_a_repaired_one_succeeds(tmp_path):
     settings |= {
         "html_math_renderer": "katex",
         "source_suffix": {".md": "markdown"},
-        "myst_enable_extensions": ["dollarmath"],
+        "myst_enable_extensions": ["dollarmath", "attrs_inline"],
     }
 
     def warnings(formula):

@@ -209,7 +209,7 @@ def test_notebook_is_executed_and_can_be_downloaded(site, pages):
     link = page.find("a", download=True)
     notebook = (site / "solutions" / link["href"]).read_text(encoding="utf-8")
     cells = json.loads(notebook)["cells"]
-    assert sum(cell["cell_type"] == "code" for cell in cells) == 7
+    assert sum(cell["cell_type"] == "code" for cell in cells) == 8
     text = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
     assert not re.search(r"\{[\w-]+\}`|^ *```\{|\(eq-", text, re.MULTILINE), "left as MyST"
     assert r"\tag{1}$$" in text

@@ -51,7 +51,9 @@ class Environment(SphinxDirective):
         paragraph(block, first=True)[0:0] = lead
         if self.name == "proof":
             end = nodes.inline("", END_OF_PROOF, classes=["end-of-proof"])
-            paragraph(block, first=False).extend([nodes.Text(" "), end])
+            last = paragraph(block, first=False)
+            last["classes"] += [] if last.children else ["end-alone"]
+            last.extend([nodes.Text(" "), end])
         return [*self.target(name), block]
 
     def heading(self) -> str:

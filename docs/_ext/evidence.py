@@ -119,6 +119,7 @@ def settle(children: Iterable[nodes.Node]) -> list[nodes.Node]:
     def end_run(punctuation: str = "") -> None:
         if run:
             join(punctuation)
+            run.sort(key=lambda mark: int(mark.astext()))
             word = settled[-1] if settled else nodes.Text("")
             if not isinstance(word, nodes.Text) or LIKE_A_POWER.search(word):
                 run[0]["classes"].append("is-apart")
@@ -222,8 +223,8 @@ class PrintedDirective(PartDirective):
             raise self.error(f"nothing of {self.arguments[0]!r} is in print")
         body = ["\n".join(self.content)]
         body += [
-            f"```{{container}} printed-claim\n{sign(claim)} {claim['printed']}\n\n"
-            f"✓ {claim['corrected']} {{claim}}`{claim['id']}`\n```"
+            f"```{{container}} printed-claim\n{sign(claim)}{claim['printed']}\n\n"
+            f"[✓]{{.sign}}{claim['corrected']} {{claim}}`{claim['id']}`\n```"
             for claim in audited
         ]
         if good:
@@ -236,7 +237,7 @@ class PrintedDirective(PartDirective):
 
 def sign(claim: Outcome) -> str:
     """Return what stands before a quotation: a cross only if every fair reading of it fails."""
-    return "✗" if claim["verdict"] == "corrected" else "○"
+    return f"[{'✗' if claim['verdict'] == 'corrected' else '○'}]{{.sign}}"
 
 
 def table(

@@ -58,6 +58,7 @@ def use_in_figures(folder: Path = UNPACKED) -> list[str]:
                 record.string = family
         if "600" in face:
             font["OS/2"].usWeightClass = 700  # or matplotlib warns that it found no bold
+        font["hhea"].ascent = font["OS/2"].sCapHeight  # by which matplotlib centres a label
         font.flavor = None
         part = path.with_suffix(f".{os.getpid()}.part")
         font.save(part)

@@ -44,6 +44,7 @@ IN_FONT = {  # what only certain classes of KaTeX's show
 FONT_OF = {name: font for font, names in IN_FONT.items() for name in names}
 STYLED = re.compile(rf'class="[^"]*?\b({"|".join(FONT_OF)})\b[^"]*"[^>]*>([^<]*)<')
 FONT_FILE = re.compile(r"fonts/([\w-]+)\.woff2")  # in the style
+HIGH_ROW = re.compile(r"\\\\(?=\s(?:[^\\]|\\(?!\\|end))*?\\(?:frac|sum))")  # of an aligned formula
 SETTINGS = {"throwOnError": True, "strict": "error", "output": "htmlAndMathml", "trust": False}
 
 
@@ -73,7 +74,7 @@ def renderer() -> Callable[[str, bool], str]:
 
     def render(source: str, display: bool) -> str:
         settings = json.dumps(SETTINGS | {"displayMode": display})
-        answer = json.loads(call(source, settings))
+        answer = json.loads(call(HIGH_ROW.sub(r"\\\\[0.5em]", source), settings))
         if "error" in answer:
             raise FormulaError(answer["error"])
         return ANNOTATION.sub("", answer["html"])
@@ -108,8 +109,10 @@ def html(node: nodes.Element, display: bool) -> str:
 def visit_inline(writer: nodes.NodeVisitor, node: nodes.math) -> None:
     """Write a formula in running text, with places to break in a long one."""
     whole = html(node, False)
-    formula = breakable(whole) if node.get("breaks") else whole
-    writer.body.append(f'<span class="math">{formula}</span>')
+    breaks = node.get("breaks")
+    formula = breakable(whole) if breaks else whole
+    name = "math breaks-on-phones" if breaks == "on-phones" else "math"
+    writer.body.append(f'<span class="{name}">{formula}</span>')
     raise nodes.SkipNode
 
 

@@ -126,7 +126,7 @@ def plain(
         told("proof"),
         (fenced("claims"), r"\1`python -m hw2lib.claims 5` checks them.\n"),
         (fenced("toctree"), ""),
-        (r"^<a .* download>.*\n", ""),
+        (r"^:::\{container\} on-screen\n(?:.*\n)*?:::\n", ""),
         (r"^\([\w-]+\)=\n", ""),
         (r"\{value\}`([^`]+)`", value),
         (r"\{claim\}`([^`]+)`", r"[\1]"),

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from docutils import nodes
 from sphinx.application import Sphinx
 
-SHORT = 24  # characters of TeX; longer formulas may break, where KaTeX lets them
+SHORT = 24  # characters of TeX; longer formulas may break, where KaTeX lets them,
+LONG = 44  # but up to this length only on a phone
 RAISED = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼ᵀᵃ-ᵡⁱⁿ]+)")
 LOWERED = re.compile("([₀₁₂₃₄₅₆₇₈₉₊₋₌ₐ-ₜᵢᵣᵤⱼ]+)")
 PERCENT = re.compile(r"(\d %)")
@@ -33,7 +34,8 @@ def keep_together(app: Sphinx, doctree: nodes.document) -> None:
     A browser may break a line on either side of each part of a formula.
     """
     for formula in list(doctree.findall(nodes.math)):
-        formula["breaks"] = len(formula.astext()) > SHORT
+        length = len(formula.astext())
+        formula["breaks"] = "" if length <= SHORT else "on-phones" if length <= LONG else "always"
         parent, start = formula.parent, place(formula)
         group: list[nodes.Node] = [formula]
         before, rest = [], list(parent.children[start + 1 :])

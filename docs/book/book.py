@@ -27,12 +27,15 @@ TITLE = "ESE 546, Homework 2, solved and checked"
 APPENDICES = ("errata.html", "conventions.html", "references.html")
 ONLY_ON_SCREEN = (
     ".headerlink, .only-dark, .of-explorable, .page-contents, .toctree-wrapper, "
-    ".tag_hide-input .cell_input, details.plotting, wbr, script"
+    ".tag_hide-input .cell_input, details.plotting, .claims-table, .on-screen, wbr, script"
 )
 SECTIONS_LEFT_OUT = ("Run it", "Evidence")  # the first is for a screen, the second in the footnotes
 PAGE = "[data-vivliostyle-page-container]"
 ORIGIN = "http://book"  # of the documents that the browser asks for, and that no network sees
-IN_FACES = str.maketrans("\u202f‖∎✗○", "\u2009∥■×◯")  # for what the faces of the book do not have
+SCALE = 1.1  # of the figures: their letters are then about as large as those of the text
+IN_FACES = str.maketrans(  # for what the faces of the book do not have
+    {"\u202f": "\u2060\u2009\u2060", "‖": "∥", "∎": "■", "✗": "×", "○": "◯"}
+)
 
 
 def new(name: str, text: str = "", **attributes: str) -> Tag:
@@ -72,6 +75,9 @@ def chapter(page: str, pages: list[str], formulas: dict[str, int]) -> Tag:
         element.decompose()
     for heading in content.find_all("h2", string=SECTIONS_LEFT_OUT):
         heading.parent.decompose()
+    if page.endswith("/index.html"):  # its parts say the same, with notes
+        for element in content.select(".note-mark, .notes"):
+            element.decompose()
     set_footnotes(content)
     take_formulas(content, formulas)  # nine elements in ten
     unfold(content)
@@ -100,6 +106,10 @@ def set_footnotes(content: Tag) -> None:
             link.decompose()
         footnote.extend([*check.contents][:-1])  # less the full stop behind that link
         footnote.append(new("code", id))
+        if {"note-mark", "footnote"} & {
+            *(getattr(mark.previous_sibling, "attrs", None) or {}).get("class", [])
+        }:
+            mark.insert_before(new("sup", ",", class_="between-notes"))
         mark.replace_with(footnote)
     for notes in content.select(".notes"):
         notes.decompose()
@@ -123,8 +133,11 @@ def relink(content: Tag, page: str, pages: list[str]) -> None:
         figure["role"] = "presentation"  # its picture has the text for those who cannot see it
     for image in content.find_all("img"):
         image["src"] = urljoin(f"{ORIGIN}/site/{page}", image["src"])
-        del image["loading"]
+        image["width"] = round(SCALE * float(image["width"]))
+        del image["loading"], image["height"]
     for link in content.find_all("a", href=True):
+        if link.get_text() == "derivation":
+            link["class"] = "page-of"
         if urlsplit(link["href"]).scheme:
             continue
         path, _, fragment = link["href"].partition("#")

@@ -27,14 +27,15 @@ torch.set_default_dtype(torch.float64)
 convolution, images = nn.Conv2d(3, 1, 3), torch.randn(16, 3, 8, 8)
 output = convolution(images)
 difference = (batch_normalize(output + 5) - batch_normalize(output)).abs().max().item()
-print(difference)
+print("the outputs differ by less than 1e-12:", difference < 1e-12)
 (batch_normalize(output) ** 3).sum().backward()
-print(convolution.bias.grad.abs().max().item(), convolution.weight.grad.abs().max().item())
+of_bias, of_weight = convolution.bias.grad.abs().max(), convolution.weight.grad.abs().max()
+print(f"gradient of the bias below 1e-12: {of_bias.item() < 1e-12}, of a weight: {of_weight:.2g}")
 
 # %%
 # Eval mode: shift the bias by 1, pass more batches, and measure
 # --------------------------------------------------------------
-# The batch norm has seen 200 batches before the shift. After k more batches the output is off by
+# The batch norm has seen 200 batches before the shift. After :math:`k` more batches the output is off by
 # :math:`\gamma b(1-m)^k/\sqrt{v+\varepsilon}`.
 
 steps, momenta = 40, (0.1, 0.03, 0.3)

@@ -60,7 +60,7 @@ for panel, quantity, unit in zip(panels, ("loss", "error"), (1, 100), strict=Tru
 panels[0].set_yticks([0.1, 0.3, 1], ["0.1", "0.3", "1"])
 panels[0].minorticks_off()
 figures.headline(figure, f"Ten epochs, and {100 * error[:, -1].mean():.1f}\u202f% are wrong")
-panels[0].text(2.1, 0.75, "training", color=figures.BLUE, fontweight="bold")
+panels[0].text(2.35, 0.6, "training", color=figures.BLUE, fontweight="bold")
 panels[0].text(1.1, 0.042, "validation", color=figures.ORANGE, fontweight="bold")
 top = panels[0].get_ylim()[1]
 for place, rate in ((2.5, "0.1"), (6.5, "0.01"), (9.4, "0.001")):

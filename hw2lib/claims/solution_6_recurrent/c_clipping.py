@@ -659,7 +659,7 @@ def as_whole(g: Tensor) -> list[int]:
     verdict="sharpened",
     severity=1,
     printed=r"clip various entries of the gradient vector to lie between $[-c,c]$ for some constant $c$",
-    statement=r"That changes the direction of a gradient, by how much says theorem T6: it turns $g\ne0$ exactly if an entry is "
+    statement=r"That changes the direction of a gradient, by how much says claim 6c-T6: it turns $g\ne0$ exactly if an entry is "
     r"larger than $c$ in magnitude and the entries that are not zero are not all of one magnitude.",
     corrected="changes the direction",
     family=whole_gradients,
