@@ -74,7 +74,7 @@ def renderer() -> Callable[[str, bool], str]:
 
     def render(source: str, display: bool) -> str:
         settings = json.dumps(SETTINGS | {"displayMode": display})
-        answer = json.loads(call(HIGH_ROW.sub(r"\\\\[0.5em]", source), settings))
+        answer = json.loads(call(HIGH_ROW.sub(r"\\\\[0.9em]", source), settings))
         if "error" in answer:
             raise FormulaError(answer["error"])
         return ANNOTATION.sub("", answer["html"])

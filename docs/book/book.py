@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import posixpath
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,9 +34,8 @@ SECTIONS_LEFT_OUT = ("Run it", "Evidence")  # the first is for a screen, the sec
 PAGE = "[data-vivliostyle-page-container]"
 ORIGIN = "http://book"  # of the documents that the browser asks for, and that no network sees
 SCALE = 1.1  # of the figures: their letters are then about as large as those of the text
-IN_FACES = str.maketrans(  # for what the faces of the book do not have
-    {"\u202f": "\u2060\u2009\u2060", "‖": "∥", "∎": "■", "✗": "×", "○": "◯"}
-)
+IN_FACES = str.maketrans("\u202f‖∎✗○", "\u2009∥■×◯")  # for what the faces of the book do not have
+PERCENT = re.compile("(\\S*\\d\u2009%)")
 
 
 def new(name: str, text: str = "", **attributes: str) -> Tag:
@@ -81,6 +81,7 @@ def chapter(page: str, pages: list[str], formulas: dict[str, int]) -> Tag:
     set_footnotes(content)
     take_formulas(content, formulas)  # nine elements in ten
     unfold(content)
+    keep_percent(content)
     relink(content, page, pages)
     content["class"] = ["chapter"]
     if page.count("/") == 2 and not page.endswith("/index.html"):
@@ -123,6 +124,18 @@ def unfold(content: Tag) -> None:
         del fold["open"]
         fold.summary["class"] = "fold-title"
         fold.summary.name = "p"
+
+
+def keep_percent(content: Tag) -> None:
+    """Keep numbers and their per cent signs on one line: the book's thin space may break."""
+    for text in content.find_all(string=PERCENT):
+        parts = PERCENT.split(text)
+        text.replace_with(
+            *(
+                new("span", each, class_="together") if i % 2 else each
+                for i, each in enumerate(parts)
+            )
+        )
 
 
 def relink(content: Tag, page: str, pages: list[str]) -> None:

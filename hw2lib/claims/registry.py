@@ -29,7 +29,11 @@ MOSTLY = 0.9  # of the cases: a wrong conclusion refused on fewer is shown with 
 LEAST = 0.5  # of the cases: one refused on fewer is no evidence
 SLOW = ("5",)  # parts that train networks
 NAMES = ("ReLU", "ResNet", "LSTM", "RNN", "GRU", "SGD", "Adam", "SVD", "Kreiss", "Leibniz")
-SPELLED = {name.lower(): name for name in NAMES} | {"allcnn": "the all-convolutional network"}
+SPELLED = {name.lower(): name for name in NAMES} | {
+    "allcnn": "the all-convolutional network",
+    "batchnorm": "batch norm",
+    "jacobian": "Jacobian",
+}
 
 Family = Callable[[np.random.Generator], Iterable[tuple[str, Any]]]
 
