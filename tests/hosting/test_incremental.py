@@ -45,7 +45,7 @@ def rename_page(project):
 
 
 def change_extension(project):
-    replace(project.docs / "_ext" / "katex.py", '<span class="math">', '<span class="maths">')
+    replace(project.docs / "_ext" / "katex.py", 'else "math"', 'else "maths"')
 
 
 def change_style(project):
