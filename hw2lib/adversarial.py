@@ -57,9 +57,9 @@ def input_gradient(model: nn.Module, images: Any, labels: Any) -> Tensor:
 
     In evaluation mode: otherwise dropout would make it random, and batch norm would make every
     image's loss depend on the others. Right for an image of which the model is sure, too: the
-    derivative in the label's logit, p_y − 1, is taken as minus the sum of the other probabilities,
-    so nothing cancels; the result is 0 by rounding only where 1 − p_y itself is too small for its
-    dtype. Serves claims 5-gradient-size and 5-sure.
+    derivative in the label's logit, :math:`p_y-1`, is taken as minus the sum of the other
+    probabilities, so nothing cancels; the result is 0 by rounding only where :math:`1-p_y` itself
+    is too small for its dtype. Serves claims 5-gradient-size and 5-sure.
 
     Parameters
     ----------
@@ -393,11 +393,11 @@ def worst_linear_margins(
 ) -> Tensor:
     r"""Return how far a linear classifier can be brought to prefer every other class: exactly.
 
-    With scores z = W x + c the margin z_k − z_y is linear in the image, so its largest value over
-    all changes of at most ε that keep every pixel within its bounds is found pixel by pixel: up
-    where W_k − W_y is positive, down where it is negative. Some change gives another class a
-    larger score than y if and only if one of the margins can become positive. Serves claims
-    5-worst-case and 5-linear-classifier.
+    With scores :math:`z=Wx+c` the margin :math:`z_k-z_y` is linear in the image, so its largest
+    value over all changes of at most ε that keep every pixel within its bounds is found pixel by
+    pixel: up where :math:`W_k-W_y` is positive, down where it is negative. Some change gives
+    another class a larger score than y if and only if one of the margins can become positive.
+    Serves claims 5-worst-case and 5-linear-classifier.
 
     Parameters
     ----------
@@ -415,7 +415,7 @@ def worst_linear_margins(
     Returns
     -------
     Tensor
-        Shape (N, classes): the largest z_k − z_y; 0 for the image's own class.
+        Shape (N, classes): the largest :math:`z_k-z_y`; 0 for the image's own class.
 
     Raises
     ------
