@@ -25,6 +25,9 @@ def test_margin_notes_have_become_footnotes_of_the_same_numbers(document, site):
     assert numbers
     assert numbers.items() <= footnotes.items()
     assert not [id for id in footnotes if "index--" in id]  # the parts have them
+    marks = document[0].select(".footnote + .note-mark, .note-mark + .note-mark")
+    for mark in marks:  # or 2 and 3 would read as 23
+        assert getattr(mark.previous_sibling, "name", None) != "span"
     assert not document[0].select(".margin-note, .notes, details, .page-contents")
 
 

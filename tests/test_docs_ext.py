@@ -239,6 +239,32 @@ def test_long_formula_may_break_inside_and_keeps_its_punctuation(build):
     assert not short.select("wbr")
 
 
+STRUT = re.compile(r'class="katex-strut" style="height:([\d.]+)em')
+
+
+def test_formula_of_medium_length_breaks_on_phones_only(build):
+    sums = (
+        "a+b+c=d+e+f",
+        "a+a+a+a+a+a+a+a+a+a=b+b+b",
+        "a+a+a+a+a+a+a+a+a+a+a+a=b+b+b+b+b+b+b+b+b+b+b",
+    )
+    html, warnings = build(" and ".join(f"${each}$" for each in sums))
+    assert not warnings
+    formulas = BeautifulSoup(html, "html.parser").select("p .math")
+    assert [bool(formula.select("wbr")) for formula in formulas] == [False, True, True]
+    assert ["breaks-on-phones" in formula["class"] for formula in formulas] == [False, True, False]
+
+
+def test_rows_with_fractions_stand_apart(build):
+    terms = ("e", r"\tfrac de", r"\frac de")
+    rows = r"$$\begin{aligned} a&=b\\ c&=%s \end{aligned}$$"
+    html, warnings = build("\n\n".join(rows % term for term in terms))
+    assert not warnings
+    displays = BeautifulSoup(html, "html.parser").select(".katex-display")
+    _, small, large = (float(STRUT.search(str(each))[1]) for each in displays)
+    assert large > small + 0.9
+
+
 def test_long_formula_does_not_break_within_brackets(build):
     html, warnings = build(r"Let $\lVert a+b\rVert^2+(c+d)+\lvert a-b\rvert=e+f+g+h+i$.")
     assert not warnings

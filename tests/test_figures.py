@@ -25,6 +25,19 @@ def test_picture_has_both_grounds_and_alt_text():
     assert dark["style"] == "display: none"
 
 
+def test_paper_lies_around_the_labels_of_a_picture():
+    figure, axes = plt.subplots()
+    axes.text(0.2, 0.5, "a label")
+    axes.text(0.6, 0.5, "in a box", bbox={"facecolor": figures.BLUE})
+    drawn = figures.picture(figure, "A label, and another one in a box.")
+    for svg, paper in (
+        (drawn.light, figures.PAPER),
+        (drawn.dark, figures.DARK_TWINS[figures.PAPER]),
+    ):
+        (label,) = re.findall("<g [^>]*paint-order[^>]*>", svg)
+        assert f"stroke: {paper};" in label
+
+
 def test_pictures_are_the_same_each_time():
     def draw():
         with plt.style.context("hw2lib.figures"):

@@ -89,6 +89,8 @@ def plain(
     '*Proof.* Trivial. ∎\n'
     >>> plain("```{explorable} lab\n:figure: a/plot_b\n**Try.** Drag.\n```\n", {}, {})
     '*On the site, a figure that answers when touched:* **Try.** Drag.\n'
+    >>> plain(":::{container} on-screen\nLoad it.\n:::\nText.", {}, {})
+    'Text.'
     >>> plain("See {doc}`another page <other>`.", {}, {})
     'See another page.'
     >>> plain("$$ x $$ (eq-a)", {}, {"eq-a": 3})

@@ -93,6 +93,8 @@ def chapter(page: str, pages: list[str], formulas: dict[str, int]) -> Tag:
 
 def set_footnotes(content: Tag) -> None:
     """Put each margin note where its mark first stands, as a footnote of the same number."""
+    for mark in content.select(".note-mark.is-next"):
+        mark.insert_before(new("sup", ",", class_="between-notes"))
     marks = {mark["id"]: mark for mark in content.select(".note-mark[id]")}
     for note in content.select(".margin-note"):
         id = note["id"].removeprefix("note-")
@@ -107,10 +109,6 @@ def set_footnotes(content: Tag) -> None:
             link.decompose()
         footnote.extend([*check.contents][:-1])  # less the full stop behind that link
         footnote.append(new("code", id))
-        if {"note-mark", "footnote"} & {
-            *(getattr(mark.previous_sibling, "attrs", None) or {}).get("class", [])
-        }:
-            mark.insert_before(new("sup", ",", class_="between-notes"))
         mark.replace_with(footnote)
     for notes in content.select(".notes"):
         notes.decompose()

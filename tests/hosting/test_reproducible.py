@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import book
 import pytest
 import small_project
 from small_project import different
@@ -49,9 +50,8 @@ def test_whole_site_is_the_same_elsewhere(tmp_path):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, root / name)
     (root / "docs" / "node_modules").symlink_to(ROOT / "docs" / "node_modules")
-    book = ROOT / "docs" / "_build" / "book"
-    if book.is_dir():
-        shutil.copytree(book, root / "docs" / "_build" / "book")
+    if book.MADE.is_dir():
+        shutil.copytree(book.MADE, root / book.MADE.relative_to(ROOT))
     project = small_project.Project(root)
     project.build(**ELSEWHERE)
     assert different(small_project.Project(ROOT).files(), project.files()) == []
@@ -59,7 +59,7 @@ def test_whole_site_is_the_same_elsewhere(tmp_path):
 
 def set_book(root, **environment):
     """Set the book of a project's site and return it."""
-    made = root / "docs" / "_build" / "book" / "ese-546-homework-2.pdf"
+    made = root / book.TARGET.relative_to(ROOT)
     if not made.is_file():
         command = [sys.executable, str(root / "docs" / "book" / "book.py")]
         subprocess.run(command, env=os.environ | environment, check=True)
