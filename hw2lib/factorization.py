@@ -616,7 +616,7 @@ def gradient_descent(
 
     The learning rate is 1/(4σ₁) unless one is given, half the largest stable one at a balanced
     minimiser, where the Hessian's largest eigenvalue is 4σ₁. From starts that are not small beside
-    X smaller ones may be needed. Serves claims 2c-landing, 2d-convergence and 2d-descent.
+    X smaller ones may be needed. Serves claims 2c-landing, 2e-convergence and 2e-descent.
 
     Parameters
     ----------

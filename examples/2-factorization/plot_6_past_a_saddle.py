@@ -3,7 +3,7 @@ Gradient descent slows down at a saddle, then leaves it
 =======================================================
 
 What does a saddle do to gradient descent? Take (1 − ab)² and start close to the line a = −b, which leads into the
-saddle at the origin. The derivation is in :doc:`/solutions/2-factorization/d-landscape`; this script is evidence for the
+saddle at the origin. The derivation is in :doc:`/solutions/2-factorization/e-descent`; this script is evidence for the
 claims ``2d-T2`` and ``2d-least`` in their smallest case.
 """
 

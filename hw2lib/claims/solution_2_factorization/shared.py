@@ -142,6 +142,11 @@ def gap_problems(rng: np.random.Generator) -> Iterator[tuple[str, GapProblem]]:
         yield f"{m}×{n}, random, rank {rank}", GapProblem(X, rank, tuple(drawn.tolist()))
 
 
+def after(singular: tuple[float, ...], r: int) -> float:
+    """Return σ_{r+1}, 0 beyond the last."""
+    return singular[r] if r < len(singular) else 0.0
+
+
 def invertible(rng: np.random.Generator, rank: int) -> Tensor:
     """Return an invertible matrix with random singular values between ⅓ and 3."""
     left, right = (torch.linalg.qr(normal(rng, rank, rank)).Q for _ in range(2))
