@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+import string
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -68,7 +69,7 @@ EXTENSIONS = [
 def build(tmp_path, monkeypatch):
     """Return a function that builds a site of one page and returns its HTML and its warnings."""
     monkeypatch.setattr(ledger, "outcomes", lambda *given: [CLAIM])
-    for slow in ("ledger.begin", "katex.write_fonts", "explorables.write_bundles"):  # of no page
+    for slow in ("ledger.begin", "fonts.write_fonts", "explorables.write_bundles"):  # of no page
         monkeypatch.setattr(slow, lambda *given: None)
 
     def run(text, page="index"):
@@ -581,31 +582,41 @@ def test_missing_font_of_formulas_fails_the_build(monkeypatch, tmp_path):
     package = tmp_path / "katex"
     shutil.copytree(katex.DIST.parent, package)
     (package / "dist" / "fonts" / "KaTeX_Math-Italic.ttf").unlink()
-    monkeypatch.setattr(katex, "DIST", package / "dist")
-    (tmp_path / "page.html").write_text("<p class='B'>A</p>", encoding="utf-8")
+    monkeypatch.setattr(fonts, "FORMULAS", package / "dist")
     with pytest.raises(ExtensionError, match=r"font KaTeX_Math-Italic.ttf is missing: remove docs"):
-        katex.write_fonts(tmp_path, tmp_path)
+        fonts.fonts_of_formulas()
 
 
-def test_fonts_of_formulas_keep_what_pages_show(tmp_path):
+def test_fonts_keep_what_pages_show(tmp_path):
     from fontTools.ttLib import TTFont
 
-    page, folder = tmp_path / "page.html", tmp_path / "fonts"
-    folder.mkdir()
+    page, text, formulas = tmp_path / "page.html", tmp_path / "fonts", tmp_path / "katex" / "fonts"
+    for folder in (text, formulas):
+        folder.mkdir(parents=True)
+    main = formulas / "KaTeX_Main-Regular.woff2"
 
-    def letters(shown):
+    def letters(shown, font=main):
         page.write_text(f"<p class='B'>{shown}</p>", encoding="utf-8")
-        katex.write_fonts(tmp_path, folder)
-        font = TTFont(folder / "KaTeX_Main-Regular.woff2")
-        return "".join(map(chr, sorted(font.getBestCmap())))
+        fonts.write_fonts(tmp_path, tmp_path)
+        return "".join(map(chr, sorted(TTFont(font).getBestCmap())))
 
     assert letters("A&amp;ΩA") == "&AΩ"
-    before = (folder / "KaTeX_Main-Regular.woff2").stat().st_mtime_ns
+    before = main.stat().st_mtime_ns
     assert letters("<b>ΩA</b>&amp;") == "&AΩ"
-    assert (folder / "KaTeX_Main-Regular.woff2").stat().st_mtime_ns == before, "written again"
+    assert main.stat().st_mtime_ns == before, "written again"
     assert letters("Az") == "Az"
     assert letters('A<span class="mord mathbf">x</span>') == "Ax"
-    assert set(TTFont(folder / "KaTeX_Main-Bold.woff2").getBestCmap()) == {ord("x")}
+    assert set(TTFont(formulas / "KaTeX_Main-Bold.woff2").getBestCmap()) == {ord("x")}
+    serif = text / "source-serif-4-latin-400-normal.woff2"
+    assert "é" in letters("é", serif)
+    assert "é" not in letters("e", serif)
+    typed = set(string.printable) - set(string.whitespace)
+    assert typed | {"²"} <= set(letters("e", serif)), "what readers type, and explorables show"
+    rare = letters("eŁ", text / "source-serif-4-latin-ext-400-normal.woff2")
+    assert "Ł" in rare
+    assert "ć" not in rare
+    for font in (main, serif):
+        assert not {"fpgm", "prep", "cvt "} & set(TTFont(font).keys())
 
 
 def test_pages_load_one_style_sheet_and_only_scripts_that_they_use():

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import katex
+import fonts
 import pytest
 from bs4 import BeautifulSoup
 
@@ -163,8 +163,8 @@ def test_formulas_need_no_script_and_none_failed(pages):
 def test_fonts_have_every_character_of_the_formulas(site, pages):
     from fontTools.ttLib import TTFont
 
-    fonts = list((site / "_static" / "katex" / "fonts").glob("*.woff2"))
-    known = {chr(code) for font in fonts for code in TTFont(font).getBestCmap()}
+    files = (site / "_static" / "katex" / "fonts").glob("*.woff2")
+    known = {chr(code) for file in files for code in TTFont(file).getBestCmap()}
     shown = {
         character
         for page in pages.values()
@@ -173,10 +173,27 @@ def test_fonts_have_every_character_of_the_formulas(site, pages):
     }
     assert len(shown) > 100
     assert shown - known <= set("\u200b\xa0"), "characters without a glyph"
-    for name, styled in katex.characters(pages).items():
+    for name, styled in fonts.characters(pages).items():
         if name and styled:
             font = TTFont(site / "_static" / "katex" / "fonts" / f"KaTeX_{name}.woff2")
             assert set(map(ord, styled)) <= set(font.getBestCmap()) | {0x200B}, name
+
+
+def test_faces_of_the_text_have_every_letter(site, pages):
+    from fontTools.ttLib import TTFont
+
+    files = (site / "_static" / "fonts").glob("source-serif-4-*-normal.woff2")
+    known = {chr(code) for file in files for code in TTFont(file).getBestCmap()}
+    shown = {
+        letter
+        for page in pages.values()
+        for text in page.select_one("article").find_all(string=re.compile(r"[^\W\d_]"))
+        if not text.find_parent(class_="katex")
+        for letter in text
+    }
+    latin = {letter for letter in shown if letter.isalpha() and letter < "ɐ"}
+    assert {"é", "Ł", "ą"} <= latin
+    assert latin <= known
 
 
 def test_figures_come_in_light_and_dark(site, pages):

@@ -143,10 +143,9 @@ def write_data(folder: Path) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the directive; pages with an explorable load the script and the style."""
+    """Register the directive; pages with an explorable load the script."""
     app.add_node(Explorable, html=(visit, depart))
     app.add_directive("explorable", ExplorableDirective)
     app.add_js_file(f"{FOLDER}/explorables.js")
-    app.add_css_file("explorables.css")
     app.connect("builder-inited", write_bundles, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

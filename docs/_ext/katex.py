@@ -1,20 +1,16 @@
 """Formulas set by KaTeX while the site is built: no page needs JavaScript to show one.
 
-KaTeX runs in QuickJS, inside the build's own process; its script, style and fonts come from the
-npm package that ``package-lock.json`` pins. A formula that KaTeX refuses fails the build. The fonts
-keep the glyphs that the site shows, a third of their size.
+KaTeX runs in QuickJS, inside the build's own process; its script and style come from the npm
+package that ``package-lock.json`` pins. A formula that KaTeX refuses fails the build.
 """
 
 from __future__ import annotations
 
 import json
-import logging as standard_logging
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
-from html import unescape
 from pathlib import Path
 
 from docutils import nodes
@@ -28,22 +24,9 @@ logger = logging.getLogger(__name__)
 
 HERE = Path(__file__).resolve().parent
 DIST = HERE.parent / "node_modules" / "katex" / "dist"
-TAG = re.compile(r"<[^>]*>")
 BASE = '<span class="katex-base">'  # of a formula, what no line may break
 OPEN, CLOSE = '<span class="mopen', '<span class="mclose'  # the last twice if it has an exponent
 ANNOTATION = re.compile(r"<annotation .*?</annotation>", re.DOTALL)  # the source, once more
-IN_FONT = {  # what only certain classes of KaTeX's show
-    "Main-Bold": ("mathbf", "textbf"),
-    "Caligraphic-Regular": ("mathcal",),
-    "AMS-Regular": ("mathbb", "textbb", "amsrm"),
-    "Fraktur-Regular": ("mathfrak", "textfrak"),
-    "Script-Regular": ("mathscr", "textscr"),
-    "SansSerif-Regular": ("mathsf", "textsf"),
-    "Typewriter-Regular": ("mathtt", "texttt"),
-}
-FONT_OF = {name: font for font, names in IN_FONT.items() for name in names}
-STYLED = re.compile(rf'class="[^"]*?\b({"|".join(FONT_OF)})\b[^"]*"[^>]*>([^<]*)<')
-FONT_FILE = re.compile(r"fonts/([\w-]+)\.woff2")  # in the style
 HIGH_ROW = re.compile(r"\\\\(?=\s(?:[^\\]|\\(?!\\|end))*?\\(?:frac|sum))")  # of an aligned formula
 SETTINGS = {"throwOnError": True, "strict": "error", "output": "htmlAndMathml", "trust": False}
 
@@ -151,64 +134,12 @@ def keep_from_search(app: Sphinx, doctree: nodes.document) -> None:
         formula["classes"].append("no-search")
 
 
-def characters(pages: Iterable[Path]) -> dict[str, str]:
-    """Return the characters that some pages show: by font, "" for those in any other font."""
-    shown: dict[str, set[str]] = {font: set() for font in ("", *IN_FONT)}
-    for page in pages:
-        html = page.read_text(encoding="utf-8")
-        shown[""].update(unescape(TAG.sub("", html)))
-        for name, text in STYLED.findall(html):
-            shown[FONT_OF[name]].update(unescape(text))
-    return {font: "".join(sorted(found)) for font, found in shown.items()}
-
-
-def write_font(source: Path, target: Path, text: str) -> None:
-    """Write a font as woff2, with the glyphs of a text alone."""
-    from fontTools.subset import Options, Subsetter
-    from fontTools.ttLib import TTFont
-
-    standard_logging.getLogger("fontTools").setLevel(standard_logging.ERROR)  # of dates in the font
-    font = TTFont(source, recalcTimestamp=False)
-    subsetter = Subsetter(Options(layout_features=["*"]))
-    subsetter.populate(text=text)
-    subsetter.subset(font)
-    font.flavor = "woff2"
-    part = target.with_suffix(".part")
-    font.save(part)
-    os.replace(part, target)
-
-
-def write_fonts(site: Path, folder: Path) -> None:
-    """Write KaTeX's fonts for the pages of a site, if pages are new and show other characters.
-
-    The list of characters is written last: an interruption before it writes the fonts once more.
-    """
-    pages, stamp = list(site.rglob("*.html")), folder / "characters.txt"
-    if stamp.is_file() and stamp.stat().st_mtime > max(page.stat().st_mtime for page in pages):
-        return
-    shown = characters(pages)
-    version = json.loads((DIST.parent / "package.json").read_text(encoding="utf-8"))["version"]
-    content = json.dumps({"KaTeX": version} | shown, ensure_ascii=False, indent=0)
-    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != content:
-        style = (DIST / "katex.min.css").read_text(encoding="utf-8")
-        for source in sorted({DIST / "fonts" / f"{name}.ttf" for name in FONT_FILE.findall(style)}):
-            if not source.is_file():
-                raise ExtensionError(missing(f"KaTeX's font {source.name}"))
-            text = shown.get(source.stem.removeprefix("KaTeX_"), shown[""])
-            target = folder / f"{source.stem}.woff2"
-            target.unlink(missing_ok=True)
-            if text:
-                write_font(source, target, text)
-    stamp.write_text(content, encoding="utf-8")
-
-
-def copy_assets(app: Sphinx, error: Exception | None) -> None:
-    """Copy KaTeX's style into the site, and those glyphs of its fonts that the pages show."""
+def copy_style(app: Sphinx, error: Exception | None) -> None:
+    """Copy KaTeX's style into the site; ``fonts`` adds its fonts."""
     if error is None and app.builder.format == "html":
         target = Path(app.outdir) / "_static" / "katex"
-        (target / "fonts").mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
         shutil.copy2(DIST / "katex.min.css", target)
-        write_fonts(Path(app.outdir), target / "fonts")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -216,5 +147,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer("katex", (visit_inline, None), (visit_block, None))
     app.add_css_file("katex/katex.min.css")
     app.connect("doctree-read", keep_from_search)
-    app.connect("build-finished", copy_assets)
+    app.connect("build-finished", copy_style)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -22,12 +22,14 @@ from sphinx.application import Sphinx
 
 THEME = Path(furo.__file__).parent / "theme" / "furo" / "static"
 NOTEBOOKS = Path(myst_nb.__file__).parent / "static" / "mystnb.css"
+STATIC = Path(__file__).resolve().parents[1] / "_static"
 JOINED = {  # the name by which a page would load it: where it comes from
     "styles/furo.css": THEME / "styles" / "furo.css",
     "katex/katex.min.css": DIST / "katex.min.css",
     "copybutton.css": Path(sphinx_copybutton.__file__).parent / "_static" / "copybutton.css",
     "styles/furo-extensions.css": THEME / "styles" / "furo-extensions.css",
-    "site.css": Path(__file__).resolve().parents[1] / "_static" / "site.css",
+    "site.css": STATIC / "site.css",
+    "explorables.css": STATIC / "explorables.css",
 }
 SIGN_OF_USE = {  # the beginning of a file's name: what stands in a page that uses it
     "sg_": 'class="sphx-glr',
