@@ -183,7 +183,7 @@ def test_note_stands_beside_the_paragraph_of_its_claim(build):
     assert noted.find("p", recursive=False).get_text(strip=True) == "One,1and once more.1"
     (note,) = noted.select(".notes details")
     summary = note.summary.get_text(" ", strip=True).replace("\u202f", " ")
-    assert summary == "1 One is itself corrected · 12 000 cases"
+    assert summary == "1 One is itself print corrected · 12 000 cases"
     assert "python -m hw2lib.claims 1x-one" in note.get_text()
     assert note.find("a", href="#claim-1x-one")
     for mark in noted.select(".note-mark a"):
@@ -597,7 +597,7 @@ def test_fonts_keep_what_pages_show(tmp_path):
 
     def letters(shown, font=main):
         page.write_text(f"<p class='B'>{shown}</p>", encoding="utf-8")
-        fonts.write_fonts(tmp_path, tmp_path)
+        fonts.write_fonts([page], tmp_path)
         return "".join(map(chr, sorted(TTFont(font).getBestCmap())))
 
     assert letters("A&amp;ΩA") == "&AΩ"

@@ -36,10 +36,12 @@ def link_to_card(id: str, docname: str, *content: nodes.Node) -> addnodes.pendin
 
 def brief(claim: Outcome) -> str:
     """Return what a folded note says of the check: verdict, exactness and cases."""
-    evidence = claim["evidence"]
+    evidence, verdict = claim["evidence"], claim["verdict"]
+    if verdict in AUDITED:
+        verdict = f"print {verdict}"  # or it would seem to be about the sentence beside it
     if evidence is None:
-        return f"{claim['verdict']}, not checked"
-    return f"{claim['verdict']} · {cases_of(evidence)}{', exact' if evidence['exact'] else ''}"
+        return f"{verdict}, not checked"
+    return f"{verdict} · {cases_of(evidence)}{', exact' if evidence['exact'] else ''}"
 
 
 class ClaimRole(LedgerRole):

@@ -106,10 +106,17 @@ def depart(writer: nodes.NodeVisitor, node: Explorable) -> None:
 
 
 def write_bundles(app: Sphinx) -> None:
-    """Write the scripts where Sphinx takes static files from, and nothing that is left over."""
+    """Write the scripts where Sphinx takes static files from, and nothing that is left over.
+
+    The stamp says of which sources they are; it is written last.
+    """
     if app.builder.format != "html":
         return
     target = Path(app.srcdir) / "_build" / "static" / FOLDER
+    stamp, current = Path(app.doctreedir) / "explorables.txt", state(app)
+    if stamp.is_file() and stamp.read_text() == current and target.is_dir():
+        return
+    stamp.unlink(missing_ok=True)
     for folder in (target, Path(app.outdir) / "_static" / FOLDER):
         shutil.rmtree(folder, ignore_errors=True)
     data = data_folder(app)
@@ -122,6 +129,12 @@ def write_bundles(app: Sphinx) -> None:
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(target.iterdir())))
     version = f'--define:VERSION="{digest.hexdigest()[:8]}"'
     esbuild(SOURCES / "explorables.ts", version, *TO_SITE[:3], f"--outdir={target}")
+    stamp.write_text(current)
+
+
+def state(app: Sphinx) -> str:
+    """Return the digests of all that the scripts are made of."""
+    return f"{data_folder(app).name} {app.config.hw2lib_reading} {app.config.hw2lib_writing}"
 
 
 def data_folder(app: Sphinx) -> Path:

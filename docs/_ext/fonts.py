@@ -134,12 +134,12 @@ def write_font(source: Path, target: Path, text: str) -> None:
     os.replace(part, target)
 
 
-def write_fonts(site: Path, static: Path) -> None:
+def write_fonts(pages: list[Path], static: Path) -> None:
     """Write the fonts for the pages of a site, if pages are new and show other characters.
 
     The list of characters is written last: an interruption before it writes the fonts once more.
     """
-    pages, stamp = list(site.rglob("*.html")), static / "fonts" / "characters.txt"
+    stamp = static / "fonts" / "characters.txt"
     if stamp.is_file() and stamp.stat().st_mtime > max(page.stat().st_mtime for page in pages):
         return
     shown, more = characters(pages), written_by_scripts()
@@ -168,7 +168,8 @@ def add_fonts(app: Sphinx, error: Exception | None) -> None:
         static = Path(app.outdir) / "_static"
         for folder in (static / "fonts", static / "katex" / "fonts"):
             folder.mkdir(parents=True, exist_ok=True)
-        write_fonts(Path(app.outdir), static)
+        pages = [Path(app.builder.get_outfilename(page)) for page in app.env.found_docs]
+        write_fonts(pages, static)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

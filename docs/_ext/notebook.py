@@ -158,15 +158,17 @@ def take_away(source: str, claims: Mapping[str, Any]) -> str:
     return nbformat.writes(notebook)
 
 
-def write_all(app: Sphinx, error: Exception | None) -> None:
-    """Write each text notebook beside its page."""
-    if error is None and app.builder.format == "html":
-        for docname in app.env.found_docs:
-            path = Path(app.env.doc2path(docname))
-            source = path.read_text(encoding="utf-8")
-            if path.suffix == ".md" and is_myst_markdown_notebook(source):
-                notebook = take_away(source, app.env.hw2lib_claims)
-                write_atomically(Path(app.outdir) / f"{docname}.ipynb", notebook)
+def write_beside(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Write a text notebook beside its page."""
+    path = Path(app.env.doc2path(page))
+    if doctree is not None and path.suffix == ".md":
+        source = path.read_text(encoding="utf-8")
+        if is_myst_markdown_notebook(source):
+            target = Path(app.outdir) / f"{page}.ipynb"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, take_away(source, app.env.hw2lib_claims))
 
 
 def move_pictures(
@@ -188,8 +190,8 @@ def move_pictures(
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Draw in the site's faces; move figures as pages, and write notebooks when all are there."""
+    """Draw in the site's faces; move figures and write notebooks as pages are written."""
     os.environ["PYTHONSTARTUP"] = str(STARTUP)  # the kernel runs it before the first cell
     app.connect("html-page-context", move_pictures)
-    app.connect("build-finished", write_all)
+    app.connect("html-page-context", write_beside)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
