@@ -301,7 +301,8 @@ def test_environments_are_numbered_and_found_by_their_labels(build):
     )
     assert not warnings
     page = BeautifulSoup(html, "html.parser")
-    heads = [block.p.get_text(" ", strip=True) for block in page.select(".environment")]
+    blocks = page.select(".environment")
+    heads = [block.p.get_text(" ", strip=True).replace("\xa0", " ") for block in blocks]
     assert heads == [
         "Lemma 1 . One.",
         "Proof .",

@@ -30,8 +30,11 @@ SITE = (
     "source-serif-4-latin-400-italic",
     "source-serif-4-latin-ext-400-normal",
     "source-serif-4-greek-400-normal",
+    "source-serif-4-greek-400-italic",
     "source-sans-3-latin-400-normal",
     "source-sans-3-latin-600-normal",
+    "source-sans-3-greek-400-normal",
+    "source-sans-3-greek-600-normal",
 )
 FIGURES = (
     "source-sans-3-latin-400-normal",

@@ -12,9 +12,12 @@ from sphinx.application import Sphinx
 SHORT = 24  # characters of TeX; longer formulas may break, where KaTeX lets them,
 LONG = 44  # but up to this length only on a phone
 RAISED = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼ᵀᵃ-ᵡⁱⁿ]+)")
-LOWERED = re.compile("([₀₁₂₃₄₅₆₇₈₉₊₋₌ₐ-ₜᵢᵣᵤⱼ]+)")
+LOWERED = re.compile("([₀₁₂₃₄₅₆₇₈₉₊₋₌ₐ-ₜᵢᵣᵤⱼ]+|(?<=[‖ℓ])∞|(?<=ℓ)[12])")
 PERCENT = re.compile(r"(\d %)")
-RESNET = re.compile(r"(ResNet-\d+)")
+TIED = re.compile(
+    r"(\b(?:[Pp]art|Theorem|Lemma|Solution|rank|et) (?=\(|\d|al\.)|\S{1,8} [=<>≤≥≈−+±×∈] \S{1,8})"
+)
+NAME = re.compile(r"(ResNet-\d+|\b[1-6][a-e]?-[\w-]+|\bi-th\b)")
 VERBATIM = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw)
 
 
@@ -29,9 +32,9 @@ def set_indices(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def keep_together(app: Sphinx, doctree: nodes.document) -> None:
-    """Keep formulas with a bracket before, punctuation and a note's number after; short ones whole.
+    """Keep formulas with what stands before and after: a bracket or quote, punctuation, a mark.
 
-    A browser may break a line on either side of each part of a formula.
+    Short ones stay whole. A browser may break a line on either side of each part of a formula.
     """
     for formula in list(doctree.findall(nodes.math)):
         length = len(formula.astext())
@@ -39,10 +42,14 @@ def keep_together(app: Sphinx, doctree: nodes.document) -> None:
         parent, start = formula.parent, place(formula)
         group: list[nodes.Node] = [formula]
         before, rest = [], list(parent.children[start + 1 :])
-        if start and isinstance(parent[start - 1], nodes.Text) and parent[start - 1].endswith("("):
+        if (
+            start
+            and isinstance(parent[start - 1], nodes.Text)
+            and parent[start - 1].endswith(("(", "“"))
+        ):
             start -= 1
             before = [nodes.Text(parent[start][:-1])]
-            group.insert(0, nodes.Text("("))
+            group.insert(0, nodes.Text(parent[start][-1]))
         if rest and isinstance(rest[0], nodes.Text):
             text = rest.pop(0)
             kept = len(text) - len(text.lstrip(",.;:!?)]"))
@@ -55,8 +62,13 @@ def keep_together(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def keep_names(app: Sphinx, doctree: nodes.document) -> None:
-    """Keep ResNet-18 on one line; not by another hyphen, or no search would find it."""
-    replace(doctree, RESNET, lambda found: nodes.inline("", found, classes=["together"]))
+    """Keep ResNet-18 and 1c-fc on one line; not by another hyphen: no search would find them."""
+    replace(doctree, NAME, lambda found: nodes.inline("", found, classes=["together"]))
+
+
+def keep_ties(app: Sphinx, doctree: nodes.document) -> None:
+    """Keep part (a), Theorem 1, et al., and a = b in plain text on one line."""
+    replace(doctree, TIED, lambda found: nodes.Text(found.replace(" ", "\u00a0")))
 
 
 def keep_percent(app: Sphinx, doctree: nodes.document) -> None:
@@ -70,10 +82,11 @@ def replace(
     """Put an element in the place of every match in the text; the pattern is one group."""
     for text in list(doctree.findall(nodes.Text)):
         if pattern.search(text) and not isinstance(text.parent, VERBATIM):
-            parts = [part for part in pattern.split(text) if part]
             position = place(text)
             text.parent[position : position + 1] = [
-                element(part) if pattern.fullmatch(part) else nodes.Text(part) for part in parts
+                element(part) if number % 2 else nodes.Text(part)
+                for number, part in enumerate(pattern.split(text))
+                if part
             ]
 
 
@@ -86,6 +99,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the repairs."""
     app.connect("doctree-read", set_indices)
     app.connect("doctree-read", keep_percent)
+    app.connect("doctree-read", keep_ties)
     app.connect("doctree-read", keep_together)
     app.connect("doctree-read", keep_names)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -41,7 +41,7 @@ computed = {J: torch.linalg.eigvalsh(loss_hessian(X, *points[J])) for J in choic
 theory = {J: critical_hessian_eigenvalues(X, J, rank) for J in choices}
 for J in choices:
     name = ", ".join(names[j] for j in J) or "none"
-    print(f"{name:8} loss {loss(X, *points[J]):5.1f}   least eigenvalue {computed[J][0]:6.2f}")
+    print(f"{name:8} loss {loss(X, *points[J]):5.1f}   least eigenvalue {computed[J][0]:z6.2f}")
 
 # %%
 # Verify
@@ -79,7 +79,7 @@ for label in axes.get_yticklabels()[1:]:
     label.set_fontsize(15)
 axes.grid(visible=False)
 axes.set(xlabel="least eigenvalue of the Hessian", ylim=(last + 0.7, -1.3), xlim=(-8.6, 0.5))
-axes.set_ylabel("kept, from highest loss to least")
+axes.set_ylabel("kept, from highest loss to least", labelpad=10)
 axes.set_xticks([-8, -6, -4, -2, 0], ["−8", "−6", "−4", "−2", "0"])
 axes.spines["left"].set_visible(False)
 figures.headline(figure, "Ten of the eleven critical points have a way down")

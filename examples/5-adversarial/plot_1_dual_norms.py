@@ -76,9 +76,9 @@ plane.contour(
 )  # fmt: skip
 angle = torch.linspace(0, 2 * math.pi, 200)
 balls = {
-    math.inf: ("square, ℓ∞", figures.BLUE, [-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1]),
-    2: ("disc, ℓ2", figures.ORANGE, angle.cos(), angle.sin()),
-    1: ("diamond, ℓ1", figures.GREEN, [1, 0, -1, 0, 1], [0, 1, 0, -1, 0]),
+    math.inf: (r"square, $\ell_\infty$", figures.BLUE, [-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1]),
+    2: (r"disc, $\ell_2$", figures.ORANGE, angle.cos(), angle.sin()),
+    1: (r"diamond, $\ell_1$", figures.GREEN, [1, 0, -1, 0, 1], [0, 1, 0, -1, 0]),
 }
 for norm, (name, color, horizontal, vertical) in balls.items():
     bold = norm == math.inf
@@ -88,7 +88,7 @@ for norm, (name, color, horizontal, vertical) in balls.items():
     plane.annotate(
         f"{name}: {float(g @ best):.3g}", best.tolist(), xytext=(26 if norm == 2 else 10, -3),
         textcoords="offset points", color=color, fontweight="bold" if bold else "normal",
-        fontsize=13 if bold else 12,
+        fontsize=13 if bold else 12, bbox={"fc": figures.PAPER, "lw": 0, "pad": 1},
     )  # fmt: skip
 plane.annotate(
     "", (g / 3.2).tolist(), (0, 0), arrowprops={"arrowstyle": "-|>", "color": figures.INK}
@@ -110,7 +110,7 @@ generator = torch.Generator().manual_seed(1)
 colors = (figures.BLUE, figures.ORANGE, figures.GREEN, figures.MUTED)
 for row, ((name, share), color) in enumerate(zip(shares.items(), colors, strict=True)):
     height = row + 0.34 * (torch.rand(len(share), generator=generator) - 0.5)
-    strip.plot(100 * share, height, ".", color=color, ms=3, alpha=0.35, rasterized=True)
+    strip.plot(100 * share, height, ".", color=color, ms=3, alpha=0.35)
     median = 100 * float(share.median())
     strip.plot([median] * 2, [row - 0.24, row + 0.24], color=figures.INK, lw=3)
     strip.text(
@@ -131,4 +131,4 @@ plt.show()
 # -----------
 # Each direction in the second figure changes no pixel by more than 1. The signs use every pixel in full, however little it
 # matters; the scaled gradient uses only the most sensitive pixel in full. Dots are the
-# validation digits, black bars medians.
+# validation digits, upright bars medians.

@@ -73,9 +73,9 @@ for k in range(steps + 1):
     axes.text(k, back - 0.68, f"$\\bar z_{k}$", color=figures.RED, ha="center", fontsize=16)
 for k in range(steps):
     arrow((k + 0.24, forward), (k + 0.8, forward), figures.BLUE)
-    axes.text(k + 0.5, forward + 0.12, "W", color=figures.BLUE, ha="center")
+    axes.text(k + 0.5, forward + 0.12, "$W$", color=figures.BLUE, ha="center")
     arrow((k + 0.65, back), (k + 0.42, back), figures.RED)
-    axes.text(k + 0.53, back + 0.12, "Wᵀ", color=figures.RED, ha="center")
+    axes.text(k + 0.55, back + 0.16, r"$W^\top$", color=figures.RED, ha="center")
     term = rf"$\bar z_{k + 1} z_{k}^\top$"
     axes.text(k + 0.5, between, term, ha="center", va="center", fontsize=17)
     if k:

@@ -132,7 +132,7 @@ plt.show()
 # %%
 # What to see
 # -----------
-# Dark is a large loss; the wall is where the shades lie close, and on the green line at its foot the loss is 0. Left and right of it the loss is nearly flat, so the gradient says nothing of the wall until it is met. From most of
+# The more ink, the larger the loss; the wall is where the shades lie close, and on the green line at its foot the loss is 0. Left and right of it the loss is nearly flat, so the gradient says nothing of the wall until it is met. From most of
 # these starts the free path then leaves the picture, and most of those that leave end far away, on ground so flat that 300
 # steps do not bring them back. Clipping changes nothing where the gradient is shorter than the threshold, and bounds the step
 # where it is not. Thresholds over three powers of ten, and many more starts, are in the claim ``6c-choice``.

@@ -73,7 +73,7 @@ results = {
 # %%
 # The Jacobians before training
 # -----------------------------
-# Norm of ∂h_T/∂h_0 for the RNN and of ∂c_T/∂c_0 for the LSTMs, medians of eight fresh networks on the same inputs.
+# Norm of :math:`∂h_T/∂h_0` for the RNN and of :math:`∂c_T/∂c_0` for the LSTMs, medians of eight fresh networks on the same inputs.
 
 
 def norm(kind, T, seed):

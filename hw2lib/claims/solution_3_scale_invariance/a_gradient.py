@@ -51,7 +51,7 @@ def everywhere(rng: np.random.Generator) -> Iterator[tuple[str, None]]:
     kind="identity",
     verdict="holds",
     printed=r"$f(x,y)=\frac yx$ which is clearly a scale invariant function and calculate its gradient: "
-    r"$\nabla f(x,y)=\begin{bmatrix}-\frac y{x^2}\\\frac1x\end{bmatrix}$",
+    r"$\nabla f(x,y)=\begin{bmatrix}-y/x^2\\1/x\end{bmatrix}$",
     statement=r"For $f(x)=x_2/x_1$, all $x_1\ne0$, $x_2$ and $\lambda\ne0$: $f(\lambda x)=f(x)$, the gradient is "
     r"$(-x_2/x_1^2,\,1/x_1)$, and at $\lambda x$ it is $1/\lambda$ times that.",
     family=everywhere,

@@ -569,7 +569,7 @@ def final_decay(W: Tensor) -> float:
     verdict="holds",
     printed=r"On the other hand if the largest magnitude of eigenvalues of $A$ is smaller than 1 … then the norm $\|A^kz_0\|_2\to0$.",
     statement=r"True for every $W$, diagonalisable or not, and every $z_0$: up to a power of $k$, $\|W^k\|$ falls like $\rho(W)^k$ in the end. Only in the end: the powers "
-    r"of $\begin{bmatrix}0.9&10\\0&0.9\end{bmatrix}$ first grow, to the norm {value}`peak:.2f` after {value}`at` steps.",
+    r"of $\bigl[\begin{smallmatrix}0.9&10\\0&0.9\end{smallmatrix}\bigr]$ first grow, to the norm {value}`peak:.2f` after {value}`at` steps.",
     tolerance=0.03,
 )
 def stable_powers_decay_in_the_end(seed: int) -> Trial:
@@ -625,7 +625,7 @@ def peak_of_powers(W: Tensor) -> float:
     kind="universal",
     verdict="theorem",
     statement=r"**How high is the hump?** If $\rho(W)<1$, then $K\le\sup_{k\ge0}\|W^k\|\le e\,p\,K$ with the Kreiss constant "
-    r"$K=\sup_{|\zeta|>1}(|\zeta|-1)\,\|(\zeta I-W)^{-1}\|$ (Kreiss; the constant $ep$ is due to Spijker). For $\begin{bmatrix}0.9&10\\0&0.9\end{bmatrix}$ $K$ is "
+    r"$K=\sup_{|\zeta|>1}(|\zeta|-1)\,\|(\zeta I-W)^{-1}\|$ (Kreiss; the constant $ep$ is due to Spijker). For $\bigl[\begin{smallmatrix}0.9&10\\0&0.9\end{smallmatrix}\bigr]$ $K$ is "
     r"{value}`kreiss:.1f`, $epK$ is {value}`bound:.0f`, and the peak {value}`peak:.2f`.",
     family=contractions,
     tolerance=1e-9,
@@ -706,7 +706,7 @@ def stable_lines(rng: np.random.Generator) -> Iterator[tuple[str, tuple[int, int
     "6a-leak",
     kind="universal",
     verdict="theorem",
-    statement=r"**Rounding finds the unstable mode.** The stable line of $\begin{bmatrix}2&c\\0&\frac12\end{bmatrix}$ is that of $(-\frac23c,1)$. For whole $c,n\ne0$ (their product below $2^{52}$) a start "
+    statement=r"**Rounding finds the unstable mode.** The stable line of $\bigl[\begin{smallmatrix}2&c\\0&1/2\end{smallmatrix}\bigr]$ is that of $(-\frac23c,1)$. For whole $c,n\ne0$ (their product below $2^{52}$) a start "
     r"$(-\frac23cn,n)$ in double precision is halved exactly in each of the first 1000 steps if 3 divides $cn$; else its first entry is rounded, and the rounding error doubles with "
     r"every step. (Later the halves underflow, and even $(-2,3)$, with $c=1$, leaks: it has norm {value}`underflown:.1g` after 2500 steps.) For $c=n=1$ the rounding error is {value}`leak:.2g`, and the state after 200 steps has norm {value}`after:.1g`.",
     family=stable_lines,

@@ -80,7 +80,7 @@ def networks(rng: np.random.Generator) -> Iterator[tuple[str, Network]]:
     verdict="theorem",
     statement=r"**When gradients must vanish.** $\|\partial h_T/\partial h_0\|\le\bigl(\sup|\sigma'|\,\|W\|\bigr)^T$ for all inputs, with $\sup|\sigma'|=1$ for identity, tanh and ReLU, ¼ for the sigmoid. So "
     r"$\sup|\sigma'|\,\|W\|>1$ is necessary for explosion. It is not sufficient: with weights that only point forward (a triangle with zeros on the diagonal, of any size) the gradient is "
-    r"exactly 0 after $p$ steps. Nor is $\rho(W)<1$ enough for gradients to vanish: with tanh, $W=\begin{bmatrix}1.1&1\\-1.3&-1.1\end{bmatrix}$ of $\rho=0.3$ and "
+    r"exactly 0 after $p$ steps. Nor is $\rho(W)<1$ enough for gradients to vanish: with tanh, $W=\bigl[\begin{smallmatrix}1.1&1\\-1.3&-1.1\end{smallmatrix}\bigr]$ of $\rho=0.3$ and "
     r"inputs that hold the state at $(0,-0.999)$, the Jacobian of every step is the same matrix, of spectral radius {value}`radius:.2f`.",
     family=networks,
     tolerance=1e-12,
@@ -380,7 +380,7 @@ def relu_network(W: Tensor) -> nn.RNN:
     verdict="corrected",
     severity=3,
     printed=r"…therefore the eigenvalues of the weight matrices in the fully-connected parts of the RNN (as also for standard deep networks) determine the magnitude of the output.",
-    statement=r"The products of $D_tW$ do, with $D_t$ the slopes; the eigenvalues of $W$ do not. For every $g>1$ and $\rho\ge0$ the matrix $W=\begin{bmatrix}g&1\\-(g^2+\rho^2)&-g\end{bmatrix}$ has eigenvalues $\pm i\rho$, "
+    statement=r"The products of $D_tW$ do, with $D_t$ the slopes; the eigenvalues of $W$ do not. For every $g>1$ and $\rho\ge0$ the matrix $W=\bigl[\begin{smallmatrix}g&1\\-(g^2+\rho^2)&-g\end{smallmatrix}\bigr]$ has eigenvalues $\pm i\rho$, "
     r"and its ReLU network without inputs, started at $e_1$, grows like $g^t$, state and gradient (for $\rho=0$ the linear network is dead after two steps). "
     r"And for every $\rho$ the weights $-\rho I$ have the spectral radius $\rho$ and kill every non-negative state in one step.",
     corrected=r"the products of $D_tW$ do",
