@@ -231,6 +231,16 @@ def test_short_formula_keeps_its_bracket_its_punctuation_and_its_note(build):
     assert second.select_one(".note-mark")
 
 
+def test_ties_names_and_low_signs_of_plain_text(build):
+    html, warnings = build("As part (b) says, e = 1; see 1c-fc, ‖d‖∞ and ℓ2, and “$a$”. `x = 1`")
+    assert not warnings
+    text = BeautifulSoup(html, "html.parser").p
+    assert "part\xa0(b) says, e\xa0=\xa01;" in text.get_text()
+    assert [low.get_text() for low in text.select("sub")] == ["∞", "2"]
+    assert [kept.get_text()[0] for kept in text.select(".together")] == ["1", "“"]
+    assert text.code.get_text() == "x = 1"
+
+
 def test_long_formula_may_break_inside_and_keeps_its_punctuation(build):
     html, warnings = build("Let $a+a+a+a+a+a+a+a+a+a=b+b+b$, and $a+a=b$.")
     assert not warnings
