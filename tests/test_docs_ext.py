@@ -250,6 +250,15 @@ def test_long_formula_may_break_inside_and_keeps_its_punctuation(build):
     assert not short.select("wbr")
 
 
+def test_formula_does_not_break_between_bars(build):
+    html, _ = build(r"It is $\|X-A^*B^*-a-b-c-d-e-f\|=|a-b|+c$, always, and so on.")
+    text = str(BeautifulSoup(html, "html.parser").select_one("p .katex-html"))
+    before = [re.sub(r"<[^>]*>", "", piece) for piece in text.split("<wbr/>")[:-1]]
+    assert before, "no place to break"
+    assert before[0].endswith("=")
+    assert all("".join(before[: n + 1]).count("∣") % 2 == 0 for n in range(len(before)))
+
+
 STRUT = re.compile(r'class="katex-strut" style="height:([\d.]+)em')
 
 

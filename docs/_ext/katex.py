@@ -27,6 +27,7 @@ DIST = HERE.parent / "node_modules" / "katex" / "dist"
 BASE = '<span class="katex-base">'  # of a formula, what no line may break
 OPEN, CLOSE = '<span class="mopen', '<span class="mclose'  # the last twice if it has an exponent
 ANNOTATION = re.compile(r"<annotation .*?</annotation>", re.DOTALL)  # the source, once more
+BAR = re.compile('<span class="mord">[∥∣]</span>')  # what TeX does not know as a bracket
 HIGH_ROW = re.compile(r"\\\\(?=\s(?:[^\\]|\\(?!\\|end))*?\\(?:frac|sum))")  # of an aligned formula
 SETTINGS = {"throwOnError": True, "strict": "error", "output": "htmlAndMathml", "trust": False}
 
@@ -100,12 +101,14 @@ def visit_inline(writer: nodes.NodeVisitor, node: nodes.math) -> None:
 
 
 def breakable(formula: str) -> str:
-    """Let a line break between the parts of a formula, but not within a pair of brackets."""
+    """Let a line break between parts of a formula, not within a pair of brackets or bars."""
     first, *parts = formula.split(BASE)
-    written, depth = first, 0
+    written, depth, bars = first, 0, 0
     for part in parts:
-        written += (BASE if depth or written is first else f"<wbr>{BASE}") + part
+        is_within = depth or bars % 2 or written is first
+        written += (BASE if is_within else f"<wbr>{BASE}") + part
         depth += part.count(OPEN) - part.count(CLOSE) + part.count(f'{CLOSE}">{CLOSE}')
+        bars += len(BAR.findall(part))
     return written
 
 
