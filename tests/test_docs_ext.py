@@ -158,11 +158,21 @@ def test_claim_is_shown_with_its_values(build):
     text = html.replace("\u202f", " ")
     assert "1x-one · corrected" in text
     assert 'href="#part-1x"' in text
-    assert "Checked on 12 000 cases; no error exceeds 10<sup>−15</sup>, 10<sup>−12</sup>" in text
+    assert "12 000 cases; no error exceeds 10<sup>−12</sup>, which is allowed." in text
     assert "Refused: two (in 97 % of the cases). Fails without: “one”." in text
     for value in ("290", "287.3", "12 000"):
         assert f'<span class="value">{value}</span>' in text
     assert text.index("One is 2.") < text.index("One is <span")
+
+
+def test_rounding_is_told_alike_whatever_the_machine_makes_of_it():
+    def line(error):
+        return ledger.tried(CLAIM | {"evidence": CLAIM["evidence"] | given | {"error": error}})
+
+    given = {"tolerance": 1e-9}
+    assert line(9.5e-15) == line(7.7e-14) == line(9e-12)
+    assert "no error exceeds 10⁻¹¹, 10⁻⁹ is allowed." in line(9.5e-15)
+    assert "no error exceeds 10⁻⁹, which is allowed." in line(6e-10)
 
 
 def test_error_that_is_more_than_rounding_is_shown_with_its_worst_case():

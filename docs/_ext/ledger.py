@@ -31,7 +31,8 @@ from hw2lib.claims.typeset import typeset
 logger = logging.getLogger(__name__)
 Outcome = dict[str, Any]
 
-ROUNDING = 1e-8  # errors below come from rounding
+ROUNDING = 1e-8  # errors below come from rounding; their digits depend on the machine,
+NOISE = 1e-11  # and below this their order of magnitude too
 
 RANK = {"corrected": 0, "sharpened": 1}
 SEVERITY = {
@@ -136,13 +137,15 @@ def tried(claim: Outcome) -> str:
     worst = f" ({evidence['worst']})" if evidence["worst"] else ""
     if evidence["tolerance"] == 0:
         return f"Checked{exactly} on {cases}{worst}."
-    allowed = f"{typeset(evidence['tolerance'], '.1g')} is allowed."
-    if 0 < evidence["error"] < ROUNDING:  # its digits depend on the machine
-        power = 10.0 ** math.ceil(math.log10(evidence["error"]))
-        return f"Checked on {cases}; no error exceeds {typeset(power, '.1g')}, {allowed}"
+    limit = typeset(evidence["tolerance"], ".1g")
+    if 0 < evidence["error"] < ROUNDING:
+        power = max(NOISE, 10.0 ** math.ceil(math.log10(evidence["error"])))
+        if power >= evidence["tolerance"]:
+            return f"Checked on {cases}; no error exceeds {limit}, which is allowed."
+        return f"Checked on {cases}; no error exceeds {typeset(power, '.1g')}, {limit} is allowed."
     return (
         f"Checked{exactly} on {cases}; the largest error is {typeset(evidence['error'])}{worst}, "
-        f"{allowed}"
+        f"{limit} is allowed."
     )
 
 
