@@ -153,6 +153,10 @@ def test_no_page_asks_another_host(site, pages):
     assert not foreign
 
 
+def test_site_has_no_digest_of_the_machine_that_built_it(site):
+    assert not list(site.rglob(".buildinfo*"))
+
+
 def test_formulas_need_no_script_and_none_failed(pages):
     assert sum(len(page.select(".katex")) for page in pages.values()) > 300
     for page in pages.values():

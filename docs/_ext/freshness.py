@@ -18,6 +18,7 @@ from sphinx.config import Config
 ROOT = Path(__file__).resolve().parents[2]
 STAMP = ".digest"
 UNFINISHED = ".unfinished"
+SETTINGS = ".buildinfo"
 READING = ("_ext", "conf.py", "references.bib", "package-lock.json")  # what any page is read with
 WRITING = ("_static", "_templates", "explorables")  # and written with
 # in _ext, what draws figures
@@ -137,12 +138,26 @@ def run_few_scripts_here(app: Sphinx) -> None:
         app.config.sphinx_gallery_conf["parallel"] = False
 
 
+def take_settings(app: Sphinx) -> None:
+    """Give Sphinx its digest of the last build's settings: it looks whether they have changed."""
+    if (kept := Path(app.doctreedir) / "buildinfo").is_file():
+        shutil.copy2(kept, Path(app.outdir) / SETTINGS)
+
+
+def keep_settings(app: Sphinx, error: Exception | None) -> None:
+    """Keep that digest out of the site: paths of this machine are in it."""
+    if error is None and (written := Path(app.outdir) / SETTINGS).is_file():
+        os.replace(written, Path(app.doctreedir) / "buildinfo")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the digest."""
     app.add_config_value("hw2lib_digest", "", "env", str)
     app.add_config_value("hw2lib_reading", "", "env", str)
     app.add_config_value("hw2lib_writing", "", "html", str)
     app.connect("config-inited", prepare, priority=100)
+    app.connect("builder-inited", take_settings)
+    app.connect("build-finished", keep_settings, priority=100)
     app.connect("build-finished", finish, priority=900)
     app.connect("builder-inited", run_few_scripts_here, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
