@@ -42,8 +42,6 @@ from hw2lib.factorization import (
     truncation_error,
 )
 
-# ---- critical points
-
 
 def newton(X: np.ndarray, A: np.ndarray, B: np.ndarray) -> Factors | None:
     """Return the critical point that Newton's method finds, of whatever kind; None if it fails."""
