@@ -201,7 +201,7 @@ def linear_prediction(model: nn.Module, images: Any, labels: Any, *, eps: float)
     """Return each image's loss after a signed step of size ε, to first order: ℓ + ε‖∇ℓ‖₁.
 
     As long as no unit of a piecewise linear network switches, the loss after the step itself, not
-    cut off at the bounds of the pixels, is at least this. Serves claims 5-T5 and 5-linear-range.
+    cut off at the bounds of the pixels, is at least this. Serves claims 5-dual and 5-linear-range.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: A
 
     Near an image a piecewise linear network is affine, z + J(x′ − x); here that function is
     continued as far as x′, with its true loss. It has the curvature of the loss, which
-    :func:`linear_prediction` lacks; neither has the units that switch. Serves claims 5-T5 and
+    :func:`linear_prediction` lacks; neither has the units that switch. Serves claims 5-dual and
     5-linear-range.
 
     Parameters
@@ -304,7 +304,7 @@ def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
 
     Up to there a network whose other layers are affine is affine itself, and so is every input a
     of a ReLU: it meets zero at −a/a′, with a′ its derivative along the direction, if the two have
-    opposite signs. The least of these is ε₀. Serves claim 5-T5.
+    opposite signs. The least of these is ε₀. Serves claim 5-dual.
 
     Parameters
     ----------

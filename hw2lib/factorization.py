@@ -93,8 +93,8 @@ def loss(X: Any, A: Any, B: Any) -> Tensor:
 def loss_gradient(X: Any, A: Any, B: Any) -> Factors:
     r"""Return the gradient of :math:`\|X-AB\|_F^2` with respect to A and to B.
 
-    With R = X − AB it is :math:`-2RB^\top` and :math:`-2A^\top R`. Serves theorem T2: a point is
-    critical where both vanish.
+    With R = X − AB it is :math:`-2RB^\top` and :math:`-2A^\top R`. Serves claim 2d-landscape: a
+    point is critical where both vanish.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def loss_hessian(X: Any, A: Any, B: Any) -> Tensor:
     r"""Return the Hessian of :math:`\|X-AB\|_F^2` over the entries of A, then of B, row by row.
 
     With R = X − AB, the second-order term is
-    :math:`\|dA\,B+A\,dB\|^2-2\langle R, dA\,dB\rangle`. Serves theorem T2.
+    :math:`\|dA\,B+A\,dB\|^2-2\langle R, dA\,dB\rangle`. Serves claim 2d-landscape.
 
     Parameters
     ----------
@@ -362,7 +362,7 @@ def change_basis(A: Any, B: Any, G: Any) -> Factors:
 
 
 def connecting_matrix(A: Any, A_other: Any) -> Tensor:
-    """Return the G that takes A to A_other: the least-squares solution of A G = A_other.
+    r"""Return the G that takes A to another A′: the least-squares solution of :math:`AG=A'`.
 
     Serves claim 2c-orbit.
 
@@ -447,7 +447,7 @@ def critical_point(X: Any, indices: Sequence[int], rank: int) -> Factors:
 
     :math:`A=[\sqrt{\sigma_j}u_j]_{j\in J}` and :math:`B=[\sqrt{\sigma_j}v_j^\top]_{j\in J}`, filled
     up with zeros to inner size r. J = the r largest gives the minimum, any other J a saddle
-    (unless the loss is the same). Serves theorem T2 and claim 2d-least.
+    (unless the loss is the same). Serves claims 2d-landscape and 2d-least.
 
     Parameters
     ----------

@@ -466,7 +466,8 @@ def absorb_shift(layer: ShiftableLayer, shift: Any) -> ShiftableLayer:
     :math:`c' = c + Wb`, for a convolution
     :math:`c'_k = c_k + \sum_c b_c \sum_{uv} w_{kcuv}`. With zero padding the convolution agrees
     only where no window touches the padding (see :func:`padding_mask`); padding the shifted input
-    with −b instead (:func:`pad_channels`) makes it agree everywhere. Serves claims 1d-shift, 1d-T1.
+    with −b instead (:func:`pad_channels`) makes it agree everywhere. Serves claims 1d-shift and
+    1d-absorb.
 
     Parameters
     ----------

@@ -146,7 +146,7 @@ def eigenvalue_gradient(W: Any, z0: Any, zbar: Any, steps: int) -> Tensor:
     :math:`T^{-\top}[(\beta\alpha^\top)\circ S]\,T^\top`, where
     :math:`S_{ij}=(\lambda_i^t-\lambda_j^t)/(\lambda_i-\lambda_j)` and
     :math:`S_{ii}=t\lambda_i^{t-1}`. Both are :math:`\sum_{k<t}\lambda_i^k\lambda_j^{t-1-k}`, a
-    sum that close eigenvalues do not harm. Serves theorem T4.
+    sum that close eigenvalues do not harm. Serves claim 6e-closed.
 
     Parameters
     ----------
@@ -304,7 +304,7 @@ def lstm_jacobian(lstm: nn.LSTM, inputs: Any, hidden: Any, cell: Any) -> LSTMJac
     r"""Run a PyTorch LSTM and return its last state with the Jacobian through time.
 
     With gates i, f, o and candidate g, :math:`c'=f\circ c+i\circ g` and
-    :math:`h'=o\circ\tanh c'`. The direct path from c to c' is diag(f); the rest passes through h
+    :math:`h'=o\circ\tanh c'`. The direct path from c to c′ is diag(f); the rest passes through h
     and the weights. Serves claims 6d-control, 6d-no-weights and 6d-decay-lstm; theorem 6d-step has
     the blocks of the Jacobian.
 
@@ -522,7 +522,7 @@ def clip_by_value(gradient: Any, bound: float) -> Tensor:
     r"""Clip every entry of a gradient to [−bound, bound].
 
     It can change the direction, for n entries by at most :math:`\arccos(1/\sqrt n)`. No smaller
-    bound holds; for n ≥ 2 it is approached and not attained. Serves claims 6c-clip and 6c-T6.
+    bound holds; for n ≥ 2 it is approached and not attained. Serves claims 6c-clip and 6c-angle.
 
     Parameters
     ----------

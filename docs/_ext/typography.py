@@ -1,4 +1,4 @@
-"""Small repairs of the text before it is set: real indices; formulas, names, 5 % kept whole."""
+"""Small repairs of the text before it is set: variables, indices; formulas and names kept whole."""
 
 from __future__ import annotations
 
@@ -7,28 +7,52 @@ import unicodedata
 from collections.abc import Callable
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 SHORT = 24  # characters of TeX; longer formulas may break, where KaTeX lets them,
 LONG = 44  # but up to this length only on a phone
 RAISED = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼ᵀᵃ-ᵡⁱⁿ]+)")
 LOWERED = re.compile("([₀₁₂₃₄₅₆₇₈₉₊₋₌ₐ-ₜᵢᵣᵤⱼ]+|(?<=[‖ℓ])∞|(?<=ℓ)[12])")
+VARIABLE = re.compile(  # a letter by itself; a, A and I only beside a sign, an index, or in a list
+    r"""(
+      (?<![A-Za-z0-9_’'.-])(?!(?<=\().\))[B-HJ-Zb-zα-ω]\u0304?(?![A-Za-z0-9_’'\u0304-]|\.\w)
+    | (?<=[A-Za-zα-ω]\()[A-Za-z](?=\))
+    | (?<![A-Za-z_’'.-])(?:(?<=\d)[px]|[ηλ]+x?|AB|AG|Wb|XX|ab|eA|eI|uu)(?![A-Za-z0-9_’'-])
+    | (?<![A-Za-z_’'.-])[AIa](?=,[ ]−?[A-Za-z]\)|[\s\xa0]SIGN|[′ᵀ₀-₉⁻ᵢ/−])
+    | (?:(?<=SIGN[ \xa0])[AIa]|(?<=[a-z,][ ])A)(?![A-Za-z0-9_’'-])
+    )""".replace("SIGN", "[=<>≤≥≈≠−+±×·∈→∘]"),
+    re.VERBOSE,
+)
 PERCENT = re.compile(r"(\d %)")
 TIED = re.compile(
     r"(\b(?:[Pp]art|Theorem|Lemma|Solution|rank|et) (?=\(|\d|al\.)|\S{1,8} [=<>≤≥≈−+±×∈] \S{1,8})"
 )
 NAME = re.compile(r"(ResNet-\d+|\b[1-6][a-e]?-[\w-]+|\bi-th\b)")
-VERBATIM = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw)
+VERBATIM = (nodes.literal, nodes.FixedTextElement, nodes.math)
+NAMES = (nodes.title, nodes.term, nodes.strong, addnodes.desc_signature)
+
+
+def set_variables(app: Sphinx, doctree: nodes.document) -> None:
+    """Set x, λ and W in italics where formulas stand in plain text: in scripts and docstrings."""
+    if app.env.docname.startswith(("auto_examples/", "api/")):
+        replace(
+            doctree, VARIABLE, lambda found: nodes.inline("", found, classes=["variable"]), NAMES
+        )
 
 
 def set_indices(app: Sphinx, doctree: nodes.document) -> None:
     """Set 10⁻¹⁶ and σ₁ in the text's face, which does not have all raised and lowered figures."""
 
-    def plain(found: str) -> str:
-        return unicodedata.normalize("NFKC", found)
+    replace(doctree, RAISED, lambda found: index(nodes.superscript, found))
+    replace(doctree, LOWERED, lambda found: index(nodes.subscript, found))
 
-    replace(doctree, RAISED, lambda found: nodes.superscript("", plain(found)))
-    replace(doctree, LOWERED, lambda found: nodes.subscript("", plain(found)))
+
+def index(kind: type[nodes.TextElement], found: str) -> nodes.Node:
+    """Return an index; letters are variables, but for the T of a transpose."""
+    text = unicodedata.normalize("NFKC", found)
+    is_variable = text.isalpha() and text.islower()
+    return kind("", "", nodes.inline("", text, classes=["variable"] if is_variable else []))
 
 
 def keep_together(app: Sphinx, doctree: nodes.document) -> None:
@@ -77,17 +101,28 @@ def keep_percent(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def replace(
-    doctree: nodes.document, pattern: re.Pattern[str], element: Callable[[str], nodes.Node]
+    doctree: nodes.document,
+    pattern: re.Pattern[str],
+    element: Callable[[str], nodes.Node],
+    apart: tuple[type[nodes.Element], ...] = (),
 ) -> None:
     """Put an element in the place of every match in the text; the pattern is one group."""
     for text in list(doctree.findall(nodes.Text)):
-        if pattern.search(text) and not isinstance(text.parent, VERBATIM):
+        if pattern.search(text) and not stands_in(text, VERBATIM + apart):
             position = place(text)
             text.parent[position : position + 1] = [
                 element(part) if number % 2 else nodes.Text(part)
                 for number, part in enumerate(pattern.split(text))
                 if part
             ]
+
+
+def stands_in(node: nodes.Node, kinds: tuple[type[nodes.Element], ...]) -> bool:
+    """Say whether a node lies within one of some kinds."""
+    while (node := node.parent) is not None:
+        if isinstance(node, kinds):
+            return True
+    return False
 
 
 def place(node: nodes.Node) -> int:
@@ -97,9 +132,10 @@ def place(node: nodes.Node) -> int:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the repairs."""
-    app.connect("doctree-read", set_indices)
     app.connect("doctree-read", keep_percent)
     app.connect("doctree-read", keep_ties)
+    app.connect("doctree-read", set_variables)
+    app.connect("doctree-read", set_indices)
     app.connect("doctree-read", keep_together)
     app.connect("doctree-read", keep_names)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -57,8 +57,8 @@ draw_residual_network(axes, model, image)
 headline(figure, "Three of the eight shortcuts need a convolution")
 describe(
     figure,
-    "ResNet-18 drawn top-down: a 7×7 stem, eight blocks of two 3×3 convolutions with a shortcut each, "
-    "and a linear layer; three shortcuts, where the image is halved, hold a 1×1 convolution. "
+    "ResNet-18 drawn top-down: a 7×7 stem, eight blocks of two 3×3 convolutions with a shortcut "
+    "each, and a linear layer; three shortcuts, where the image is halved, hold a 1×1 convolution. "
     "Output shape and parameters stand beside each block.",
 )
 plt.show()

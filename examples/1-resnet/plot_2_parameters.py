@@ -2,10 +2,10 @@
 Parameters pile up late in ResNet-18, work does not
 ===================================================
 
-How many parameters has each part of ResNet-18, and how much work is it? Both are counted from the network,
-layer by layer, and set beside the printed solution's table, two of whose entries differ. The derivation is in
-:doc:`/solutions/1-resnet/c-architecture`; this script is evidence for the claims ``1c-stem`` to ``1c-total``
-and ``1c-work``.
+How many parameters has each part of ResNet-18, and how much work is it? Both are counted from the
+network, layer by layer, and set beside the printed solution's table, two of whose entries differ.
+The derivation is in :doc:`/solutions/1-resnet/c-architecture`; this script is evidence for the
+claims ``1c-stem`` to ``1c-total`` and ``1c-work``.
 """
 
 import matplotlib.pyplot as plt
@@ -20,8 +20,8 @@ plt.style.use("hw2lib.figures")
 # %%
 # Count, layer by layer
 # ---------------------
-# A convolution and the batch norm after it are one layer. A multiply–accumulate (MAC) is one product
-# added to a sum; only convolutions and the linear layer are counted.
+# A convolution and the batch norm after it are one layer. A multiply–accumulate (MAC) is one
+# product added to a sum; only convolutions and the linear layer are counted.
 
 layers = parameter_table(resnet18(), input_shape=(3, 224, 224)).by_layer()
 layers
@@ -48,9 +48,9 @@ print(f"{'total':8}{printed_total:12,}{total:12,}{printed_total - total:12,}")
 print(f"{'row sum':8}{sum(printed.values()):12,}{total:12,}{sum(printed.values()) - total:12,}")
 
 # %%
-# The printed total swaps two digits, and the last stage is short. The stem's column, "7x7", counts its
-# convolution alone, while the columns of the stages include their batch norms. The printed row adds up
-# to neither total.
+# The printed total swaps two digits, and the last stage is short. The stem's column, "7x7", counts
+# its convolution alone, while the columns of the stages include their batch norms. The printed row
+# adds up to neither total.
 #
 # Verify
 # ------
@@ -107,14 +107,15 @@ sides[0].set_yticks(y, ["stem" if name == "conv1" else name for name in names])
 figures.headline(figure, "Parameters pile up late, work does not")
 figures.describe(
     figure,
-    "Bars for each of the 21 layers: left its share of the parameters, right its share of the multiplications. "
-    "Four layers of the last stage hold most parameters; the work is spread over all 3×3 layers.",
+    "Bars for each of the 21 layers: left its share of the parameters, right its share of the "
+    "multiplications. Four layers of the last stage hold most parameters; the work is spread "
+    "over all 3×3 layers.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Whenever the image is halved, the channels double: a 3×3 convolution then has four times the weights
-# and a quarter of the positions, so the same number of multiplications. The parameters pile up at the
-# end, while every 3×3 convolution that keeps its input's size costs the same.
+# Whenever the image is halved, the channels double: a 3×3 convolution then has four times the
+# weights and a quarter of the positions, so the same number of multiplications. The parameters pile
+# up at the end, while every 3×3 convolution that keeps its input's size costs the same.

@@ -3,8 +3,8 @@ Batch norm normalises what enters a ReLU only if no residual sum lies between
 =============================================================================
 
 The reference code puts batch norm before the ReLU. Are the ReLU's inputs normalised then? ResNet-18
-calls its ReLU 17 times; let us look at what enters it, under both orders. The
-derivation is in :doc:`/solutions/1-resnet/a-batchnorm-order`; this script is evidence for the claims
+calls its ReLU 17 times; let us look at what enters it, under both orders. The derivation is in
+:doc:`/solutions/1-resnet/a-batchnorm-order`; this script is evidence for the claims
 ``1a-normalised``, ``1a-relu-off`` and ``1a-reverse``.
 """
 
@@ -43,19 +43,16 @@ after = torch.stack([relu_statistics(seed, False) for seed in seeds])
 # %%
 # Verify
 # ------
-# The stem and the first ReLU of each block follow a batch norm directly; the second ReLU of each block
-# follows a residual sum.
+# The stem and the first ReLU of each block follow a batch norm directly; the second ReLU of each
+# block follows a residual sum.
 
 direct = [0, *range(1, 17, 2)]
 summed = list(range(2, 17, 2))
 assert len(direct) == 9
 assert len(summed) == 8
-print(
-    f"variance after batch norm: {before[:, 0, direct].min():.4f} to {before[:, 0, direct].max():.4f}"
-)
-print(
-    f"variance after a residual sum: {before[:, 0, summed].min():.2f} to {before[:, 0, summed].max():.2f}"
-)
+normed, added = before[:, 0, direct], before[:, 0, summed]
+print(f"variance after batch norm: {normed.min():.4f} to {normed.max():.4f}")
+print(f"variance after a residual sum: {added.min():.2f} to {added.max():.2f}")
 print(f"reverse order, all 17: {after[:, 0].min():.2f} to {after[:, 0].max():.2f}")
 assert (before[:, 0, direct] - 1).abs().max() < 1e-3
 assert before[:, 0, summed].min() > 1.2
@@ -68,9 +65,9 @@ projected = [number for number in summed if number not in identity]
 assert (before[:, 1, projected].mean() - 0.5).abs() < 0.02
 
 # %%
-# With the reverse order, the scale of what enters the convolutions is fixed instead: from the third on a batch
-# norm feeds them directly. A channel has variance σ²/(σ² + ε) there: 1, unless its ReLU is off for nearly the
-# whole batch.
+# With the reverse order, the scale of what enters the convolutions is fixed instead: from the third
+# on a batch norm feeds them directly. A channel has variance σ²/(σ² + ε) there: 1, unless its ReLU
+# is off for nearly the whole batch.
 
 torch.manual_seed(0)
 entering = layer_inputs(resnet18(batchnorm_first=False), torch.randn(12, 3, 64, 64), nn.Conv2d)
@@ -108,15 +105,16 @@ figures.headline(figure, "Variance 1 after batch norm, more after a sum")
 figures.describe(
     figure,
     "Variance of the input of ResNet-18's 17 ReLUs, mean over three seeds with range. It is 1 "
-    "at the nine ReLUs that follow a batch norm directly and clearly larger at the eight that follow a "
-    "residual sum.",
+    "at the nine ReLUs that follow a batch norm directly and clearly larger at the eight that "
+    "follow a residual sum.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# At nine ReLUs the variance is 1, up to ε and rounding. At the eight others two branches have been added, and
-# it is larger. At the five identity shortcuts fewer units are off too, since what is added is never negative;
-# where the shortcut ends in a batch norm, half are off. With the reverse order nothing fixes the scale of what
-# enters a ReLU (printed above); what is fixed is the scale of what enters the next convolution.
+# At nine ReLUs the variance is 1, up to ε and rounding. At the eight others two branches have been
+# added, and it is larger. At the five identity shortcuts fewer units are off too, since what is
+# added is never negative; where the shortcut ends in a batch norm, half are off. With the reverse
+# order nothing fixes the scale of what enters a ReLU (printed above); what is fixed is the scale of
+# what enters the next convolution.

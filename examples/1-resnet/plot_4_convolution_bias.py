@@ -35,8 +35,8 @@ print(f"gradient of the bias below 1e-12: {of_bias.item() < 1e-12}, of a weight:
 # %%
 # Eval mode: shift the bias by 1, pass more batches, and measure
 # --------------------------------------------------------------
-# The batch norm has seen 200 batches before the shift. After :math:`k` more batches the output is off by
-# :math:`\gamma b(1-m)^k/\sqrt{v+\varepsilon}`.
+# The batch norm has seen 200 batches before the shift. After :math:`k` more batches the output is
+# off by :math:`\gamma b(1-m)^k/\sqrt{v+\varepsilon}`.
 
 steps, momenta = 40, (0.1, 0.03, 0.3)
 measured, predicted = {}, {}
@@ -103,15 +103,16 @@ axes.set_ylabel("offset in eval mode")
 figures.headline(figure, "The running mean catches up: the offset falls like (1 − m)ᵏ")
 figures.describe(
     figure,
-    "Offset of the output in eval mode against the number of training batches since the bias moved, on a "
-    "logarithmic axis: three straight falling lines for momentum 0.03, 0.1 and 0.3; measured points lie "
-    "on the predicted lines. In training mode the offset is zero.",
+    "Offset of the output in eval mode against the number of training batches since the bias "
+    "moved, on a logarithmic axis: three straight falling lines for momentum 0.03, 0.1 and "
+    "0.3; measured points lie on the predicted lines. In training mode the offset is zero.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# The dots (measured) lie on the lines (formula). With PyTorch's momentum of 0.1 a tenth of the offset
-# goes with every batch: after 22 batches less than a tenth is left. What counts is that nothing nonlinear
-# stands between convolution and batch norm; of the two orders, only batch norm first has that.
+# The dots (measured) lie on the lines (formula). With PyTorch's momentum of 0.1 a tenth of the
+# offset goes with every batch: after 22 batches less than a tenth is left. What counts is that
+# nothing nonlinear stands between convolution and batch norm; of the two orders, only batch norm
+# first has that.

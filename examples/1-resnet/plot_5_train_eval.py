@@ -2,8 +2,8 @@
 Eval mode: another variance in batch norm, another mean behind a ReLU of dropped units
 ======================================================================================
 
-What do ``model.train()`` and ``model.eval()`` change? Batch norm goes from the statistics of the batch
-to running ones, dropout from random to deterministic. The derivation is in
+What do ``model.train()`` and ``model.eval()`` change? Batch norm goes from the statistics of the
+batch to running ones, dropout from random to deterministic. The derivation is in
 :doc:`/solutions/1-resnet/b-train-eval`; this script is evidence for the claims ``1b-running`` and
 ``1b-dropout``.
 """
@@ -89,8 +89,9 @@ axes.grid(visible=False)
 figures.headline(figure, "The two modes use different variances")
 figures.describe(
     figure,
-    "Over 60 batches of four numbers of variance 1 the running variance, which eval mode uses, stays near 1, while "
-    "the batches' own biased variances, which training mode uses, scatter around three quarters.",
+    "Over 60 batches of four numbers of variance 1 the running variance, which eval mode uses, "
+    "stays near 1, while the batches' own biased variances, which training mode uses, scatter "
+    "around three quarters.",
 )
 plt.show()
 
@@ -127,7 +128,7 @@ plt.show()
 # %%
 # What to see
 # -----------
-# First figure: the two modes use variances that differ by a factor n/(n − 1) on average; with batches of
-# four it is 4/3, with large batches nobody notices. Second: both conventions of dropout agree with eval mode
-# exactly, and at every p, if what follows is linear. A ReLU of the linear unit makes the training mean larger
-# (Jensen's inequality), whichever convention is used.
+# First figure: the two modes use variances that differ by a factor n/(n − 1) on average; with
+# batches of four it is 4/3, with large batches nobody notices. Second: both conventions of dropout
+# agree with eval mode exactly, and at every p, if what follows is linear. A ReLU of the linear unit
+# makes the training mean larger (Jensen's inequality), whichever convention is used.

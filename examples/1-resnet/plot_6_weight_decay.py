@@ -2,10 +2,10 @@
 A penalised bias ties the fit to the origin, and a free one moves by Wb
 =======================================================================
 
-Subtract a constant b from every input. Which bias undoes it, and what does weight decay do to that? First
-the smallest network with weight decay, ridge regression on a line; then ResNet-18's stem. The derivation is
-in :doc:`/solutions/1-resnet/d-weight-decay`; this script is evidence for the claims ``1d-shift`` and
-``1d-invariance``.
+Subtract a constant b from every input. Which bias undoes it, and what does weight decay do to that?
+First the smallest network with weight decay, ridge regression on a line; then ResNet-18's stem. The
+derivation is in :doc:`/solutions/1-resnet/d-weight-decay`; this script is evidence for the claims
+``1d-shift`` and ``1d-invariance``.
 """
 
 import matplotlib.pyplot as plt
@@ -40,8 +40,8 @@ penalised = torch.stack([fitted_line(origin, True) for origin in origins])
 # %%
 # ResNet-18's stem on a shifted image
 # -----------------------------------
-# The bias Wb makes up for the shift everywhere except where the window reaches into the zero padding,
-# which was not shifted along.
+# The bias Wb makes up for the shift everywhere except where the window reaches into the zero
+# padding, which was not shifted along.
 
 stem = resnet18().conv1
 image, shift = torch.randn(1, 3, 224, 224), torch.tensor([0.485, 0.456, 0.406])
@@ -81,8 +81,9 @@ axes.grid(visible=False)
 figures.headline(figure, "A penalised bias ties the fit to the origin")
 figures.describe(
     figure,
-    "Ridge regression on 24 points whose inputs are measured from four origins b. With a free bias all four fits are the "
-    "same line through the points; with a penalised bias each origin gives another line.",
+    "Ridge regression on 24 points whose inputs are measured from four origins b. With a free "
+    "bias all four fits are the same line through the points; with a penalised bias each "
+    "origin gives another line.",
 )
 plt.show()
 
@@ -109,14 +110,16 @@ axes.grid(visible=False)
 figures.headline(figure, "Wb is exact, except where padding is seen")
 figures.describe(
     figure,
-    "Top left corner of the stem's output on a shifted image with the bias Wb, compared with the original output: only "
-    "the two outermost rows and columns differ, drawn as squares whose side grows with the difference; inside there is rounding only.",
+    "Top left corner of the stem's output on a shifted image with the bias Wb, compared with "
+    "the original output: only the two outermost rows and columns differ, drawn as squares "
+    "whose side grows with the difference; inside there is rounding only.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# First figure: the free bias follows every shift and the fit stays the same; the penalised one pays for
-# following, so the same data measured from another origin are fitted differently. Second: inside, the
-# difference is rounding; along two rows and columns the window sees zeros where the shifted image has −b.
+# First figure: the free bias follows every shift and the fit stays the same; the penalised one pays
+# for following, so the same data measured from another origin are fitted differently. Second:
+# inside, the difference is rounding; along two rows and columns the window sees zeros where the
+# shifted image has −b.

@@ -2,8 +2,8 @@
 Split parameters by the type of their module: names fail on three of four networks
 ==================================================================================
 
-Weight decay should touch the weights only. One could recognise batch norm by "bn" or "downsample.1" in
-a parameter's name, which is right for ResNet-18. Is it a rule? The derivation is in
+Weight decay should touch the weights only. One could recognise batch norm by "bn" or "downsample.1"
+in a parameter's name, which is right for ResNet-18. Is it a rule? The derivation is in
 :doc:`/solutions/1-resnet/e-parameter-groups`; this script is evidence for the claims ``1e-split``,
 ``1e-heuristic`` and ``1e-counts``.
 """
@@ -26,9 +26,8 @@ model = resnet18(num_classes=10)
 optimizer = torch.optim.SGD(parameter_groups(model, weight_decay=5e-4), lr=0.1, momentum=0.9)
 for group in optimizer.param_groups:
     size = sum(p.numel() for p in group["params"])
-    print(
-        f"{group['name']:10} {len(group['params']):3} tensors {size:12,}  decay {group['weight_decay']}"
-    )
+    tensors, decay = len(group["params"]), group["weight_decay"]
+    print(f"{group['name']:10} {tensors:3} tensors {size:12,}  decay {decay}")
 
 # %%
 # One step on a loss that is constant: only weight decay acts, and only on the weights.
@@ -92,6 +91,6 @@ plt.show()
 # %%
 # What to see
 # -----------
-# In a Sequential, batch norm is called "1". In "subnet" a linear layer contains the letters "bn". In ResNet-D
-# ``downsample.1`` is the convolution, and its weights would escape the decay. Asking for the type of the module
-# is right in all four.
+# In a Sequential, batch norm is called "1". In "subnet" a linear layer contains the letters "bn".
+# In ResNet-D ``downsample.1`` is the convolution, and its weights would escape the decay. Asking
+# for the type of the module is right in all four.

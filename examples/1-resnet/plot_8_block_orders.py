@@ -2,10 +2,10 @@
 One residual block in both orders: batch norm sets the scale of whatever follows it
 ===================================================================================
 
-Batch norm and ReLU stand next to each other in ResNet-18. What changes when they change places? This
-sketch of one block is drawn from its traced graph, so it cannot disagree with the code. The derivation
-is in :doc:`/solutions/1-resnet/a-batchnorm-order`; this script goes with the claims ``1a-order`` and
-``1a-moments``.
+Batch norm and ReLU stand next to each other in ResNet-18. What changes when they change places?
+This sketch of one block is drawn from its traced graph, so it cannot disagree with the code. The
+derivation is in :doc:`/solutions/1-resnet/a-batchnorm-order`; this script goes with the claims
+``1a-order`` and ``1a-moments``.
 """
 
 import matplotlib.pyplot as plt
@@ -46,8 +46,9 @@ for block in blocks.values():
 # %%
 # Verify
 # ------
-# In the reference order the block's first batch norm feeds a ReLU and its second a sum; in the other
-# order they feed the next convolutions. Either way, what leaves a fresh one has mean 0 and variance 1.
+# In the reference order the block's first batch norm feeds a ReLU and its second a sum; in the
+# other order they feed the next convolutions. Either way, what leaves a fresh one has mean 0 and
+# variance 1.
 
 assert orders[True][1:3] == ["batch norm", "ReLU"]
 assert orders[True][4:] == ["batch norm", "+", "ReLU"]
@@ -106,15 +107,16 @@ for first, x in ((True, 2.1), (False, 7.3)):
 figures.headline(figure, "What leaves batch norm has variance 1")
 figures.describe(
     figure,
-    "One residual block in both orders, top-down, with its shortcut. Reference: convolution, batch norm, ReLU, "
-    "convolution, batch norm, sum, ReLU. Reverse: convolution, ReLU, batch norm, convolution, sum, ReLU, batch "
-    "norm. The line that leaves each batch norm is marked: variance 1.",
+    "One residual block in both orders, top-down, with its shortcut. Reference: convolution, "
+    "batch norm, ReLU, convolution, batch norm, sum, ReLU. Reverse: convolution, ReLU, batch "
+    "norm, convolution, sum, ReLU, batch norm. The line that leaves each batch norm is marked: "
+    "variance 1.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Follow the bold lines. On the left the first one ends in a ReLU, but the second ends in a sum, and what
-# leaves a sum has another variance. On the right both end in a convolution: the second in that of the next
-# block, which is not drawn.
+# Follow the bold lines. On the left the first one ends in a ReLU, but the second ends in a sum, and
+# what leaves a sum has another variance. On the right both end in a convolution: the second in that
+# of the next block, which is not drawn.

@@ -2,9 +2,10 @@
 Between two opposite minimisers the loss climbs over a saddle
 =============================================================
 
-The smallest instance of the problem has three numbers: given x, minimise (x − ab)² over a and b. It shows
-the whole proof that the problem is not convex. The derivation is in
-:doc:`/solutions/2-factorization/a-nonconvex`; this script is evidence for the claim ``2a-nonconvex``.
+The smallest instance of the problem has three numbers: given x, minimise (x − ab)² over a and b. It
+shows the whole proof that the problem is not convex. The derivation is in
+:doc:`/solutions/2-factorization/a-nonconvex`; this script is evidence for the claim
+``2a-nonconvex``.
 """
 
 import matplotlib.pyplot as plt
@@ -19,7 +20,8 @@ torch.set_default_dtype(torch.float64)
 # %%
 # Two minimisers and the segment between them
 # -------------------------------------------
-# If (a, b) is a minimiser, so is (−a, −b). On a convex function the segment between them could not rise.
+# If (a, b) is a minimiser, so is (−a, −b). On a convex function the segment between them could not
+# rise.
 
 x = [[1.0]]
 a, b = (factor.item() for factor in low_rank_factors(x, 1))
@@ -32,8 +34,8 @@ print("curvatures in the middle", curvatures.tolist())
 # %%
 # Verify
 # ------
-# The middle is worse than the ends, so the function is not convex. In the middle one curvature is negative and one
-# positive: a saddle.
+# The middle is worse than the ends, so the function is not convex. In the middle one curvature is
+# negative and one positive: a saddle.
 
 assert max(along[0], along[-1]) < 1e-15 < along[100]
 assert curvatures[0] < -1.9
@@ -42,8 +44,8 @@ assert curvatures[1] > 1.9
 # %%
 # The figure
 # ----------
-# The surface over the diagonal directions: s runs along a = b, from one minimiser to the other, and t across it.
-# There a = s + t and b = s − t, so ab = s² − t².
+# The surface over the diagonal directions: s runs along a = b, from one minimiser to the other, and
+# t across it. There a = s + t and b = s − t, so ab = s² − t².
 
 s, t = torch.meshgrid(torch.linspace(-1.38, 1.38, 33), torch.linspace(-0.5, 0.5, 11), indexing="ij")
 height = (1 - (s + t) * (s - t)) ** 2
@@ -67,14 +69,15 @@ axes.set_axis_off()
 figures.headline(figure, "Halfway between two minimisers: a saddle")
 figures.describe(
     figure,
-    "The surface (1 − ab)² seen from the side: two valleys, and between them a saddle. The segment from the "
-    "minimiser (−1, −1) to the minimiser (1, 1) climbs from 0 to 1 and falls to 0 again.",
+    "The surface (1 − ab)² seen from the side: two valleys, and between them a saddle. The "
+    "segment from the minimiser (−1, −1) to the minimiser (1, 1) climbs from 0 to 1 and falls "
+    "to 0 again.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# The orange curve is the loss over the segment from one minimiser to the other. It climbs to the saddle at the origin,
-# where the loss is x². In any dimension, for X ≠ 0, the same segment, from (A, B) to (−A, −B), proves that the
-# problem is not convex.
+# The orange curve is the loss over the segment from one minimiser to the other. It climbs to the
+# saddle at the origin, where the loss is x². In any dimension, for X ≠ 0, the same segment, from
+# (A, B) to (−A, −B), proves that the problem is not convex.

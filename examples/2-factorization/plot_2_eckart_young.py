@@ -2,10 +2,11 @@
 The least loss is the tail of the spectrum
 ==========================================
 
-How well can 1797 handwritten digits of 64 pixels be described by r numbers each? Square the singular values and draw
-them in a row. The truncated SVD keeps the first r; what it discards, the tail, is its loss, and no other factors of
-that size lose less. The derivation is in :doc:`/solutions/2-factorization/b-optimum`; this script is evidence for the
-claims ``2b-optimum`` and ``2b-residual``.
+How well can 1797 handwritten digits of 64 pixels be described by r numbers each? Square the
+singular values and draw them in a row. The truncated SVD keeps the first r; what it discards, the
+tail, is its loss, and no other factors of that size lose less. The derivation is in
+:doc:`/solutions/2-factorization/b-optimum`; this script is evidence for the claims ``2b-optimum``
+and ``2b-residual``.
 """
 
 import matplotlib.pyplot as plt
@@ -20,8 +21,8 @@ plt.style.use("hw2lib.figures")
 # %%
 # The spectrum
 # ------------
-# The mean image is taken away first; what remains is principal component analysis. Here a *row* is an image, so A
-# holds the codes and B the atoms.
+# The mean image is taken away first; what remains is principal component analysis. Here a *row* is
+# an image, so A holds the codes and B the atoms.
 
 images, _ = digits()
 mean = images.mean(0)
@@ -35,8 +36,8 @@ print(f"rank {rank} leaves {tail:.1f} % of the squared norm")
 # %%
 # Verify
 # ------
-# At every rank the tail is the loss of the truncated SVD; and the singular values that a fit from a random A leaves
-# do not fall below Weyl's bound, which shows why nothing is better.
+# At every rank the tail is the loss of the truncated SVD; and the singular values that a fit from a
+# random A leaves do not fall below Weyl's bound, which shows why nothing is better.
 
 for r in range(1, 65):
     attained = loss(X, *low_rank_factors(X, r))
@@ -75,15 +76,17 @@ axes.grid(visible=False)
 figures.headline(figure, "The tail of the squared singular values is the loss")
 figures.describe(
     figure,
-    "Squared singular values of the handwritten digits as falling bars, in per cent of their sum. The first "
-    "eight are kept; the bars after the cut are discarded, and their sum is the least loss at rank 8.",
+    "Squared singular values of the handwritten digits as falling bars, in per cent of their "
+    "sum. The first eight are kept; the bars after the cut are discarded, and their sum is the "
+    "least loss at rank 8.",
 )
 plt.show()
 
 # %%
 # What the ranks look like
 # ------------------------
-# Of all images, its own is the nearest to each of three digits at rank 16, and to none of them at rank 1.
+# Of all images, its own is the nearest to each of three digits at rank 16, and to none of them at
+# rank 1.
 
 shown_ranks, rows = (1, 4, 8, 16, 32), (10, 12, 13)
 fits = [mean + A @ B for A, B in (low_rank_factors(X, r) for r in shown_ranks)]
@@ -99,13 +102,14 @@ for name, pictures, column in zip(names, [*fits, images], panels.T, strict=True)
 figures.headline(figure, "At rank 1 a blur, at rank 16 a digit")
 figures.describe(
     figure,
-    "Three handwritten digits reconstructed at rank 1, 4, 8, 16 and 32 beside the originals: at rank 1 most "
-    "are blurs, at rank 16 all can be read.",
+    "Three handwritten digits reconstructed at rank 1, 4, 8, 16 and 32 beside the originals: "
+    "at rank 1 most are blurs, at rank 16 all can be read.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Move the cut to the right, and the orange area shrinks by one bar: that is what one more column of A and row of B can
-# gain at most. Rank 16 describes a digit of 64 pixels by a quarter of the numbers.
+# Move the cut to the right, and the orange area shrinks by one bar: that is what one more column of
+# A and row of B can gain at most. Rank 16 describes a digit of 64 pixels by a quarter of the
+# numbers.

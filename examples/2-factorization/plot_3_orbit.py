@@ -2,9 +2,9 @@
 Minimisers of equal loss differ in size, and those with orthogonal G are smallest
 ==================================================================================
 
-From one minimiser (A, B) every invertible G makes another, (AG, G⁻¹B). What changes along the orbit, and what
-does not? The derivation is in :doc:`/solutions/2-factorization/c-orbit`; this script is evidence for the claims
-``2c-scale``, ``2c-orbit``, ``2c-balanced`` and ``2c-ties``.
+From one minimiser (A, B) every invertible G makes another, (AG, G⁻¹B). What changes along the
+orbit, and what does not? The derivation is in :doc:`/solutions/2-factorization/c-orbit`; this
+script is evidence for the claims ``2c-scale``, ``2c-orbit``, ``2c-balanced`` and ``2c-ties``.
 """
 
 import matplotlib.pyplot as plt
@@ -20,7 +20,8 @@ torch.set_default_dtype(torch.float64)
 # %%
 # Walk along the orbit
 # --------------------
-# 300 matrices G, from orthogonal to badly conditioned ones; 20 orthogonal ones; and the rescalings (eA, B/e), G = eI.
+# 300 matrices G, from orthogonal to badly conditioned ones; 20 orthogonal ones; and the rescalings
+# (eA, B/e), G = eI.
 
 X, rank = torch.randn(9, 6), 3
 best = low_rank_factors(X, rank)
@@ -49,8 +50,8 @@ scaled = [size(e * best.A, best.B / e) for e in torch.logspace(-0.7, 0.7, 41)]
 # %%
 # A tie: σ₂ = σ₃
 # --------------
-# With equal singular values at the cut even the product AB is not unique: any direction in the tied plane
-# will do.
+# With equal singular values at the cut even the product AB is not unique: any direction in the tied
+# plane will do.
 
 U, _, Vh = torch.linalg.svd(torch.randn(5, 5))
 tied = U @ torch.diag(torch.tensor([3.0, 2.0, 2.0, 1.0, 0.5])) @ Vh
@@ -70,8 +71,8 @@ moved = torch.linalg.matrix_norm(products - products[0])
 # %%
 # Verify
 # ------
-# On the orbit the loss is the least one and the size at least that of the SVD's factors, which the orthogonal G keep.
-# With the tie the product moves, by up to 2√2, and the loss does not.
+# On the orbit the loss is the least one and the size at least that of the SVD's factors, which the
+# orthogonal G keep. With the tie the product moves, by up to 2√2, and the loss does not.
 
 least = truncation_error(X, rank).item()
 print(f"loss of 300 minimisers: {min(losses):.6f} to {max(losses):.6f}, least {least:.6f}")
@@ -104,8 +105,8 @@ axes.text(0.9, 46, "size ‖A‖² + ‖B‖², least = 1", color=figures.INK, v
 figures.headline(figure, "All have the same loss; orthogonal G are smallest")
 figures.describe(
     figure,
-    "Size of both factors against the condition number of G for 300 minimisers of equal loss. It is least for "
-    "orthogonal G; the rescalings run straight up at condition number 1.",
+    "Size of both factors against the condition number of G for 300 minimisers of equal loss. "
+    "It is least for orthogonal G; the rescalings run straight up at condition number 1.",
 )
 plt.show()
 
@@ -124,14 +125,14 @@ axes.set_xticks([0, 45, 90], ["0°", "45°", "90°"])
 figures.headline(figure, "With a tie σ₂ = σ₃ the product moves, the loss stays")
 figures.describe(
     figure,
-    "With two equal singular values at the cut the distance between products grows with the direction chosen in "
-    "the tied plane, while the loss stays the same.",
+    "With two equal singular values at the cut the distance between products grows with the "
+    "direction chosen in the tied plane, while the loss stays the same.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Every dot has the same, least loss. Orthogonal G keep the factors as small as possible. The green line is the
-# rescaling: its G = eI has condition number 1 but is not orthogonal unless e = ±1, so neither family contains the
-# other.
+# Every dot has the same, least loss. Orthogonal G keep the factors as small as possible. The green
+# line is the rescaling: its G = eI has condition number 1 but is not orthogonal unless e = ±1, so
+# neither family contains the other.

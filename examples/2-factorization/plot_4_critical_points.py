@@ -2,10 +2,11 @@
 Every critical point but the best has a direction of descent
 ============================================================
 
-Why does descent find the minimum of a problem that is not convex? Because every other critical point is a
-*strict* saddle: its Hessian has a negative eigenvalue. At the balanced critical points all eigenvalues are known
-in closed form. The derivation is in :doc:`/solutions/2-factorization/d-landscape`; this script is evidence for
-the claims ``2d-T2``, ``2d-spectrum`` and ``2d-least``.
+Why does descent find the minimum of a problem that is not convex? Because every other critical
+point is a *strict* saddle: its Hessian has a negative eigenvalue. At the balanced critical points
+all eigenvalues are known in closed form. The derivation is in
+:doc:`/solutions/2-factorization/d-landscape`; this script is evidence for the claims
+``2d-landscape``, ``2d-spectrum`` and ``2d-least``.
 """
 
 import itertools
@@ -29,7 +30,8 @@ torch.set_default_dtype(torch.float64)
 # %%
 # All balanced critical points of a 5×4 problem at rank 2
 # -------------------------------------------------------
-# Choose at most two of the four singular values: eleven points (up to orthogonal Q), from "none" (the origin) to the two largest.
+# Choose at most two of the four singular values: eleven points (up to orthogonal Q), from "none"
+# (the origin) to the two largest.
 
 U, V = (torch.linalg.qr(torch.randn(n, 4)).Q for n in (5, 4))
 names = ("σ₁", "σ₂", "σ₃", "σ₄")
@@ -46,7 +48,8 @@ for J in choices:
 # %%
 # Verify
 # ------
-# All are critical, theory and computation agree, and only the two largest have no negative eigenvalue.
+# All are critical, theory and computation agree, and only the two largest have no negative
+# eigenvalue.
 
 for J in choices:
     assert max(g.abs().max() for g in loss_gradient(X, *points[J])) < 1e-12
@@ -85,16 +88,17 @@ axes.spines["left"].set_visible(False)
 figures.headline(figure, "Ten of the eleven critical points have a way down")
 figures.describe(
     figure,
-    "One row for each of eleven critical points, from highest to lowest loss, named by the singular values kept; a dot marks "
-    "the least eigenvalue of its Hessian. Ten lie between −8 and −2; only that of the last row, the minimum, is zero.",
+    "One row for each of eleven critical points, from highest to lowest loss, named by the "
+    "singular values kept; a dot marks the least eigenvalue of its Hessian. Ten lie between −8 "
+    "and −2; only that of the last row, the minimum, is zero.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# The loss falls from top to bottom. The least eigenvalue rises only on the whole: it depends on the largest singular
-# value that is missing, on whether all r places are used and, if they are, on the least value that is kept: {σ₁, σ₃} and
-# {σ₁, σ₄} both miss σ₂, with −2 and −4. Only at the minimum is none negative. There the r² = 4
-# zeros are the directions along the orbit of minimisers; at saddles some zeros are directions in which the loss is
-# merely flat to second order.
+# The loss falls from top to bottom. The least eigenvalue rises only on the whole: it depends on the
+# largest singular value that is missing, on whether all r places are used and, if they are, on the
+# least value that is kept: {σ₁, σ₃} and {σ₁, σ₄} both miss σ₂, with −2 and −4. Only at the minimum
+# is none negative. There the r² = 4 zeros are the directions along the orbit of minimisers; at
+# saddles some zeros are directions in which the loss is merely flat to second order.

@@ -2,9 +2,10 @@
 Near a balanced minimum two eigenvalues set the speed of gradient descent
 =========================================================================
 
-How should the learning rate be chosen, and how fast is descent? Near a balanced minimiser the least positive eigenvalue
-of the Hessian, :math:`2(σ_r-σ_{r+1})`, and the largest, :math:`4σ_1`, predict the factor a step. The derivation is in
-:doc:`/solutions/2-factorization/e-descent`; this script is evidence for the claims ``2e-rate`` and ``2e-descent``.
+How should the learning rate be chosen, and how fast is descent? Near a balanced minimiser the least
+positive eigenvalue of the Hessian, :math:`2(σ_r-σ_{r+1})`, and the largest, :math:`4σ_1`, predict
+the factor a step. The derivation is in :doc:`/solutions/2-factorization/e-descent`; this script is
+evidence for the claims ``2e-rate`` and ``2e-descent``.
 """
 
 import matplotlib.pyplot as plt
@@ -20,7 +21,8 @@ torch.set_default_dtype(torch.float64)
 # %%
 # Beside the minimum
 # ------------------
-# Start a little beside the balanced minimiser of a 6×5 problem and count how the distance of AB from its limit changes.
+# Start a little beside the balanced minimiser of a 6×5 problem and count how the distance of AB
+# from its limit changes.
 
 U, V = (torch.linalg.qr(torch.randn(n, 5)).Q for n in (6, 5))
 X, rank = U @ torch.diag(torch.tensor([3.0, 2.4, 1.4, 0.9, 0.3])) @ V.T, 2
@@ -49,7 +51,8 @@ predicted = {  # of the eigenvalues 4σ₁ and 2(σ₂ − σ₃)
 # %%
 # From far away
 # -------------
-# One start each: small; balanced; and one factor ten times as large as the other. The larger the start, the smaller the learning rate.
+# One start each: small; balanced; and one factor ten times as large as the other. The larger the
+# start, the smaller the learning rate.
 
 
 def descend(A, B, steps=1000):
@@ -73,8 +76,8 @@ needed = {name: int((excess > 1e-6).sum()) for name, excess in far.items()}
 # %%
 # Verify
 # ------
-# The measured factors are the predicted ones, the largest stable learning rate is 1/(2σ₁), and all three starts reach the minimum,
-# the unbalanced one last and at unbalanced factors.
+# The measured factors are the predicted ones, the largest stable learning rate is 1/(2σ₁), and all
+# three starts reach the minimum, the unbalanced one last and at unbalanced factors.
 
 for fraction, path in paths.items():
     measured = (path[-1] / path[54]) ** (1 / 25)
@@ -108,8 +111,9 @@ axes.minorticks_off()
 figures.headline(figure, "Distance from the minimum: two eigenvalues set the slope")
 figures.describe(
     figure,
-    "The distance from the minimum against the steps on a logarithmic scale at four learning rates; three fall and "
-    "one rises, in the end parallel to the dotted lines that two eigenvalues predict.",
+    "The distance from the minimum against the steps on a logarithmic scale at four learning "
+    "rates; three fall and one rises, in the end parallel to the dotted lines that two "
+    "eigenvalues predict.",
 )
 plt.show()
 
@@ -126,14 +130,15 @@ axes.minorticks_off()
 figures.headline(figure, "Loss above the least: all three arrive, unbalanced last")
 figures.describe(
     figure,
-    "The loss above its least value, relative to it, falls to zero from a small, a balanced and an unbalanced start; the "
-    "unbalanced one takes longest.",
+    "The loss above its least value, relative to it, falls to zero from a small, a balanced "
+    "and an unbalanced start; the unbalanced one takes longest.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# At a quarter and a half of the largest stable learning rate the gap :math:`σ_r-σ_{r+1}` decides, close to it the largest
-# singular value, and above it descent leaves even a start beside the minimum. From far away there is no such formula: a large
-# start needs a smaller learning rate, and this unbalanced one ends at an unbalanced minimiser, more slowly.
+# At a quarter and a half of the largest stable learning rate the gap :math:`σ_r-σ_{r+1}` decides,
+# close to it the largest singular value, and above it descent leaves even a start beside the
+# minimum. From far away there is no such formula: a large start needs a smaller learning rate, and
+# this unbalanced one ends at an unbalanced minimiser, more slowly.

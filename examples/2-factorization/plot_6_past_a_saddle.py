@@ -2,9 +2,10 @@
 Gradient descent slows down at a saddle, then leaves it
 =======================================================
 
-What does a saddle do to gradient descent? Take (1 − ab)² and start close to the line a = −b, which leads into the
-saddle at the origin. The derivation is in :doc:`/solutions/2-factorization/e-descent`; this script is evidence for the
-claims ``2d-T2`` and ``2d-least`` in their smallest case.
+What does a saddle do to gradient descent? Take (1 − ab)² and start close to the line a = −b, which
+leads into the saddle at the origin. The derivation is in
+:doc:`/solutions/2-factorization/e-descent`; this script is evidence for the claims ``2d-landscape``
+and ``2d-least`` in their smallest case.
 """
 
 import itertools
@@ -22,9 +23,9 @@ torch.set_default_dtype(torch.float64)
 # %%
 # Four starts, each ten times closer to the line
 # ----------------------------------------------
-# At the saddle the Hessian has the eigenvalues 2, along a = −b, and −2, along a = b. So close to it a step with the
-# learning rate η multiplies a − b by 1 − 2η and a + b by 1 + 2η: the first shrinks fast, the second must grow from almost
-# nothing.
+# At the saddle the Hessian has the eigenvalues 2, along a = −b, and −2, along a = b. So close to it
+# a step with the learning rate η multiplies a − b by 1 − 2η and a + b by 1 + 2η: the first shrinks
+# fast, the second must grow from almost nothing.
 
 X, rate, steps = [[1.0]], 0.05, 160
 offsets = (1e-1, 1e-2, 1e-3, 1e-4)
@@ -49,8 +50,8 @@ print("steps until the loss is 1/2:", *halfway.values(), f"predicted difference 
 # %%
 # Verify
 # ------
-# The eigenvalues are −2 and 2. All four runs leave the saddle and end at a minimum; ten times closer to the line
-# takes log 10 / log(1 + 2η) steps more. On the line itself the run never leaves.
+# The eigenvalues are −2 and 2. All four runs leave the saddle and end at a minimum; ten times
+# closer to the line takes log 10 / log(1 + 2η) steps more. On the line itself the run never leaves.
 
 assert critical_hessian_eigenvalues(X, [], 1).tolist() == [-2.0, 2.0]
 assert all(losses[-1] < 1e-9 for _, losses in paths.values())
@@ -85,8 +86,9 @@ axes.grid(visible=False)
 figures.headline(figure, "Into the saddle, and out of it")
 figures.describe(
     figure,
-    "Contours of (1 − ab)² with two valleys of minima. Dots, one a step, run from the upper left down to the saddle at the "
-    "origin, crowd there, turn, and end in the upper right valley.",
+    "Contours of (1 − ab)² with two valleys of minima. Dots, one a step, run from the upper "
+    "left down to the saddle at the origin, crowd there, turn, and end in the upper right "
+    "valley.",
 )
 plt.show()
 
@@ -108,13 +110,14 @@ axes.set(xlabel="steps", ylim=(0, 2), xlim=(0, 130), yticks=[0, 1, 2])
 figures.headline(figure, "Loss: ten times closer costs a fixed number of steps more")
 figures.describe(
     figure,
-    "Loss against steps for four starts at distances from the line a = −b that fall by a factor of ten: each stays on the "
-    "plateau of height 1 by the same number of steps longer, then falls to 0.",
+    "Loss against steps for four starts at distances from the line a = −b that fall by a "
+    "factor of ten: each stays on the plateau of height 1 by the same number of steps longer, "
+    "then falls to 0.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# A saddle is not a trap but a delay. The delay is the logarithm of how little the start has of the way down, so
-# only starts exactly on the line, a set of measure zero, stay for ever.
+# A saddle is not a trap but a delay. The delay is the logarithm of how little the start has of the
+# way down, so only starts exactly on the line, a set of measure zero, stay for ever.

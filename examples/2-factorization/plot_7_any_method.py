@@ -2,9 +2,10 @@
 Descent that computes no singular vector ends close to the truncated SVD
 ========================================================================
 
-The problem is not convex, so a method that goes downhill might end anywhere. Does it? Two such methods, three random
-starts each, on 1797 handwritten digits. The derivation of the least loss is in
-:doc:`/solutions/2-factorization/b-optimum`; this script is evidence for the claim ``2b-residual``.
+The problem is not convex, so a method that goes downhill might end anywhere. Does it? Two such
+methods, three random starts each, on 1797 handwritten digits. The derivation of the least loss is
+in :doc:`/solutions/2-factorization/b-optimum`; this script is evidence for the claim
+``2b-residual``.
 """
 
 import matplotlib.pyplot as plt
@@ -73,14 +74,15 @@ axes.grid(visible=False, axis="y")
 figures.headline(figure, "From random starts, to within 0.5\u202f% of the least loss")
 figures.describe(
     figure,
-    "How far above the least loss alternating least squares and gradient descent end at ranks 3, 8 and 20, three random "
-    "starts each, on a logarithmic axis: at rounding for rank 3, below 0.5 per cent for all.",
+    "How far above the least loss alternating least squares and gradient descent end at ranks "
+    "3, 8 and 20, three random starts each, on a logarithmic axis: at rounding for rank 3, "
+    "below 0.5 per cent for all.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Three dots are three runs. The higher the rank, the slower the methods, and the farther above the least loss they are
-# when their steps are used up. Three seeds prove nothing; that the problem has no bad local minimum is a theorem of
-# :doc:`/solutions/2-factorization/d-landscape`.
+# Three dots are three runs. The higher the rank, the slower the methods, and the farther above the
+# least loss they are when their steps are used up. Three seeds prove nothing; that the problem has
+# no bad local minimum is a theorem of :doc:`/solutions/2-factorization/d-landscape`.

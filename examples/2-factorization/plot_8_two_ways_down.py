@@ -2,9 +2,10 @@
 At a saddle, exchange a singular value or fill a free place: both go down
 =========================================================================
 
-A critical point keeps some singular values of X and leaves others out. If it is not the minimum, a small move improves the
-choice: exchange a kept value for a larger missing one, or, if a place is free, fill it. The derivation is in
-:doc:`/solutions/2-factorization/d-landscape`; this script is evidence for the claim ``2d-T2``.
+A critical point keeps some singular values of X and leaves others out. If it is not the minimum, a
+small move improves the choice: exchange a kept value for a larger missing one, or, if a place is
+free, fill it. The derivation is in :doc:`/solutions/2-factorization/d-landscape`; this script is
+evidence for the claim ``2d-landscape``.
 """
 
 import matplotlib.pyplot as plt
@@ -19,7 +20,8 @@ torch.set_default_dtype(torch.float64)
 # %%
 # The two moves
 # -------------
-# X is diagonal here, so its singular vectors are unit vectors e₁, …, e₄. There are two places, r = 2.
+# X is diagonal here, so its singular vectors are unit vectors e₁, …, e₄. There are two places, r =
+# 2.
 
 sigma = torch.tensor([4.0, 3.0, 2.0, 1.0])
 X, e = torch.diag(sigma), torch.eye(4)
@@ -46,7 +48,8 @@ print(f"exchange bends the loss by {exchange:.3f}, filling by {fill:.3f}")
 # %%
 # Verify
 # ------
-# The exchange bends the loss by 2 − 2σ₂/σ₃, filling by −2σ₂; and a small step along either lowers it.
+# The exchange bends the loss by 2 − 2σ₂/σ₃, filling by −2σ₂; and a small step along either lowers
+# it.
 
 assert abs(exchange - (2 - 2 * sigma[1] / sigma[2])) < 1e-12
 assert abs(fill - (-2 * sigma[1])) < 1e-12
@@ -72,13 +75,10 @@ for axes, title, kept in zip(
     axes.set(xlim=(-0.6, 3.6), ylim=(-0.6, 5.2))
     axes.axis("off")
     axes.set_title(title)
-panels[0].annotate(
-    "", (1.05, 3.1), (2.05, 2.1),
-    arrowprops={"arrowstyle": "-|>", "color": figures.RED, "lw": 2.2, "connectionstyle": "arc3,rad=0.45"},
-)  # fmt: skip
-panels[1].annotate(
-    "", (1, 3.0), (1, 0.3), arrowprops={"arrowstyle": "-|>", "color": figures.RED, "lw": 2.2}
-)
+arrow = {"arrowstyle": "-|>", "color": figures.RED, "lw": 2.2}
+bent = arrow | {"connectionstyle": "arc3,rad=0.45"}
+panels[0].annotate("", (1.05, 3.1), (2.05, 2.1), arrowprops=bent)
+panels[1].annotate("", (1, 3.0), (1, 0.3), arrowprops=arrow)
 panels[0].text(3.6, 3.9, "larger for smaller", color=figures.RED, ha="right", weight="bold")
 panels[1].text(1.45, 3.3, "put it in", color=figures.RED, weight="bold")
 panels[0].text(0, 4.25, "kept", color=figures.BLUE, ha="center")
@@ -86,8 +86,9 @@ panels[1].text(2.5, 2.25, "missing", color=figures.MUTED, ha="center")
 figures.headline(figure, "Both moves lower the loss")
 figures.describe(
     figure,
-    "Four bars of falling height, the singular values. Left, the first and third are kept, and an arrow exchanges the third "
-    "for the larger second. Right, only the first is kept, and an arrow fills the free place with the second.",
+    "Four bars of falling height, the singular values. Left, the first and third are kept, and "
+    "an arrow exchanges the third for the larger second. Right, only the first is kept, and an "
+    "arrow fills the free place with the second.",
 )
 plt.show()
 

@@ -2,10 +2,11 @@
 Twice as far out, the gradient is half as long
 ==============================================
 
-A function with f(λx) = f(x) is constant along rays. How long is its gradient at λx, compared with x? First for a
-function of two variables, where it can be seen, then for a network with batch norm, where the ε in the denominator spoils
-the rule close to the origin. The derivation is in :doc:`/solutions/3-scale-invariance/a-gradient`; this script is
-evidence for the claims ``3a-example``, ``3a-scaling`` and ``3a-euler``.
+A function with f(λx) = f(x) is constant along rays. How long is its gradient at λx, compared with
+x? First for a function of two variables, where it can be seen, then for a network with batch norm,
+where the ε in the denominator spoils the rule close to the origin. The derivation is in
+:doc:`/solutions/3-scale-invariance/a-gradient`; this script is evidence for the claims
+``3a-example``, ``3a-scaling`` and ``3a-euler``.
 """
 
 import matplotlib.pyplot as plt
@@ -22,7 +23,8 @@ torch.set_default_dtype(torch.float64)
 # %%
 # A function of the direction alone
 # ---------------------------------
-# x₂/x₁ is the slope of the ray through x = (x₁, x₂). We take its gradient on three circles, of radius 1, 2 and 3, in four directions.
+# x₂/x₁ is the slope of the ray through x = (x₁, x₂). We take its gradient on three circles, of
+# radius 1, 2 and 3, in four directions.
 
 
 def slope(z):
@@ -41,9 +43,9 @@ print("length on the bold ray:", [f"{length:.3f}" for length in field[:, bold].n
 # %%
 # A network with batch norm
 # -------------------------
-# Ten inputs, eight hidden units with batch norm and tanh, a fixed readout; the argument is all weights before batch
-# norm. In logarithmic axes the rule is a line of slope −1. With ε > 0 the function is not scale invariant where the
-# variance of a unit's input is not large against ε.
+# Ten inputs, eight hidden units with batch norm and tanh, a fixed readout; the argument is all
+# weights before batch norm. In logarithmic axes the rule is a line of slope −1. With ε > 0 the
+# function is not scale invariant where the variance of a unit's input is not large against ε.
 
 inputs, targets, readout = torch.randn(64, 10), torch.randn(64).tanh(), torch.randn(8) / 8**0.5
 weight = torch.randn(80)
@@ -57,7 +59,8 @@ for eps in (0.0, 1e-5, 1e-3):
 # %%
 # Verify
 # ------
-# The gradient is tangent to the circle, and λ times as far out it is 1/λ as long; so it is for the network with ε = 0.
+# The gradient is tangent to the circle, and λ times as far out it is 1/λ as long; so it is for the
+# network with ε = 0.
 
 for radius, gradients in zip(radii, field, strict=True):
     assert (gradients * directions).sum(1).abs().max() < 1e-14
@@ -101,8 +104,9 @@ axes.axis("off")
 figures.headline(figure, "Twice as far out, half as long")
 figures.describe(
     figure,
-    "Rays from the origin and circles of radius 1, 2 and 3, with the gradient of x₂/x₁ where they meet: always tangent to the "
-    "circle. On the bold ray it has its full length at x, half of it at 2x, a third at 3x.",
+    "Rays from the origin and circles of radius 1, 2 and 3, with the gradient of x₂/x₁ where "
+    "they meet: always tangent to the circle. On the bold ray it has its full length at x, "
+    "half of it at 2x, a third at 3x.",
 )
 
 figure, axes = plt.subplots(figsize=(5.2, 3.7))
@@ -120,14 +124,15 @@ axes.set_xlabel("length of the weight vector")
 figures.headline(figure, "Length of the gradient: slope −1 for ε = 0")
 figures.describe(
     figure,
-    "Gradient length against weight length for a network with batch norm in logarithmic axes: a line of slope "
-    "minus one for ε = 0; for ε = 1e-5 and 1e-3 the curves join it at large weights and bend down towards small ones.",
+    "Gradient length against weight length for a network with batch norm in logarithmic axes: "
+    "a line of slope minus one for ε = 0; for ε = 1e-5 and 1e-3 the curves join it at large "
+    "weights and bend down towards small ones.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Nothing changes along a ray, so the arrows are orthogonal to it; and their lengths fall like 1/λ. For the network the same
-# holds over five orders of magnitude if ε = 0. With PyTorch's ε = 1e-5 it holds as long as the standard deviation of a unit's
-# input is far above √ε ≈ 0.003.
+# Nothing changes along a ray, so the arrows are orthogonal to it; and their lengths fall like 1/λ.
+# For the network the same holds over five orders of magnitude if ε = 0. With PyTorch's ε = 1e-5 it
+# holds as long as the standard deviation of a unit's input is far above √ε ≈ 0.003.

@@ -2,10 +2,10 @@
 The direction turns by arctan s, and the first-order step misses by √(1+s²) − 1
 ===============================================================================
 
-Gradient descent moves x along a straight line; what does its direction u = x/‖x‖ do? To first order it takes a
-step of gradient descent with the rate η/‖x‖². The exact answer fits into one triangle. The derivation is in
-:doc:`/solutions/3-scale-invariance/b-step`; this script is evidence for the claims ``3b-step`` and
-``3b-denominator``.
+Gradient descent moves x along a straight line; what does its direction u = x/‖x‖ do? To first order
+it takes a step of gradient descent with the rate η/‖x‖². The exact answer fits into one triangle.
+The derivation is in :doc:`/solutions/3-scale-invariance/b-step`; this script is evidence for the
+claims ``3b-step`` and ``3b-denominator``.
 """
 
 import matplotlib.pyplot as plt
@@ -22,8 +22,8 @@ torch.set_default_dtype(torch.float64)
 # %%
 # One step in the plane
 # ---------------------
-# The gradient is orthogonal to x, so x and the step are the legs of a right triangle. Divided by ‖x‖ they are u and a leg of
-# length s. (For the picture any orthogonal gradient will do.)
+# The gradient is orthogonal to x, so x and the step are the legs of a right triangle. Divided by
+# ‖x‖ they are u and a leg of length s. (For the picture any orthogonal gradient will do.)
 
 x, gradient = torch.tensor([2.0, 0.0]), torch.tensor([0.0, -1.0])
 step = sphere_step(x, gradient, 1.6)
@@ -34,7 +34,8 @@ print(f"angle {torch.rad2deg(step.angle):.1f}°, remainder {step.remainder:.3f}"
 # %%
 # Many steps of a unit behind batch norm
 # --------------------------------------
-# Learning rates over six orders of magnitude: how far is the next direction from the first-order step?
+# Learning rates over six orders of magnitude: how far is the next direction from the first-order
+# step?
 
 f = batchnorm_loss(torch.randn(64, 10), torch.randn(64).tanh())
 rates = torch.logspace(-2, 4, 61)
@@ -106,9 +107,10 @@ axes.axis("off")
 figures.headline(figure, "A right angle, so tan θ = s, and x⁺ is longer than x")
 figures.describe(
     figure,
-    "A right triangle: x is one leg, the step −η∇f(x) the other, x⁺ the end of the hypotenuse; the angle θ at the origin has "
-    "tangent s. Divided by the length of x, a small triangle at the unit circle: the first-order step ends outside of the circle, "
-    "a short red gap of √(1+s²) − 1 beyond the exact next direction u⁺, on the same ray.",
+    "A right triangle: x is one leg, the step −η∇f(x) the other, x⁺ the end of the hypotenuse; "
+    "the angle θ at the origin has tangent s. Divided by the length of x, a small triangle at "
+    "the unit circle: the first-order step ends outside of the circle, a short red gap of "
+    "√(1+s²) − 1 beyond the exact next direction u⁺, on the same ray.",
 )
 
 figure, axes = plt.subplots(figsize=(5.2, 3.7))
@@ -128,13 +130,15 @@ axes.set_xticks([1e-4, 1e-2, 1, 1e2])
 figures.headline(figure, "The red gap: s²/2 for small s, about s for large")
 figures.describe(
     figure,
-    "The measured distance against s in logarithmic axes lies on √(1+s²) − 1, which follows s²/2 for small s and s for large s.",
+    "The measured distance against s in logarithmic axes lies on √(1+s²) − 1, which follows "
+    "s²/2 for small s and s for large s.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# x (blue) and the step (orange) meet at a right angle, so the length can only grow and the angle is arctan s. The first-order
-# step goes in the right direction and too far, by the red gap. In the second figure all measured gaps lie on the formula, over
-# the whole range: of order two for small s, of order one for large.
+# x (blue) and the step (orange) meet at a right angle, so the length can only grow and the angle is
+# arctan s. The first-order step goes in the right direction and too far, by the red gap. In the
+# second figure all measured gaps lie on the formula, over the whole range: of order two for small
+# s, of order one for large.

@@ -2,10 +2,11 @@ r"""
 Without weight decay the turning slows down; with it the angle settles
 ======================================================================
 
-The weights in front of a batch norm are a direction with a length that does not matter, except that the step of the
-direction is :math:`\eta/\lVert w\rVert^2`. How far does a step turn the direction, and what does the length do, with and without weight decay? The
-derivation is in :doc:`/solutions/3-scale-invariance/c-dynamics`; this script is evidence for the claims
-``3b-projector``, ``3b-T3`` and ``3b-mean-angle``.
+The weights in front of a batch norm are a direction with a length that does not matter, except that
+the step of the direction is :math:`\eta/\lVert w\rVert^2`. How far does a step turn the direction,
+and what does the length do, with and without weight decay? The derivation is in
+:doc:`/solutions/3-scale-invariance/c-dynamics`; this script is evidence for the claims
+``3b-projector``, ``3b-length`` and ``3b-mean-angle``.
 """
 
 import math
@@ -22,8 +23,9 @@ torch.set_default_dtype(torch.float64)
 # %%
 # Stochastic gradient descent on a network with batch norm
 # --------------------------------------------------------
-# Ten inputs, eight hidden units with batch norm and tanh, a fixed readout; w is all weights before batch norm.
-# A fresh random batch of 32 in each step, so the gradients never vanish. Three seeds for each weight decay.
+# Ten inputs, eight hidden units with batch norm and tanh, a fixed readout; w is all weights before
+# batch norm. A fresh random batch of 32 in each step, so the gradients never vanish. Three seeds
+# for each weight decay.
 
 rate, steps = 0.5, 800
 decays = (0.0, 2e-3, 1e-2)
@@ -57,9 +59,10 @@ runs = {decay: [train(decay, seed) for seed in range(3)] for decay in decays}
 # %%
 # Verify
 # ------
-# The squared norm is predicted to rounding, and so is the mean of log cos θ: log(1 − ηλ), up to the change of the length.
-# Without decay the norm only grows. With decay its mean square over the last 200 steps is within 20 per cent of that over
-# the 200 before, and the root mean square of the last 300 angles is within 10 per cent of arccos(1 − ηλ).
+# The squared norm is predicted to rounding, and so is the mean of log cos θ: log(1 − ηλ), up to the
+# change of the length. Without decay the norm only grows. With decay its mean square over the last
+# 200 steps is within 20 per cent of that over the 200 before, and the root mean square of the last
+# 300 angles is within 10 per cent of arccos(1 − ηλ).
 
 for decay in decays:
     for squares, predicted, angles in runs[decay]:
@@ -78,8 +81,9 @@ for decay in decays:
 # %%
 # The figures
 # -----------
-# One run of each weight decay is bold, from a start whose first step is long; two more are faint. The angles are averaged over 25 steps. The dots of the second
-# figure are lengths predicted from the measured gradients.
+# One run of each weight decay is bold, from a start whose first step is long; two more are faint.
+# The angles are averaged over 25 steps. The dots of the second figure are lengths predicted from
+# the measured gradients.
 
 BOLD = 1  # its first step takes it far out, so one sees where the length comes back
 colors = (figures.BLUE, figures.ORANGE, figures.GREEN)
@@ -117,15 +121,16 @@ angle_axes.minorticks_off()
 figures.headline(turning, "With decay the angle settles around arccos(1 − ηλ)")
 figures.describe(
     turning,
-    "The angle of a step over 800 steps for three weight decays, three seeds each, one bold: without decay it keeps falling, with "
-    "decay it settles around the dashed prediction, for every seed.",
+    "The angle of a step over 800 steps for three weight decays, three seeds each, one bold: "
+    "without decay it keeps falling, with decay it settles around the dashed prediction, for "
+    "every seed.",
 )
 length_axes.set(xlabel="step", xlim=(0, 1000), ylim=(0, None))
 figures.headline(growing, "The length: only with decay can it fall")
 figures.describe(
     growing,
-    "The length of the weights over 800 steps for the same runs: without decay it keeps growing, with decay it levels off; "
-    "dots from the recursion lie on the measured curves.",
+    "The length of the weights over 800 steps for the same runs: without decay it keeps "
+    "growing, with decay it levels off; dots from the recursion lie on the measured curves.",
 )
 for axes in (angle_axes, length_axes):
     axes.set_xticks(range(0, 801, 200))
@@ -134,7 +139,8 @@ plt.show()
 # %%
 # What to see
 # -----------
-# Every step adds :math:`\eta^2\lVert\nabla\rVert^2` to the squared length, so without decay (blue) the direction turns more and more slowly although η
-# is constant. With weight decay the length finds a balance, on average, from below or from above. Where the length settles
-# depends on the size of the gradients, and so on the seed; the typical angle a step depends on ηλ alone. Weight decay in
-# front of a batch norm does not regularise the function; it sets the speed.
+# Every step adds :math:`\eta^2\lVert\nabla\rVert^2` to the squared length, so without decay (blue)
+# the direction turns more and more slowly although η is constant. With weight decay the length
+# finds a balance, on average, from below or from above. Where the length settles depends on the
+# size of the gradients, and so on the seed; the typical angle a step depends on ηλ alone. Weight
+# decay in front of a batch norm does not regularise the function; it sets the speed.

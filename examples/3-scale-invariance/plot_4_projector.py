@@ -2,9 +2,9 @@
 The chain-rule route is right for invariant functions, and fails gradually with batch norm's ε
 ==============================================================================================
 
-Is ∇f(x) = P∇f(u)/‖x‖, with u = x/‖x‖ and P = I − uuᵀ, the gradient of f? And does the projector do anything? The
-derivation is in :doc:`/solutions/3-scale-invariance/d-chain-rule`; this script is evidence for the claims
-``3b-chain``, ``3b-chain-epsilon`` and ``3b-projector``.
+Is ∇f(x) = P∇f(u)/‖x‖, with u = x/‖x‖ and P = I − uuᵀ, the gradient of f? And does the projector do
+anything? The derivation is in :doc:`/solutions/3-scale-invariance/d-chain-rule`; this script is
+evidence for the claims ``3b-chain``, ``3b-chain-epsilon`` and ``3b-projector``.
 """
 
 import matplotlib.pyplot as plt
@@ -20,8 +20,8 @@ torch.set_default_dtype(torch.float64)
 # %%
 # Two functions in the plane
 # --------------------------
-# The point is x = 2u. First a function that is scale invariant, then one that is not. The route takes the gradient at u, removes
-# what points along u, and halves the rest.
+# The point is x = 2u. First a function that is scale invariant, then one that is not. The route
+# takes the gradient at u, removes what points along u, and halves the rest.
 
 u = torch.tensor([0.8, 0.6])
 c = torch.tensor([-0.5, 1.5])
@@ -61,8 +61,9 @@ errors = torch.stack([torch.stack([relative_error(f, x) for x in points]) for f 
 # %%
 # Verify
 # ------
-# For the invariant functions the route is exact to rounding, and the gradient has nothing along u for P to remove; for the linear
-# function neither holds. With batch norm the error is proportional to ε while ε is small.
+# For the invariant functions the route is exact to rounding, and the gradient has nothing along u
+# for P to remove; for the linear function neither holds. With batch norm the error is proportional
+# to ε while ε is small.
 
 (at_u, at_x, route), (linear_u, linear_x, linear_route) = arrows.values()
 assert (route - at_x).abs().max() < 1e-15
@@ -109,9 +110,10 @@ both[1].text(1.6, 1.5, "P∇f(u)/2", color=figures.RED, weight="bold")
 figures.headline(figure, "The formula gives the gradient on the left only")
 figures.describe(
     figure,
-    "Two panels with a ray, the unit vector u and x = 2u on it. For an invariant function the gradient at u is across the ray, "
-    "and half of it is the gradient at x. For a linear function the gradient is the same everywhere and oblique to the ray; its "
-    "part across the ray, halved, is another arrow than the gradient at x.",
+    "Two panels with a ray, the unit vector u and x = 2u on it. For an invariant function the "
+    "gradient at u is across the ray, and half of it is the gradient at x. For a linear "
+    "function the gradient is the same everywhere and oblique to the ray; its part across the "
+    "ray, halved, is another arrow than the gradient at x.",
 )
 
 figure, axes = plt.subplots(figsize=(5.2, 3.6))
@@ -123,15 +125,17 @@ axes.set(xlabel="ε of batch norm", xlim=(1e-8, 1e2), ylim=(1e-10, 20))
 figures.headline(figure, "Relative error: proportional to ε, for small ε")
 figures.describe(
     figure,
-    "Relative error of the chain-rule route against batch norm's ε at eight points, in logarithmic axes: lines of slope one, "
-    "which bend at an error of about one when ε is no longer small.",
+    "Relative error of the chain-rule route against batch norm's ε at eight points, in "
+    "logarithmic axes: lines of slope one, which bend at an error of about one when ε is no "
+    "longer small.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# On the left, the halved gradient at u lies on the gradient at x: the literal gradient of f at u is the right one, and P has nothing to
-# remove. On the right, without invariance, the route gives another vector. With batch norm the failure is gradual: slight for PyTorch's
-# ε = 10⁻⁵, and as large as the gradient where ε is large. If ⟨∇f(x), x⟩ = 0 at every x ≠ 0, f is invariant and the route exact;
-# at a single point neither test implies the other.
+# On the left, the halved gradient at u lies on the gradient at x: the literal gradient of f at u is
+# the right one, and P has nothing to remove. On the right, without invariance, the route gives
+# another vector. With batch norm the failure is gradual: slight for PyTorch's ε = 10⁻⁵, and as
+# large as the gradient where ε is large. If ⟨∇f(x), x⟩ = 0 at every x ≠ 0, f is invariant and the
+# route exact; at a single point neither test implies the other.

@@ -2,11 +2,13 @@
 The sign of the gradient gets all there is to get
 =================================================
 
-A perturbation d may change every pixel by at most ε. To first order it changes the loss by dᵀ∇ℓ; which d is best? In two
-dimensions one sees the answer; on a trained network one can count how much of it other directions get.
+A perturbation d may change every pixel by at most ε. To first order it changes the loss by dᵀ∇ℓ;
+which d is best? In two dimensions one sees the answer; on a trained network one can count how much
+of it other directions get.
 
-The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claims ``5-first-order``, ``5-dual-norms`` and ``5-random``.
-(A reduced network: 16 and 32 channels, ten epochs on the handwritten digits.)
+The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claims
+``5-first-order``, ``5-dual-norms`` and ``5-random``. (A reduced network: 16 and 32 channels, ten
+epochs on the handwritten digits.)
 """
 
 import math
@@ -24,8 +26,9 @@ plt.style.use("hw2lib.figures")
 # %%
 # On the network
 # --------------
-# The gradient of every validation image's loss, and what directions with ‖d‖∞ ≤ 1 get of the maximum, ‖∇ℓ‖₁: the signs,
-# the gradient itself scaled until its largest entry is 1, signs at random, and the one most sensitive pixel.
+# The gradient of every validation image's loss, and what directions with ‖d‖∞ ≤ 1 get of the
+# maximum, ‖∇ℓ‖₁: the signs, the gradient itself scaled until its largest entry is 1, signs at
+# random, and the one most sensitive pixel.
 
 data = digits_data()
 model, _ = digits_network(data)
@@ -50,9 +53,9 @@ for name, share in shares.items():
 # %%
 # Verify
 # ------
-# The signs get all of it, for every image; the scaled gradient less than half and one pixel less than a tenth, for the
-# median image; random signs
-# between −‖g‖₂/‖g‖₁ and +‖g‖₂/‖g‖₁ for about two images in three, which is one standard deviation.
+# The signs get all of it, for every image; the scaled gradient less than half and one pixel less
+# than a tenth, for the median image; random signs between −‖g‖₂/‖g‖₁ and +‖g‖₂/‖g‖₁ for about two
+# images in three, which is one standard deviation.
 
 assert (shares["signs of\nthe gradient"] - 1).abs().max() < 1e-5
 assert shares["the gradient,\nscaled"].median() < 0.5
@@ -102,7 +105,9 @@ figures.headline(figure, "If each pixel has its own limit, a corner is best")
 plane.grid(False)
 figures.describe(
     figure,
-    "In the plane, the points of a square, a disc and a diamond where a linear function is largest: a corner of the square, where it is 3, the point of the disc along the gradient, a tip of the diamond, where it is 2.",
+    "In the plane, the points of a square, a disc and a diamond where a linear function is "
+    "largest: a corner of the square, where it is 3, the point of the disc along the gradient, "
+    "a tip of the diamond, where it is 2.",
 )
 
 strip_figure, strip = plt.subplots(figsize=(5.2, 3.6))
@@ -122,13 +127,15 @@ strip.set_xlabel("share of ‖∇ℓ‖₁ that the direction gets, %")
 figures.headline(strip_figure, "Only the signs get all of it")
 figures.describe(
     strip_figure,
-    "Share of the largest possible first-order change that four directions get on the validation digits: the signs of the gradient all of it, the scaled gradient less than half, one pixel less than a tenth in the median, random signs around zero.",
+    "Share of the largest possible first-order change that four directions get on the "
+    "validation digits: the signs of the gradient all of it, the scaled gradient less than "
+    "half, one pixel less than a tenth in the median, random signs around zero.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Each direction in the second figure changes no pixel by more than 1. The signs use every pixel in full, however little it
-# matters; the scaled gradient uses only the most sensitive pixel in full. Dots are the
-# validation digits, upright bars medians.
+# Each direction in the second figure changes no pixel by more than 1. The signs use every pixel in
+# full, however little it matters; the scaled gradient uses only the most sensitive pixel in full.
+# Dots are the validation digits, upright bars medians.

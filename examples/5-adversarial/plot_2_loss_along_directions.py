@@ -2,12 +2,14 @@
 The loss climbs along the gradient's signs far more than along random ones
 ==========================================================================
 
-Walk from an image along the signs of its gradient, then along signs drawn at random. Both walks change every pixel by at
-most ε. What happens to the loss, how far does the linear prediction ℓ + ε‖∇ℓ‖₁ carry, and what does it lack: the bounds of the
-pixels, the network's kinks, or the curvature of the loss?
+Walk from an image along the signs of its gradient, then along signs drawn at random. Both walks
+change every pixel by at most ε. What happens to the loss, how far does the linear prediction ℓ +
+ε‖∇ℓ‖₁ carry, and what does it lack: the bounds of the pixels, the network's kinks, or the curvature
+of the loss?
 
-The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claims ``5-T5``, ``5-linear-range`` and
-``5-attack``. (Reduced networks: 16 and 32 channels, ten epochs on the handwritten digits, three seeds.)
+The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claims
+``5-dual``, ``5-linear-range`` and ``5-attack``. (Reduced networks: 16 and 32 channels, ten epochs
+on the handwritten digits, three seeds.)
 """
 
 import matplotlib.pyplot as plt
@@ -68,11 +70,13 @@ runs = [losses(seed) for seed in range(3)]
 # %%
 # Verify
 # ------
-# For every seed: at ε = 8/255 the loss more than doubles; at 32/255 it has risen more than ten times as much as on any of the
-# random walks. The prediction is too high at 1/255, for it counts changes that the bounds of the pixels forbid; without these it
-# carries more than two fifths of the rise at 8/255 and less than a third at 32/255. With all ReLUs held as they are at
-# the image, it is more than half of the rise at 32/255 as well, and misses less than half of what the linear prediction does. And five steps of ε/2 within the same box reach more
-# than the one step: the signs are best to first order, not beyond.
+# For every seed: at ε = 8/255 the loss more than doubles; at 32/255 it has risen more than ten
+# times as much as on any of the random walks. The prediction is too high at 1/255, for it counts
+# changes that the bounds of the pixels forbid; without these it carries more than two fifths of the
+# rise at 8/255 and less than a third at 32/255. With all ReLUs held as they are at the image, it is
+# more than half of the rise at 32/255 as well, and misses less than half of what the linear
+# prediction does. And five steps of ε/2 within the same box reach more than the one step: the signs
+# are best to first order, not beyond.
 
 small, large = steps.index(8), steps.index(32)
 for walks in runs:
@@ -121,14 +125,19 @@ axes.minorticks_off()
 figures.headline(figure, "The gradient’s signs beat random signs")
 figures.describe(
     figure,
-    "Mean loss on a log axis against the size of the change, three networks: along the signs of the gradient it rises more than ten times as much as along random signs, the dotted line of the network with its ReLUs held follows it most of the way, the dashed linear prediction falls behind.",
+    "Mean loss on a log axis against the size of the change, three networks: along the signs "
+    "of the gradient it rises more than ten times as much as along random signs, the dotted "
+    "line of the network with its ReLUs held follows it most of the way, the dashed linear "
+    "prediction falls behind.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Bold is the first of three seeds; the grey lines are three random walks for each. The prediction is first too high, for it
-# counts changes that the bounds of the pixels forbid, and then far too low. The dotted lines say why: hold all ReLUs as they
-# are at the image, and the network is affine; but its loss still bends upwards, and that is most of what the prediction
-# lacks. The units that switch may add to the loss or take from it. Random signs of the same size do far less: robustness to noise says little about robustness to an adversary.
+# Bold is the first of three seeds; the grey lines are three random walks for each. The prediction
+# is first too high, for it counts changes that the bounds of the pixels forbid, and then far too
+# low. The dotted lines say why: hold all ReLUs as they are at the image, and the network is affine;
+# but its loss still bends upwards, and that is most of what the prediction lacks. The units that
+# switch may add to the loss or take from it. Random signs of the same size do far less: robustness
+# to noise says little about robustness to an adversary.

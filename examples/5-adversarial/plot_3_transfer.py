@@ -2,11 +2,12 @@
 An attack on one network works against another
 ==============================================
 
-Two networks of the same shape start from different weights and see the images in different orders. Perturb the images
-against the first: is the second fooled as well?
+Two networks of the same shape start from different weights and see the images in different orders.
+Perturb the images against the first: is the second fooled as well?
 
-The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claim ``5-transfer``.
-(Reduced networks: 16 and 32 channels, ten epochs on the handwritten digits, three seeds.)
+The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claim
+``5-transfer``. (Reduced networks: 16 and 32 channels, ten epochs on the handwritten digits, three
+seeds.)
 """
 
 import matplotlib.pyplot as plt
@@ -43,8 +44,8 @@ for name, row in zip(sources, errors, strict=True):
 # %%
 # Verify
 # ------
-# Whichever network the images were made against, every other errs at least twice as often as under random signs, and
-# less often than under an attack of its own.
+# Whichever network the images were made against, every other errs at least twice as often as under
+# random signs, and less often than under an attack of its own.
 
 own = errors[2:].diagonal()
 for source in range(3):
@@ -83,13 +84,15 @@ others = (errors[2:].sum() - own.sum()) / 6
 figures.headline(figure, f"The others’ attacks still fool {100 * others:.0f}\u202f%")
 figures.describe(
     figure,
-    "Wrong answers of three networks: few with random signs, most under a network's own attack, and between a tenth and three tenths on images perturbed against another network.",
+    "Wrong answers of three networks: few with random signs, most under a network's own "
+    "attack, and between a tenth and three tenths on images perturbed against another network.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Bold: attacks that never asked the network they fool. The networks share their data and their shape, not one weight; what they have learned is alike enough. To keep the
-# weights secret is a weak defence against someone who has the data and guesses the architecture: it lowers the error under attack,
-# but leaves it far above that under noise.
+# Bold: attacks that never asked the network they fool. The networks share their data and their
+# shape, not one weight; what they have learned is alike enough. To keep the weights secret is a
+# weak defence against someone who has the data and guesses the architecture: it lowers the error
+# under attack, but leaves it far above that under noise.

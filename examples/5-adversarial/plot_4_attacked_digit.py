@@ -2,11 +2,12 @@
 One digit, two changes of the same size
 =======================================
 
-Change every pixel of a digit by the same small amount, up or down. If a coin decides the signs, the network hardly notices.
-If the gradient of its loss decides them, it gives another answer.
+Change every pixel of a digit by the same small amount, up or down. If a coin decides the signs, the
+network hardly notices. If the gradient of its loss decides them, it gives another answer.
 
-The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claims ``5-attack`` and ``5-accuracy``.
-(A reduced network: 16 and 32 channels, ten epochs on the handwritten digits.)
+The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claims
+``5-attack`` and ``5-accuracy``. (A reduced network: 16 and 32 channels, ten epochs on the
+handwritten digits.)
 """
 
 import matplotlib.pyplot as plt
@@ -21,8 +22,8 @@ plt.style.use("hw2lib.figures")
 # %%
 # One network, three versions of each digit
 # -----------------------------------------
-# Validation digits as they are, after one signed step of ε = 32/255, and with random signs of that size, a hundred draws.
-# A pixel that meets its bounds, 0 or 1, moves less.
+# Validation digits as they are, after one signed step of ε = 32/255, and with random signs of that
+# size, a hundred draws. A pixel that meets its bounds, 0 or 1, moves less.
 
 data, eps = digits_data(), 32 / 255
 model, _ = digits_network(data)
@@ -34,7 +35,8 @@ after = predict(model, attacked).softmax(1)
 with_noise = [predict(model, each).softmax(1) for each in noisy]
 
 # %%
-# Which digit to show? The first of which the network is sure, and after the attack almost as sure of a wrong answer.
+# Which digit to show? The first of which the network is sure, and after the attack almost as sure
+# of a wrong answer.
 
 sure = (before.argmax(1) == labels) & (before.amax(1) > 0.99)
 fooled = (after.argmax(1) != labels) & (after.amax(1) > 0.8)
@@ -44,8 +46,8 @@ truth = int(labels[shown])
 # %%
 # Verify
 # ------
-# On this digit none of the hundred random patterns changes the answer, and the one step does. Over all validation
-# digits the step leaves more than a fifth wrong, and no random pattern a twentieth.
+# On this digit none of the hundred random patterns changes the answer, and the one step does. Over
+# all validation digits the step leaves more than a fifth wrong, and no random pattern a twentieth.
 
 assert all(each[shown].argmax() == truth for each in with_noise)
 assert after[shown].argmax() != truth
@@ -80,12 +82,15 @@ panels[0, 0].text(
 figures.headline(figure, "Same size: the noise is harmless, the attack is not")
 figures.describe(
     figure,
-    f"A handwritten {truth} three times: as it is, with random signs of 32/255 added, and with the signs of the gradient added. The network gives the right answer to the first two and a wrong one to the third. Above, the two changes: a random pattern and a pattern of the same strength.",
+    f"A handwritten {truth} three times: as it is, with random signs of 32/255 added, and with "
+    "the signs of the gradient added. The network gives the right answer to the first two and "
+    "a wrong one to the third. Above, the two changes: a random pattern and a pattern of the "
+    "same strength.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Both changes have the same size in every pixel, as far as the bounds allow it, and to the eye neither makes another digit of it. What differs is
-# only which pixels go up and which go down.
+# Both changes have the same size in every pixel, as far as the bounds allow it, and to the eye
+# neither makes another digit of it. What differs is only which pixels go up and which go down.

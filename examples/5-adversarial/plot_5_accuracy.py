@@ -2,11 +2,13 @@
 An adversary does far more harm than noise
 ==========================================
 
-Let every pixel move by at most ε. How many answers does the network lose if the signs are drawn at random, if they are those of
-the gradient, and if the adversary may take five steps within the same box?
+Let every pixel move by at most ε. How many answers does the network lose if the signs are drawn at
+random, if they are those of the gradient, and if the adversary may take five steps within the same
+box?
 
-The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claims ``5-accuracy`` and ``5-attack``.
-(Reduced networks: 16 and 32 channels, ten epochs on the handwritten digits, three seeds.)
+The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claims
+``5-accuracy`` and ``5-attack``. (Reduced networks: 16 and 32 channels, ten epochs on the
+handwritten digits, three seeds.)
 """
 
 import matplotlib.pyplot as plt
@@ -57,8 +59,9 @@ wrong = {
 # %%
 # Verify
 # ------
-# At 32/255, for each of the three networks: random signs leave more than nineteen of twenty answers right, one step costs more than a
-# fifth of them, five steps more than two fifths. And five steps never find less than one.
+# At 32/255, for each of the three networks: random signs leave more than nineteen of twenty answers
+# right, one step costs more than a fifth of them, five steps more than two fifths. And five steps
+# never find less than one.
 
 noise, one, five = wrong.values()
 assert noise.max() < 0.05
@@ -69,7 +72,8 @@ assert (five[:, -1] > one[:, -1]).all()
 # %%
 # The figure
 # ----------
-# Thin lines are the three networks; the bold one is the first, with its confidence intervals (Wilson's).
+# Thin lines are the three networks; the bold one is the first, with its confidence intervals
+# (Wilson's).
 
 figure, axes = plt.subplots(figsize=(5.2, 4))
 count = len(labels)
@@ -98,12 +102,16 @@ axes.set_xticks([0, 8, 16, 24, 32])
 figures.headline(figure, "An adversary does far more harm than noise")
 figures.describe(
     figure,
-    "Share of wrong answers on the validation digits against epsilon, three networks: with random signs it stays below 5 per cent up to 32/255, one signed step brings it above 20, five projected steps above 40. Bands: 95 per cent confidence intervals of the first network.",
+    "Share of wrong answers on the validation digits against epsilon, three networks: with "
+    "random signs it stays below 5 per cent up to 32/255, one signed step brings it above 20, "
+    "five projected steps above 40. Bands: 95 per cent confidence intervals of the first "
+    "network.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# At the question's 8/255, which is half a grey level of these digits, few answers fall. At 32/255 the intervals are far
-# apart. Accuracy under one attack is only an upper bound of the accuracy under the best one.
+# At the question's 8/255, which is half a grey level of these digits, few answers fall. At 32/255
+# the intervals are far apart. Accuracy under one attack is only an upper bound of the accuracy
+# under the best one.

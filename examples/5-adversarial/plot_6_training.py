@@ -2,10 +2,12 @@
 Ten epochs are enough for the digits
 ====================================
 
-The question asks for loss and error of training and validation, epoch by epoch. This is the reduced run: the question's
-network with 16 and 32 channels, on handwritten digits of 8×8 pixels, with the question's schedule in a tenth of its epochs.
+The question asks for loss and error of training and validation, epoch by epoch. This is the reduced
+run: the question's network with 16 and 32 channels, on handwritten digits of 8×8 pixels, with the
+question's schedule in a tenth of its epochs.
 
-What comes of it is in :doc:`/solutions/5-adversarial`; the number of parameters in full width is the claim ``5-parameters``.
+What comes of it is in :doc:`/solutions/5-adversarial`; the number of parameters in full width is
+the claim ``5-parameters``.
 """
 
 import matplotlib.pyplot as plt
@@ -20,8 +22,9 @@ plt.style.use("hw2lib.figures")
 # %%
 # Train three seeds
 # -----------------
-# Training losses are those of the steps, with dropout on and from the epoch's first weights to its last; validation losses are
-# measured after the epoch, without dropout. That is why validation can be the lower curve.
+# Training losses are those of the steps, with dropout on and from the epoch's first weights to its
+# last; validation losses are measured after the epoch, without dropout. That is why validation can
+# be the lower curve.
 
 data = digits_data()
 histories = [digits_network(data, seed=seed)[1] for seed in range(3)]
@@ -36,7 +39,8 @@ curves = {
 # %%
 # Verify
 # ------
-# Each of the three ends with fewer than two in a hundred of the validation digits wrong, and with a loss far below that of its first epoch.
+# Each of the three ends with fewer than two in a hundred of the validation digits wrong, and with a
+# loss far below that of its first epoch.
 
 error, loss = curves["validation", "error"], curves["validation", "loss"]
 assert error[:, -1].max() < 0.02
@@ -71,7 +75,8 @@ panels[0].set_ylabel("mean loss, nats")
 panels[1].set(ylabel="wrong, %", xlabel="epoch", xticks=range(1, 11))
 figures.describe(
     figure,
-    "Training and validation loss and error over 10 epochs on log axes, three seeds: all fall overall, most steeply in the first epochs; the validation error ends below two per cent.",
+    "Training and validation loss and error over 10 epochs on log axes, three seeds: all fall "
+    "overall, most steeply in the first epochs; the validation error ends below two per cent.",
 )
 plt.show()
 

@@ -2,11 +2,13 @@
 Sure and right: almost no gradient
 ==================================
 
-Backpropagation does not stop at the first layer: it gives one number a pixel, how much the loss rises with a little more ink
-there. How does this gradient look for digits that the network gets right, and for those that it gets wrong?
+Backpropagation does not stop at the first layer: it gives one number a pixel, how much the loss
+rises with a little more ink there. How does this gradient look for digits that the network gets
+right, and for those that it gets wrong?
 
-The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claims ``5-gradient-size`` and
-``5-misclassified``. (A reduced network: 16 and 32 channels, ten epochs on the handwritten digits.)
+The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claims
+``5-gradient-size`` and ``5-misclassified``. (A reduced network: 16 and 32 channels, ten epochs on
+the handwritten digits.)
 """
 
 import matplotlib.pyplot as plt
@@ -22,8 +24,8 @@ plt.style.use("hw2lib.figures")
 # %%
 # The gradient of every validation digit
 # --------------------------------------
-# Shown are a typical digit that the network gets right (its probability of the right class is the median of those), the one
-# of which it is least sure among them, and two that it gets wrong.
+# Shown are a typical digit that the network gets right (its probability of the right class is the
+# median of those), the one of which it is least sure among them, and two that it gets wrong.
 
 data = digits_data()
 model, _ = digits_network(data)
@@ -41,8 +43,9 @@ shown = [int(right[len(right) // 2]), int(right[0]), *mistakes[:2].tolist()]
 # %%
 # Verify
 # ------
-# The gradient of every misclassified digit is more than ten times as large as the typical one, and the bound
-# ‖∇ℓ‖₁ ≤ (1 − p)·(largest ‖∇(z' − z)‖₁) is why: its first factor is at least a half for each of them.
+# The gradient of every misclassified digit is more than ten times as large as the typical one, and
+# the bound ‖∇ℓ‖₁ ≤ (1 − p)·(largest ‖∇(z' − z)‖₁) is why: its first factor is at least a half for
+# each of them.
 
 assert sizes[mistakes].min() > 10 * sizes[right].median()
 assert (1 - truth[mistakes]).min() >= 0.5
@@ -74,12 +77,15 @@ figure.supxlabel("size of the gradient, ‖∇ℓ‖₁", fontsize=12, color=fig
 figures.headline(figure, "Sure and right: almost no gradient. Wrong: a large one")
 figures.describe(
     figure,
-    "Four digits, one that the network gets right and is sure of, one that it gets right but is unsure of, two that it gets wrong; below each its gradient, red where more ink raises the loss, blue where less does, and the size of the gradient: tiny for the first, large for the wrong ones.",
+    "Four digits, one that the network gets right and is sure of, one that it gets right but "
+    "is unsure of, two that it gets wrong; below each its gradient, red where more ink raises "
+    "the loss, blue where less does, and the size of the gradient: tiny for the first, large "
+    "for the wrong ones.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Red: more ink there raises the loss; blue: less ink does. Every gradient is drawn on its own scale, or the first could not be
-# seen; the numbers are the sizes.
+# Red: more ink there raises the loss; blue: less ink does. Every gradient is drawn on its own
+# scale, or the first could not be seen; the numbers are the sizes.

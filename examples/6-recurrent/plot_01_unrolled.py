@@ -2,10 +2,12 @@
 The gradient is a sum over every use of the weights
 ===================================================
 
-A linear RNN uses the same W at every step, :math:`z_{k+1} = W z_k`. Unrolled in time it is a chain: the states go forward, the gradients of the loss
-with respect to the states, the *adjoints*, come back. What does W receive?
+A linear RNN uses the same W at every step, :math:`z_{k+1} = W z_k`. Unrolled in time it is a chain:
+the states go forward, the gradients of the loss with respect to the states, the *adjoints*, come
+back. What does W receive?
 
-The derivation is in :doc:`/solutions/6-recurrent/a-linear-gradient`; this script is evidence for the claims ``6a-gradient`` and ``6a-zbar``.
+The derivation is in :doc:`/solutions/6-recurrent/a-linear-gradient`; this script is evidence for
+the claims ``6a-gradient`` and ``6a-zbar``.
 """
 
 import matplotlib.pyplot as plt
@@ -20,8 +22,8 @@ torch.set_default_dtype(torch.float64)
 # %%
 # Four steps, forward and back
 # ----------------------------
-# W = diag(3/2, 1/2). The state starts on the stable mode and halves in every step; the adjoint meets the unstable mode and grows by a half in every
-# step back.
+# W = diag(3/2, 1/2). The state starts on the stable mode and halves in every step; the adjoint
+# meets the unstable mode and grows by a half in every step back.
 
 W, steps = torch.diag(torch.tensor([1.5, 0.5])), 4
 zbar, z0 = torch.eye(2)
@@ -33,8 +35,9 @@ for _ in range(steps):
 # %%
 # Verify
 # ------
-# Each use of W takes a state in and is answered by the adjoint at the state after it; the sum of their outer products is the gradient that automatic
-# differentiation finds. The state shrinks, the adjoint grows on its way back, and the first use contributes most.
+# Each use of W takes a state in and is answered by the adjoint at the state after it; the sum of
+# their outer products is the gradient that automatic differentiation finds. The state shrinks, the
+# adjoint grows on its way back, and the first use contributes most.
 
 terms = [torch.outer(adjoints[k + 1], states[k]) for k in range(steps)]
 weights = W.clone().requires_grad_()
@@ -85,13 +88,15 @@ axes.text(-0.5, back - 0.98, "adjoints, backward: here they grow", color=figures
 figures.headline(figure, "The gradient is a sum over every use of W")
 figures.describe(
     figure,
-    "A linear network unrolled over four steps. Above, states go right through W and shrink; below, adjoints come back left through the transpose of W and grow. "
-    "Between them each use of W contributes the adjoint after it times the state before it.",
+    "A linear network unrolled over four steps. Above, states go right through W and shrink; "
+    "below, adjoints come back left through the transpose of W and grow. Between them each use "
+    "of W contributes the adjoint after it times the state before it.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Read one column: a use of W knows the state that came in and the adjoint that comes back. The states alone would say that everything dies out;
-# the adjoints of the early steps say the opposite, and the product is what counts.
+# Read one column: a use of W knows the state that came in and the adjoint that comes back. The
+# states alone would say that everything dies out; the adjoints of the early steps say the opposite,
+# and the product is what counts.

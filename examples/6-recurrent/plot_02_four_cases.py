@@ -2,11 +2,12 @@
 The gradient explodes if the state *or* the adjoint meets an unstable mode
 ==========================================================================
 
-The gradient of a linear RNN depends on the first state z₀ and on z̄, the gradient at the last one. May one leave z̄ out, as a mere factor, and judge by the size of
-the state? Four cases show what happens: each of the two vectors on the stable or on the unstable mode of W = diag(1.25, 0.8).
+The gradient of a linear RNN depends on the first state z₀ and on z̄, the gradient at the last one.
+May one leave z̄ out, as a mere factor, and judge by the size of the state? Four cases show what
+happens: each of the two vectors on the stable or on the unstable mode of W = diag(1.25, 0.8).
 
-The derivation is in :doc:`/solutions/6-recurrent/a-linear-gradient`; this script is evidence for the claims ``6a-gradient``,
-``6a-norm``, ``6a-zbar``, ``6a-depends`` and ``6a-rate``.
+The derivation is in :doc:`/solutions/6-recurrent/a-linear-gradient`; this script is evidence for
+the claims ``6a-gradient``, ``6a-norm``, ``6a-zbar``, ``6a-depends`` and ``6e-rate``.
 """
 
 import matplotlib.pyplot as plt
@@ -21,7 +22,8 @@ torch.set_default_dtype(torch.float64)
 # %%
 # Four cases
 # ----------
-# Beside the exact norm, the formula t ‖z̄‖ ‖Wᵗ⁻¹z₀‖, which is right for numbers and sees the state only.
+# Beside the exact norm, the formula t ‖z̄‖ ‖Wᵗ⁻¹z₀‖, which is right for numbers and sees the state
+# only.
 
 W = torch.diag(torch.tensor([1.25, 0.8]))
 unstable, stable = torch.eye(2)
@@ -44,7 +46,8 @@ for name, (z0, zbar) in cases.items():
 # %%
 # Verify
 # ------
-# Three of four grow by more than a fifth in the last step; judged by the state, one of them vanishes.
+# Three of four grow by more than a fifth in the last step; judged by the state, one of them
+# vanishes.
 
 for name, norms in exact.items():
     factor = norms[-1] / norms[-2]
@@ -78,13 +81,15 @@ axes.set_yticks([1e-6, 1e-3, 1, 1e3, 1e6])
 figures.headline(figure, "One unstable vector is enough: the gradient’s size")
 figures.describe(
     figure,
-    "Size of the gradient against the number of steps. It explodes if both vectors, or just one of the two, are on the unstable mode, and vanishes if both are stable. "
-    "The state by itself vanishes when it is on the stable mode, also where the gradient explodes.",
+    "Size of the gradient against the number of steps. It explodes if both vectors, or just "
+    "one of the two, are on the unstable mode, and vanishes if both are stable. The state by "
+    "itself vanishes when it is on the stable mode, also where the gradient explodes.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# The bold line is two cases at once: with one of the two vectors on the unstable mode, it does not matter which. If it is z̄, the state shrinks in
-# every step (dashed), and the gradient explodes all the same, because the *adjoint* grows on its way back.
+# The bold line is two cases at once: with one of the two vectors on the unstable mode, it does not
+# matter which. If it is z̄, the state shrinks in every step (dashed), and the gradient explodes all
+# the same, because the *adjoint* grows on its way back.

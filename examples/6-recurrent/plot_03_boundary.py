@@ -2,9 +2,11 @@
 At magnitude 1 the gradient grows like a power of t
 ===================================================
 
-A mode with an eigenvalue above 1 in magnitude explodes, one below it, of 0.9 say, decays. What happens exactly at 1, where neither word fits?
+A mode with an eigenvalue above 1 in magnitude explodes, one below it, of 0.9 say, decays. What
+happens exactly at 1, where neither word fits?
 
-The derivation is in :doc:`/solutions/6-recurrent/a-linear-gradient`; this script is evidence for the claim ``6a-boundary``.
+The derivation is in :doc:`/solutions/6-recurrent/a-linear-gradient`; this script is evidence for
+the claim ``6a-boundary``.
 """
 
 import math
@@ -22,7 +24,8 @@ torch.set_default_dtype(torch.float64)
 # %%
 # A rotation, and Jordan blocks
 # -----------------------------
-# All eigenvalues have magnitude 1. The rotation has two simple ones; the Jordan blocks have one eigenvalue, 1, and a single eigenvector.
+# All eigenvalues have magnitude 1. The rotation has two simple ones; the Jordan blocks have one
+# eigenvalue, 1, and a single eigenvector.
 
 cosine, sine = math.cos(0.3), math.sin(0.3)
 matrices = {"rotation": torch.tensor([[cosine, -sine], [sine, cosine]])}
@@ -59,13 +62,14 @@ axes.set_xticks([10, 100, 1000, 10000])
 figures.headline(figure, "At |λ| = 1 the gradient grows like a power of t")
 figures.describe(
     figure,
-    "Size of the gradient against the number of steps, both axes logarithmic. For a rotation it grows like t, for Jordan blocks of size 2 and 3 like the third and the fifth "
-    "power of t.",
+    "Size of the gradient against the number of steps, both axes logarithmic. For a rotation "
+    "it grows like t, for Jordan blocks of size 2 and 3 like the third and the fifth power of "
+    "t.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# No eigenvalue exceeds 1, and gradients grow without bound all the same; but slowly, compared with an explosion: straight lines in these axes, where an
-# exponential would bend upwards.
+# No eigenvalue exceeds 1, and gradients grow without bound all the same; but slowly, compared with
+# an explosion: straight lines in these axes, where an exponential would bend upwards.

@@ -2,9 +2,11 @@
 All eigenvalues are below 1, and yet the powers first grow
 ==========================================================
 
-If the spectral radius of W is below 1, its powers vanish in the end. When does the end begin? For a matrix far from normal the answer can be: late.
+If the spectral radius of W is below 1, its powers vanish in the end. When does the end begin? For a
+matrix far from normal the answer can be: late.
 
-The derivation is in :doc:`/solutions/6-recurrent/a-linear-gradient`; this script is evidence for the claims ``6a-vanish`` and ``6a-kreiss``.
+The derivation is in :doc:`/solutions/6-recurrent/a-linear-gradient`; this script is evidence for
+the claims ``6a-vanish`` and ``6a-kreiss``.
 """
 
 import math
@@ -21,7 +23,8 @@ torch.set_default_dtype(torch.float64)
 # %%
 # Powers of a matrix with one eigenvalue, nine tenths
 # ---------------------------------------------------
-# Its two eigenvectors have collapsed into one. The Kreiss constant K bounds the peak from below, e·p·K from above, with p = 2.
+# Its two eigenvectors have collapsed into one. The Kreiss constant K bounds the peak from below,
+# e·p·K from above, with p = 2.
 
 W, count = torch.tensor([[0.9, 10.0], [0.0, 0.9]]), 120
 norms = [torch.linalg.matrix_norm(torch.linalg.matrix_power(W, k), 2).item() for k in range(count)]
@@ -59,12 +62,14 @@ axes.set(xlabel="steps k", xlim=(0, 120), ylim=(1e-4, 1e3))
 figures.headline(figure, "ρ(W) < 1: first a hump, then decay")
 figures.describe(
     figure,
-    f"Norm of the powers of a matrix with spectral radius 0.9. They rise to {peak:.0f} after nine steps and exceed 1 until step 62, while the powers of the "
-    "spectral radius fall from the start. The peak lies between the two bounds by the Kreiss constant.",
+    f"Norm of the powers of a matrix with spectral radius 0.9. They rise to {peak:.0f} after "
+    "nine steps and exceed 1 until step 62, while the powers of the spectral radius fall from "
+    "the start. The peak lies between the two bounds by the Kreiss constant.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# The spectral radius is a statement about the far end only. For the first sixty-two steps the powers exceed 1: over such a time a network sees growth, not decay.
+# The spectral radius is a statement about the far end only. For the first sixty-two steps the
+# powers exceed 1: over such a time a network sees growth, not decay.

@@ -4,7 +4,8 @@ Rounding finds the unstable mode
 
 A state that starts exactly on a stable eigenvector decays. Can a computer make it start there?
 
-The derivation is in :doc:`/solutions/6-recurrent/a-linear-gradient`; this script is evidence for the claim ``6a-leak``.
+The derivation is in :doc:`/solutions/6-recurrent/a-linear-gradient`; this script is evidence for
+the claim ``6a-leak``.
 """
 
 import math
@@ -54,12 +55,14 @@ axes.set_yticks([1e-30, 1e-15, 1, 1e15])
 figures.headline(figure, "Rounding the start excites the unstable mode")
 figures.describe(
     figure,
-    "Norm of the state against steps. From a start on the stable eigenvector it decays for ever in exact arithmetic; in double precision it decays at first and then "
-    "grows without bound.",
+    "Norm of the state against steps. From a start on the stable eigenvector it decays for "
+    "ever in exact arithmetic; in double precision it decays at first and then grows without "
+    "bound.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# −⅔ is no binary fraction, so the rounded start has a small unstable component. It doubles in every step, and after some thirty steps it is all that is left.
+# −⅔ is no binary fraction, so the rounded start has a small unstable component. It doubles in every
+# step, and after some thirty steps it is all that is left.

@@ -2,10 +2,13 @@
 It is not the spectral radius that decides, once there is a nonlinearity
 ========================================================================
 
-A random RNN, from h to σ(W h) at each step, with weights of growing size: at which rate do gradients grow or shrink? For the identity the eigenvalues of W decide; do they
-for tanh, sigmoid and ReLU? The rate is the largest Lyapunov exponent, the mean logarithm of the growth of a small change.
+A random RNN, from h to σ(W h) at each step, with weights of growing size: at which rate do
+gradients grow or shrink? For the identity the eigenvalues of W decide; do they for tanh, sigmoid
+and ReLU? The rate is the largest Lyapunov exponent, the mean logarithm of the growth of a small
+change.
 
-The derivation is in :doc:`/solutions/6-recurrent/b-nonlinearities`; this script is evidence for the claims ``6b-saturate`` and ``6b-eigen``.
+The derivation is in :doc:`/solutions/6-recurrent/b-nonlinearities`; this script is evidence for the
+claims ``6b-saturate`` and ``6b-eigen``.
 """
 
 import matplotlib.pyplot as plt
@@ -41,8 +44,9 @@ spectral = torch.tensor(gains).log()
 # %%
 # Verify
 # ------
-# Without a nonlinearity the rate is log ρ(W). With one, it is not: at the largest gain tanh and sigmoid stay far below, ReLU at every gain, and
-# by an amount that does not depend on the gain, since it is homogeneous. Tanh explodes from 2 on, and not below 0.9.
+# Without a nonlinearity the rate is log ρ(W). With one, it is not: at the largest gain tanh and
+# sigmoid stay far below, ReLU at every gain, and by an amount that does not depend on the gain,
+# since it is homogeneous. Tanh explodes from 2 on, and not below 0.9.
 
 assert (rates["identity"] - spectral).abs().max() < 0.05
 assert rates["tanh"][:, -1].max() < spectral[-1] - 0.5
@@ -85,13 +89,18 @@ axes.text(145, 0.15, "explode ↑", color=figures.MUTED, ha="right")
 figures.headline(figure, "Every nonlinearity has a growth rate of its own")
 figures.describe(
     figure,
-    "Growth rate of gradients against the spectral radius of the weights for identity, tanh, sigmoid and ReLU, median and range of three seeds. The identity "
-    "follows the logarithm of the spectral radius; tanh crosses zero near 1 and stays small, sigmoid is far below, ReLU lies below the line by a roughly constant amount.",
+    "Growth rate of gradients against the spectral radius of the weights for identity, tanh, "
+    "sigmoid and ReLU, median and range of three seeds. The identity follows the logarithm of "
+    "the spectral radius; tanh crosses zero near 1 and stays small, sigmoid is far below, ReLU "
+    "lies below the line by a roughly constant amount.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# The identity follows log ρ(W), and below 1 so nearly does tanh, whose state dies out there. ReLU lies below it by the same amount everywhere, since some of the units are off, so its gradients still vanish at ρ = 1. Tanh crosses zero between 0.9 and 2 and then
-# explodes slowly: the larger the weights, the more units saturate. The sigmoid's slope of at most ¼ needs weights several times larger.
+# The identity follows log ρ(W), and below 1 so nearly does tanh, whose state dies out there. ReLU
+# lies below it by the same amount everywhere, since some of the units are off, so its gradients
+# still vanish at ρ = 1. Tanh crosses zero between 0.9 and 2 and then explodes slowly: the larger
+# the weights, the more units saturate. The sigmoid's slope of at most ¼ needs weights several times
+# larger.

@@ -2,10 +2,12 @@ r"""
 A cliff in the loss throws gradient descent far out; clipping keeps the step short
 ==================================================================================
 
-Even one recurrent unit has a loss with a wall in it (Pascanu, Mikolov and Bengio 2013, figure 6): from x = ½ the state becomes w σ(x) + b, 50 times, and the loss
-is :math:`(\sigma(x)-0.7)^2`. On the wall the gradient is enormous. What do gradient descent and its clipped version make of it?
+Even one recurrent unit has a loss with a wall in it (Pascanu, Mikolov and Bengio 2013, figure 6):
+from x = ½ the state becomes w σ(x) + b, 50 times, and the loss is :math:`(\sigma(x)-0.7)^2`. On the
+wall the gradient is enormous. What do gradient descent and its clipped version make of it?
 
-The derivation is in :doc:`/solutions/6-recurrent/c-clipping`; this script is evidence for the claims ``6c-sgd``, ``6c-step`` and ``6c-choice``.
+The derivation is in :doc:`/solutions/6-recurrent/c-clipping`; this script is evidence for the
+claims ``6c-sgd``, ``6c-step`` and ``6c-choice``.
 """
 
 import matplotlib.pyplot as plt
@@ -76,8 +78,8 @@ for name in last:
 # %%
 # Verify
 # ------
-# The wall is steep. Free descent leaves the picture from most of these starts, clipped descent from none,
-# and its steps are no longer than learning rate times threshold.
+# The wall is steep. Free descent leaves the picture from most of these starts, clipped descent from
+# none, and its steps are no longer than learning rate times threshold.
 
 across, along = paths["free"].amax(0).T
 left = (across > 7.5) | (along > -1.4)
@@ -124,15 +126,20 @@ axes.set_ylabel("b", rotation=0, va="center")
 figures.headline(figure, "The cliff throws the free path far out; the clipped one stays")
 figures.describe(
     figure,
-    "The loss of a one-unit recurrent network over w and b: a high and a low plain meet in a steep wall, along which the loss is 0. Two paths of gradient "
-    "descent from one start reach the wall; the free one is thrown far out over the low plain in one step, the clipped one goes on along the wall and ends at loss 0.",
+    "The loss of a one-unit recurrent network over w and b: a high and a low plain meet in a "
+    "steep wall, along which the loss is 0. Two paths of gradient descent from one start reach "
+    "the wall; the free one is thrown far out over the low plain in one step, the clipped one "
+    "goes on along the wall and ends at loss 0.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# The more ink, the larger the loss; the wall is where the shades lie close, and on the green line at its foot the loss is 0. Left and right of it the loss is nearly flat, so the gradient says nothing of the wall until it is met. From most of
-# these starts the free path then leaves the picture, and most of those that leave end far away, on ground so flat that 300
-# steps do not bring them back. Clipping changes nothing where the gradient is shorter than the threshold, and bounds the step
-# where it is not. Thresholds over three powers of ten, and many more starts, are in the claim ``6c-choice``.
+# The more ink, the larger the loss; the wall is where the shades lie close, and on the green line
+# at its foot the loss is 0. Left and right of it the loss is nearly flat, so the gradient says
+# nothing of the wall until it is met. From most of these starts the free path then leaves the
+# picture, and most of those that leave end far away, on ground so flat that 300 steps do not bring
+# them back. Clipping changes nothing where the gradient is shorter than the threshold, and bounds
+# the step where it is not. Thresholds over three powers of ten, and many more starts, are in the
+# claim ``6c-choice``.

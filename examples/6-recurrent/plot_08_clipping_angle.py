@@ -2,9 +2,11 @@
 Clipping by value can turn the gradient by almost arccos(1/√m)
 ==============================================================
 
-There are two ways to clip a gradient: shorten it to a norm, or cut its entries. The first keeps its direction; how far can the second turn it?
+There are two ways to clip a gradient: shorten it to a norm, or cut its entries. The first keeps its
+direction; how far can the second turn it?
 
-The derivation is in :doc:`/solutions/6-recurrent/c-clipping`; this script is evidence for the claims ``6c-clip`` and ``6c-T6``.
+The derivation is in :doc:`/solutions/6-recurrent/c-clipping`; this script is evidence for the
+claims ``6c-clip`` and ``6c-angle``.
 """
 
 import matplotlib.pyplot as plt
@@ -20,8 +22,9 @@ torch.set_default_dtype(torch.float64)
 # %%
 # The worst gradient, and random ones
 # -----------------------------------
-# The worst has one huge entry beside others of exactly the bound. Random ones are Gaussian and heavy-tailed (Student's t with 1.2 degrees of freedom), clipped at
-# the size of a typical entry; 200 of each.
+# The worst has one huge entry beside others of exactly the bound. Random ones are Gaussian and
+# heavy-tailed (Student's t with 1.2 degrees of freedom), clipped at the size of a typical entry;
+# 200 of each.
 
 
 def cosine(g, h):
@@ -55,9 +58,7 @@ assert (gaussian >= bound[:, None] - 1e-12).all()
 assert (heavy >= bound[:, None] - 1e-12).all()
 assert (typical[1:] > 0.85).all()
 assert least[-1] < 0.1
-print(
-    f"m = {sizes[-1]}: bound {bound[-1]:.4f}, heavy-tailed {heavy[-1].min():.3f} to {heavy[-1].max():.3f}"
-)
+print(f"m = {sizes[-1]}: bound {bound[-1]:.4f}, heavy-tailed {heavy[-1].min():.3f} at least")
 
 # %%
 # The figure
@@ -79,14 +80,17 @@ axes.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
 figures.headline(figure, "Never below 1/√m, but as near as you like")
 figures.describe(
     figure,
-    "Cosine of the angle between a gradient and its clipped version against the number of entries, logarithmic. Clipping by norm gives 1; by value the median over Gaussian gradients "
-    f"stays above {typical.min():.1f}, heavy-tailed ones fall with m, and the worst case lies on the line one over the square root of m.",
+    "Cosine of the angle between a gradient and its clipped version against the number of "
+    "entries, logarithmic. Clipping by norm gives 1; by value the median over Gaussian "
+    f"gradients stays above {typical.min():.1f}, heavy-tailed ones fall with m, and the worst "
+    "case lies on the line one over the square root of m.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# A Gaussian gradient is turned a little, by about the same angle whatever the number of entries. A heavy-tailed one, the kind
-# that one clips for, is turned towards a sign vector, the more the more entries it has: among those with the most entries,
-# some are nearly orthogonal to what they were. Clipping by norm keeps the direction of each.
+# A Gaussian gradient is turned a little, by about the same angle whatever the number of entries. A
+# heavy-tailed one, the kind that one clips for, is turned towards a sign vector, the more the more
+# entries it has: among those with the most entries, some are nearly orthogonal to what they were.
+# Clipping by norm keeps the direction of each.

@@ -2,9 +2,11 @@
 The cell of an LSTM: one path on which only forget gates multiply
 =================================================================
 
-An LSTM carries two vectors from step to step, the hidden state h and the cell c. Everything that has weights reads h. What does the cell itself pass through?
+An LSTM carries two vectors from step to step, the hidden state h and the cell c. Everything that
+has weights reads h. What does the cell itself pass through?
 
-The derivation is in :doc:`/solutions/6-recurrent/d-lstm`; this script is evidence for the claims ``6d-lstm`` and ``6d-gates``.
+The derivation is in :doc:`/solutions/6-recurrent/d-lstm`; this script is evidence for the claims
+``6d-lstm`` and ``6d-gates``.
 """
 
 import matplotlib.pyplot as plt
@@ -21,8 +23,9 @@ torch.set_default_dtype(torch.float64)
 # %%
 # Verify
 # ------
-# Hold the hidden states at the values that they have in the run, so that only the bold path of the figure is left, and differentiate the
-# last cell with respect to the first: the product of the forget gates remains, and nothing else. The whole derivative differs from it.
+# Hold the hidden states at the values that they have in the run, so that only the bold path of the
+# figure is left, and differentiate the last cell with respect to the first: the product of the
+# forget gates remains, and nothing else. The whole derivative differs from it.
 
 size, steps = 5, 6
 lstm, inputs = nn.LSTM(3, size), torch.randn(steps, 3)
@@ -108,13 +111,16 @@ axes.text(2.6, 0.15, "all weights are here: W times h, and the input", color=fig
 figures.headline(figure, "On the bold path only forget gates multiply")
 figures.describe(
     figure,
-    "One step of an LSTM. The cell c runs along a bold line to the next cell: it is multiplied by the forget gate f, and input gate times candidate is added. All gates are "
-    "computed with weights from the hidden state h below; the output gate times tanh of the new cell is the new hidden state.",
+    "One step of an LSTM. The cell c runs along a bold line to the next cell: it is multiplied "
+    "by the forget gate f, and input gate times candidate is added. All gates are computed "
+    "with weights from the hidden state h below; the output gate times tanh of the new cell is "
+    "the new hidden state.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Follow the bold line backwards: the gradient meets a factor f and a sum, which passes it on unchanged. Every other way from c′ back to the step before goes down through
-# h and the weights. The drawing shows which factors there are, not how large the ways are; that has to be measured.
+# Follow the bold line backwards: the gradient meets a factor f and a sum, which passes it on
+# unchanged. Every other way from c′ back to the step before goes down through h and the weights.
+# The drawing shows which factors there are, not how large the ways are; that has to be measured.

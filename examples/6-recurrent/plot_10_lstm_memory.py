@@ -2,10 +2,12 @@
 How much of the first cell an LSTM keeps depends on its forget bias
 ===================================================================
 
-How much does the last cell state depend on the first? For an LSTM there is a direct path, the product of the forget gates, and everything else, through the hidden state and the weights.
-How do their sizes compare?
+How much does the last cell state depend on the first? For an LSTM there is a direct path, the
+product of the forget gates, and everything else, through the hidden state and the weights. How do
+their sizes compare?
 
-The derivation is in :doc:`/solutions/6-recurrent/d-lstm`; this script is evidence for the claims ``6d-others``, ``6d-better`` and ``6d-explode``.
+The derivation is in :doc:`/solutions/6-recurrent/d-lstm`; this script is evidence for the claims
+``6d-others``, ``6d-better`` and ``6d-explode``.
 """
 
 import matplotlib.pyplot as plt
@@ -59,8 +61,9 @@ rnn = {
 # %%
 # Verify
 # ------
-# The whole is larger than the direct path, with each of these biases, and grows with the bias. "Nearer to 1" compares
-# logarithms: an RNN with orthogonal weights is nearer to 1 than the LSTM without a bias, and that nearer than the default RNN.
+# The whole is larger than the direct path, with each of these biases, and grows with the bias.
+# "Nearer to 1" compares logarithms: an RNN with orthogonal weights is nearer to 1 than the LSTM
+# without a bias, and that nearer than the default RNN.
 
 whole, direct = (lstm[0.0][:, -1, part].median().item() for part in (0, 1))
 print(f"default LSTM over 50 steps: whole {whole:.0e}, direct path {direct:.0e}")
@@ -95,8 +98,9 @@ axes.set_yticks([1e-12, 1e-8, 1e-4, 1])
 figures.headline(figure, "The larger the forget bias, the more is kept")
 figures.describe(
     figure,
-    "Size of the Jacobian over 5 to 50 steps, medians and ranges of eight seeds. An LSTM with forget bias 3 keeps it near 1 or above, with bias 1 it falls slowly, without bias fast; the default RNN falls fastest, an orthogonal "
-    "one lies above the LSTM without bias.",
+    "Size of the Jacobian over 5 to 50 steps, medians and ranges of eight seeds. An LSTM with "
+    "forget bias 3 keeps it near 1 or above, with bias 1 it falls slowly, without bias fast; "
+    "the default RNN falls fastest, an orthogonal one lies above the LSTM without bias.",
 )
 
 second, axes = plt.subplots(figsize=(5.2, 2.9))
@@ -118,14 +122,16 @@ axes.set_yticks(range(3), [f"forget bias {bias:g}" for bias in biases])
 figures.headline(second, "The whole is larger than the direct path")
 figures.describe(
     second,
-    "For forget biases 0, 1 and 3: the largest entry of the direct path over 50 steps, and the norm of the whole Jacobian, medians and ranges of eight seeds. The whole "
-    "is larger each time.",
+    "For forget biases 0, 1 and 3: the largest entry of the direct path over 50 steps, and the "
+    "norm of the whole Jacobian, medians and ranges of eight seeds. The whole is larger each "
+    "time.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# First figure: the bias alone moves an LSTM from far below 1 to above it, and an RNN with orthogonal weights stays nearer to 1 than the LSTM that PyTorch gives by
-# default. Second: the "other terms" are most of the gradient over 50 steps, with each of the three biases. With a bias of 3 the direct path alone falls below 1, while the
-# whole Jacobian's norm lies above it.
+# First figure: the bias alone moves an LSTM from far below 1 to above it, and an RNN with
+# orthogonal weights stays nearer to 1 than the LSTM that PyTorch gives by default. Second: the
+# "other terms" are most of the gradient over 50 steps, with each of the three biases. With a bias
+# of 3 the direct path alone falls below 1, while the whole Jacobian's norm lies above it.

@@ -2,10 +2,13 @@
 Does it matter? One bit, remembered over T steps
 ================================================
 
-A network sees one bit, then T steps of noise, and is asked for the bit: the smallest task that needs memory. An RNN, an LSTM as PyTorch initialises it, and one with a forget bias are
-trained with the same small budget. (A reduced experiment: 16 units, 120 steps of Adam, three seeds.) Does the size of the Jacobian at initialisation foretell who succeeds?
+A network sees one bit, then T steps of noise, and is asked for the bit: the smallest task that
+needs memory. An RNN, an LSTM as PyTorch initialises it, and one with a forget bias are trained with
+the same small budget. (A reduced experiment: 16 units, 120 steps of Adam, three seeds.) Does the
+size of the Jacobian at initialisation foretell who succeeds?
 
-The derivation is in :doc:`/solutions/6-recurrent/d-lstm`; this script asks what the comparison of the claim ``6d-better``, made at initialisation, is worth after training.
+The derivation is in :doc:`/solutions/6-recurrent/d-lstm`; this script asks what the comparison of
+the claim ``6d-better``, made at initialisation, is worth after training.
 """
 
 import matplotlib.pyplot as plt
@@ -28,7 +31,7 @@ kinds = ("RNN", "LSTM", "LSTM, forget bias 3")
 
 
 def batch(T, count, generator):
-    """Return inputs (T + 1, count, 2): the bit in the first channel at time 0, noise in the second."""
+    """Return inputs (T + 1, count, 2): the bit in channel 0 at time 0, noise in channel 1."""
     bits = torch.randint(0, 2, (count,), generator=generator).float()
     inputs = torch.zeros(T + 1, count, 2)
     inputs[0, :, 0] = 2 * bits - 1
@@ -73,7 +76,8 @@ results = {
 # %%
 # The Jacobians before training
 # -----------------------------
-# Norm of :math:`∂h_T/∂h_0` for the RNN and of :math:`∂c_T/∂c_0` for the LSTMs, medians of eight fresh networks on the same inputs.
+# Norm of :math:`∂h_T/∂h_0` for the RNN and of :math:`∂c_T/∂c_0` for the LSTMs, medians of eight
+# fresh networks on the same inputs.
 
 
 def norm(kind, T, seed):
@@ -93,8 +97,9 @@ for kind in kinds:
 # %%
 # Verify
 # ------
-# With the forget bias every seed keeps the bit over 30 steps; without it the LSTM hardly does better than guessing there, and over 15 steps it does
-# worse than the RNN in the mean of the seeds. At initialisation its Jacobian is larger than the RNN's from 15 steps on.
+# With the forget bias every seed keeps the bit over 30 steps; without it the LSTM hardly does
+# better than guessing there, and over 15 steps it does worse than the RNN in the mean of the seeds.
+# At initialisation its Jacobian is larger than the RNN's from 15 steps on.
 
 assert results["LSTM, forget bias 3"][:, :3].min() > 0.95
 assert max(results["LSTM"][:, 2:].max(), results["RNN"][:, 3].max()) < 0.7
@@ -125,15 +130,18 @@ axes.grid(visible=False)
 figures.headline(figure, "With the forget bias the LSTM remembers for longer")
 figures.describe(
     figure,
-    "Three networks in rows, four lengths in columns, a square for each of three seeds, filled as far as the bit is remembered. "
-    "With the forget bias all are full up to 30 steps; the LSTM without it is near empty from 30 steps on, as the RNN is over 60.",
+    "Three networks in rows, four lengths in columns, a square for each of three seeds, filled "
+    "as far as the bit is remembered. With the forget bias all are full up to 30 steps; the "
+    "LSTM without it is near empty from 30 steps on, as the RNN is over 60.",
 )
 plt.show()
 
 # %%
 # What to see
 # -----------
-# Each square is one seed: empty is guessing, full is every bit. Only the initial forget bias differs between grey and blue. The Jacobians before
-# training agree that the bias helps. But they would also put the LSTM without a bias above the RNN from 15 steps on, and over 15 steps it learns less:
-# their norm at initialisation is no forecast of training, which changes them. Over 60 steps even a bias of 3 is not safe; it depends on the seed
-# (and on the last digit of the arithmetic) whether the bit is learned.
+# Each square is one seed: empty is guessing, full is every bit. Only the initial forget bias
+# differs between grey and blue. The Jacobians before training agree that the bias helps. But they
+# would also put the LSTM without a bias above the RNN from 15 steps on, and over 15 steps it learns
+# less: their norm at initialisation is no forecast of training, which changes them. Over 60 steps
+# even a bias of 3 is not safe; it depends on the seed (and on the last digit of the arithmetic)
+# whether the bit is learned.

@@ -430,7 +430,7 @@ def objective(case: Entry, layer: Layer, entering: Tensor, biases: bool = False)
 
 
 @claim(
-    "1d-T1",
+    "1d-absorb",
     kind="identity",
     verdict="theorem",
     statement=r"**Shift equivariance.** Let $u$, the input or hidden activations, enter the rest of a network only "
@@ -458,7 +458,7 @@ def objective_is_equivariant(case: Entry) -> Trial:
         )
 
 
-@counterexample("1d-T1", "affine: a zero-padded convolution")
+@counterexample("1d-absorb", "affine: a zero-padded convolution")
 def a_zero_padded_convolution() -> float:
     layer = nn.Conv1d(1, 1, 3, padding=1).double()
     nn.init.ones_(layer.weight)
@@ -467,14 +467,14 @@ def a_zero_padded_convolution() -> float:
     return abs((there.square().sum() - here.square().sum()).item())
 
 
-@counterexample("1d-T1", "only through")
+@counterexample("1d-absorb", "only through")
 def a_shortcut_from_the_input() -> float:
     x, shift, weight = tensor([1.0, 2.0]), 1.0, 2.0
     here, there = weight * x + x, weight * (x - shift) + weight * shift + (x - shift)
     return abs((there.square().sum() - here.square().sum()).item())
 
 
-@counterexample("1d-T1", "whose bias may take every value: no bias")
+@counterexample("1d-absorb", "whose bias may take every value: no bias")
 def a_layer_without_a_bias() -> float:
     def least(x: Tensor, y: Tensor) -> float:  # of ‖xw − y‖² + w²
         w = x @ y / (x @ x + 1)

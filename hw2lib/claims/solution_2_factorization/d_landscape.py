@@ -183,7 +183,7 @@ def big_enough(other: Tensor, c: Tensor, root: int) -> float:
 
 
 @claim(
-    "2d-T2",
+    "2d-landscape",
     kind="universal",
     verdict="theorem",
     statement=r"**Landscape.** Every critical point of $\lVert X-AB\rVert_F^2$, for every $X$, is a global minimum or a "
@@ -205,7 +205,7 @@ def critical_points_are_minima_or_strict_saddles(point: CriticalPoint) -> Trial:
     )
 
 
-@counterexample("2d-T2", "critical")
+@counterexample("2d-landscape", "critical")
 def convex_away_from_the_critical_points() -> float:
     X, A, B = tensor([[1.0]]), tensor([[0.75]]), tensor([[0.75]])
     least = torch.linalg.eigvalsh(loss_hessian(X, A, B))[0].item()

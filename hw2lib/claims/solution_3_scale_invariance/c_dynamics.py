@@ -59,7 +59,7 @@ def decayed(rng: np.random.Generator) -> Iterator[tuple[str, Decayed]]:
 
 
 @claim(
-    "3b-T3",
+    "3b-length",
     kind="identity",
     verdict="theorem",
     statement=r"**Exact dynamics on the sphere.** For a step $x_+=(1-\eta\lambda)x-\eta\nabla f(x)$ with $0\le\eta\lambda<1$ on a scale-invariant $f$, with $r=\|x\|$, "
@@ -96,7 +96,7 @@ def dynamics_on_the_sphere_are_exact(case: Decayed) -> Trial:
     )
 
 
-@counterexample("3b-T3", "ηλ < 1")
+@counterexample("3b-length", "ηλ < 1")
 def more_decay_than_length() -> float:
     f = Quotient({(0, 1): 1}, {(1, 0): 1})
     return dynamics_on_the_sphere_are_exact(
@@ -104,7 +104,7 @@ def more_decay_than_length() -> float:
     ).error
 
 
-@counterexample("3b-T3", "scale-invariant")
+@counterexample("3b-length", "scale-invariant")
 def step_of_a_function_that_is_not_invariant() -> float:
     f = Quotient({(0, 2): 1}, {(1, 0): 1})
     return dynamics_on_the_sphere_are_exact(

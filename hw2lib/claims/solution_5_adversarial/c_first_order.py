@@ -268,7 +268,7 @@ def outside(rest: Tensor, found: Step) -> float:
 
 
 @claim(
-    "5-T5",
+    "5-dual",
     kind="universal",
     verdict="theorem",
     statement=r"Let a network be affine but for its ReLUs, none of them at its kink at $x$, and let "
@@ -340,12 +340,12 @@ def outside_after(model: nn.Module, x: float, eps: float) -> float:
     return max(shortfall(after, predicted), shortfall(bound, after - predicted)) / bound
 
 
-@counterexample("5-T5", r"$\varepsilon\le\varepsilon_0$: ten times that")
+@counterexample("5-dual", r"$\varepsilon\le\varepsilon_0$: ten times that")
 def beyond_the_first_switch() -> float:
     return saturating(x=-0.1, eps=1.0, weight=1.0)
 
 
-@counterexample("5-T5", "affine but for its ReLUs")
+@counterexample("5-dual", "affine but for its ReLUs")
 def a_layer_that_saturates() -> float:
     model = nn.Sequential(nn.Linear(1, 2, dtype=torch.float64), nn.Tanh())
     with torch.no_grad():
@@ -354,7 +354,7 @@ def a_layer_that_saturates() -> float:
     return outside_after(model, 0.1, 2.0)
 
 
-@counterexample("5-T5", "none of them at its kink")
+@counterexample("5-dual", "none of them at its kink")
 def at_the_kink() -> float:
     return saturating(x=0.0, eps=1e-3, weight=1.0)
 

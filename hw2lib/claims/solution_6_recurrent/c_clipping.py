@@ -659,7 +659,7 @@ def as_whole(g: Tensor) -> list[int]:
     verdict="sharpened",
     severity=1,
     printed=r"clip various entries of the gradient vector to lie between $[-c,c]$ for some constant $c$",
-    statement=r"That changes the direction of a gradient, by how much says claim 6c-T6: it turns $g\ne0$ exactly if an entry is "
+    statement=r"That changes the direction of a gradient, by how much says claim 6c-angle: it turns $g\ne0$ exactly if an entry is "
     r"larger than $c$ in magnitude and the entries that are not zero are not all of one magnitude.",
     corrected="changes the direction",
     family=whole_gradients,
@@ -677,7 +677,7 @@ def clipping_by_value_turns_the_gradient(case: Clipping) -> Trial:
 
 
 @claim(
-    "6c-T6",
+    "6c-angle",
     kind="universal",
     verdict="theorem",
     statement=r"**Angle after clipping.** Let $m$ entries of $g\in\mathbb R^p$ be different from zero, $m\ge1$. For every "
@@ -715,7 +715,7 @@ def spike_ratio(m: int, c: int, M: int) -> Fraction:
     return Fraction(m * inner, lengths)
 
 
-@counterexample("6c-T6", "entries different from zero, instead of entries above $c$")
+@counterexample("6c-angle", "entries different from zero, instead of entries above $c$")
 def counting_the_entries_that_are_clipped() -> float:
     squared, bound = products([10**6, 1, 1, 1], [1, 1, 1, 1])
     return float(squared < bound)

@@ -1,8 +1,8 @@
-"""What the claims of 6(a) and 6(b) share: exact eigenbases, recurrences, orbits of networks."""
+"""What claims of Solution 6 share: exact eigenbases, recurrences, orbits of networks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -200,3 +200,35 @@ def with_starts(rng: np.random.Generator, found: Modes) -> tuple[Modes, Recurren
     """Return modes with a random start, adjoint and number of steps."""
     p, steps = len(found.W), size(rng, 2, 8)
     return found, Recurrence(found.W, whole(rng, p), whole(rng, p), steps)
+
+
+def jordan(value: complex, m: int) -> Tensor:
+    """Return a real Jordan block of m eigenvalues of one value, and of its conjugate if complex."""
+    if value.imag:
+        turn = tensor([[value.real, -value.imag], [value.imag, value.real]])
+        return torch.kron(torch.eye(m, dtype=torch.float64), turn) + torch.diag(
+            torch.ones(2 * m - 2, dtype=torch.float64), 2
+        )
+    return value.real * torch.eye(m, dtype=torch.float64) + tensor(np.diag([1.0] * (m - 1), 1))
+
+
+def powers(values: Tensor, k: int) -> Tensor:
+    """Return powers of Gaussian integers, by products, which are exact."""
+    return torch.stack([torch.ones_like(values), *[values] * k]).prod(0)
+
+
+def as_integers(x: Tensor) -> np.ndarray:
+    """Return whole numbers as Python's, which do not overflow."""
+    return np.vectorize(int, otypes=[object])(x.numpy())
+
+
+def iterate(A: np.ndarray, z: np.ndarray, steps: int) -> Iterator[np.ndarray]:
+    """Yield z, Az, A²z, … in whole numbers."""
+    for _ in range(steps):
+        yield z
+        z = A @ z
+
+
+def rate_of(times: Sequence[int], logarithms: Sequence[float]) -> float:
+    """Return the slope of logarithms over time, by least squares."""
+    return float(np.polyfit(times, logarithms, 1)[0])
