@@ -43,7 +43,6 @@ def set_variables(app: Sphinx, doctree: nodes.document) -> None:
 
 def set_indices(app: Sphinx, doctree: nodes.document) -> None:
     """Set 10⁻¹⁶ and σ₁ in the text's face, which does not have all raised and lowered figures."""
-
     replace(doctree, RAISED, lambda found: index(nodes.superscript, found))
     replace(doctree, LOWERED, lambda found: index(nodes.subscript, found))
 
