@@ -22,6 +22,7 @@ from matplotlib.patches import FancyBboxPatch
 from torch import nn
 
 from hw2lib._checks import as_tensor, check_kind, check_number
+from hw2lib._svg import svg_size
 from hw2lib.architecture import ResidualBlock, residual_blocks
 from hw2lib.parameters import Row, parameter_table
 
@@ -172,40 +173,6 @@ def darken_svg(svg: str) -> str:
     check_kind("svg", svg, str)
     palette = re.compile("|".join(DARK_TWINS), re.IGNORECASE)
     return palette.sub(lambda match: DARK_TWINS[match[0].lower()], svg)
-
-
-def svg_size(svg: str) -> tuple[int, int]:
-    """Return an SVG's width and height, which a page needs before it has the picture.
-
-    Parameters
-    ----------
-    svg : str
-        The source; it has a ``viewBox``, as those of matplotlib have.
-
-    Returns
-    -------
-    width, height : int
-        In the SVG's own units, rounded.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `svg` is not a string, or has no ``viewBox``.
-
-    References
-    ----------
-    W3C, "Scalable Vector Graphics (SVG) 2", section 8.6.
-
-    Examples
-    --------
-    >>> svg_size('<svg viewBox="0 0 374.4 259.2">')
-    (374, 259)
-    """
-    check_kind("svg", svg, str)
-    found = re.search(r'viewBox="\S+ \S+ (\S+) ([^"]+)"', svg)
-    if found is None:
-        raise ValueError(f"svg must have a viewBox, got {svg[:60]!r}")
-    return round(float(found[1])), round(float(found[2]))
 
 
 @dataclass(frozen=True)

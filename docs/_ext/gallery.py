@@ -19,6 +19,8 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
+from hw2lib._svg import svg_size
+
 GALLERY = "auto_examples"
 DARK = "_dark"
 IMAGE = re.compile(r'<img (?=[^>]*src="[^"]*_images/([^"]+\.svg)")(?![^>]*width=)')
@@ -180,8 +182,6 @@ def give_sizes(
     source = {name: uri for uri, name in app.builder.images.items()}
 
     def sized(match: re.Match[str]) -> str:
-        from hw2lib.figures import svg_size  # imports torch: not for pages without figures
-
         svg = (Path(app.srcdir) / source[unquote(match[1])]).read_text(encoding="utf-8")
         width, height = svg_size(svg)
         return f'<img width="{width}" height="{height}" '

@@ -374,7 +374,7 @@ def pairs_of_eigenvectors(
     r"non-zero, the norm $\|A^kz_0\|_2\to\infty$.",
     statement=r"Read as $\alpha_iv_i\ne0$, as the next sentence has it, this is right: $\alpha_i=\langle w_i,z_0\rangle$ with the *left* "
     r"eigenvector decides, since $\langle w_i,W^kz_0\rangle=\lambda_i^k\langle w_i,z_0\rangle$. An inner product with $v_i$ does not: "
-    r"for a real $\lambda_i$, unless $v_i$ and $w_i$ are parallel, some start orthogonal to $v_i$ meets the mode, and some start that is not orthogonal to it does not.",
+    r"for a simple real $\lambda_i$, unless $v_i$ and $w_i$ are parallel, some start orthogonal to $v_i$ meets the mode, and some start that is not orthogonal to it does not.",
     corrected=r"if $\alpha_i=\langle w_i,z_0\rangle\ne0$, $w_i$ the left eigenvector",
     family=pairs_of_eigenvectors,
     exact=True,
@@ -418,7 +418,14 @@ def normal_matrix_has_one_direction() -> float:
     return float((FIRST @ meets).item() <= 0)
 
 
-@counterexample("6a-inner", r"a real $\lambda_i$")
+@counterexample("6a-inner", "simple")
+def start_without_a_part_along_the_left_eigenvector_grows() -> float:
+    """Start a Jordan block at e₁, orthogonal to its only left eigenvector: it meets the mode."""
+    block = np.array([[2, 1], [0, 2]], dtype=object)
+    return float(grown(block, np.array([1, 0], dtype=object)) > 100)
+
+
+@counterexample("6a-inner", r"real $\lambda_i$")
 def only_zero_is_orthogonal_to_a_complex_eigenvector() -> float:
     _, T = torch.linalg.eig(tensor([[0.0, -1.0], [8.0, 2.0]]))
     v, w = T[:, 0], torch.linalg.inv(T)[0].conj()
