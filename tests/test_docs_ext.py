@@ -251,6 +251,28 @@ def test_ties_names_and_low_signs_of_plain_text(build):
     assert text.code.get_text() == "x = 1"
 
 
+@pytest.mark.parametrize(
+    ("text", "variables"),
+    [
+        ("See part (b), figure 2(c) and 1(e): the i-th, e.g. on the x-axis.", []),
+        ("A function with f(λx) = f(x), or log ρ(W).", ["f", "λx", "f", "x", "ρ", "W"]),
+        ("Either (a, b) or (−A, −B); a sum a − b.", ["a", "b", "A", "B", "a", "b"]),
+        ("P = I − uuᵀ, and at tᵢ it is 3x.", ["P", "I", "uu", "t", "i", "x"]),
+        ("Each A of shape (m, r), `x` and **x**.", ["A", "m", "r"]),
+    ],
+)
+def test_variables_of_plain_text_are_set_as_such(build, text, variables):
+    html, warnings = build(text, page="api/page")
+    assert not warnings
+    page = BeautifulSoup(html, "html.parser")
+    assert [each.get_text() for each in page.select("p .variable")] == variables
+
+
+def test_variables_are_left_to_formulas_on_other_pages(build):
+    html, _ = build("A function f = 1.", page="solutions/page")
+    assert not BeautifulSoup(html, "html.parser").select(".variable")
+
+
 def test_long_formula_may_break_inside_and_keeps_its_punctuation(build):
     html, warnings = build("Let $a+a+a+a+a+a+a+a+a+a=b+b+b$, and $a+a=b$.")
     assert not warnings

@@ -50,8 +50,9 @@ def set_indices(app: Sphinx, doctree: nodes.document) -> None:
 def index(kind: type[nodes.TextElement], found: str) -> nodes.Node:
     """Return an index; letters are variables, but for the T of a transpose."""
     text = unicodedata.normalize("NFKC", found)
-    is_variable = text.isalpha() and text.islower()
-    return kind("", "", nodes.inline("", text, classes=["variable"] if is_variable else []))
+    if text.isalpha() and text.islower():
+        return kind("", "", nodes.inline("", text, classes=["variable"]))
+    return kind("", text)
 
 
 def keep_together(app: Sphinx, doctree: nodes.document) -> None:
