@@ -27,7 +27,7 @@ DIST = HERE.parent / "node_modules" / "katex" / "dist"
 BASE = '<span class="katex-base">'  # of a formula, what no line may break
 OPEN, CLOSE = '<span class="mopen', '<span class="mclose'  # the last twice if it has an exponent
 ANNOTATION = re.compile(r"<annotation .*?</annotation>", re.DOTALL)  # the source, once more
-BAR = re.compile('<span class="mord">[∥∣]</span>')  # what TeX does not know as a bracket
+ORDINARY = re.compile('<span class="mord">([^<]*)')  # bars here are what TeX takes for no bracket
 HIGH_ROW = re.compile(r"\\\\(?=\s(?:[^\\]|\\(?!\\|end))*?\\(?:frac|sum))")  # of an aligned formula
 SETTINGS = {"throwOnError": True, "strict": "error", "output": "htmlAndMathml", "trust": False}
 
@@ -108,7 +108,7 @@ def breakable(formula: str) -> str:
         is_within = depth or bars % 2 or written is first
         written += (BASE if is_within else f"<wbr>{BASE}") + part
         depth += part.count(OPEN) - part.count(CLOSE) + part.count(f'{CLOSE}">{CLOSE}')
-        bars += len(BAR.findall(part))
+        bars += sum(found in "∥∣" for text in ORDINARY.findall(part) for found in text)
     return written
 
 

@@ -66,7 +66,7 @@ axes.semilogy(times, seen, color=figures.ORANGE, ls="--", lw=1.5)
 axes.text(9.4, 6e3, "adjoint on ½, state on 2", color=figures.BLUE, ha="right")
 axes.text(19.8, 4e-2, "adjoint on ½, state on ½", color=figures.MUTED, ha="right")
 seen_label = "what the loss sees:\nthe state’s second entry"
-axes.text(8, 6e-5, seen_label, color=figures.ORANGE, ha="right")
+axes.text(7.2, 1e-5, seen_label, color=figures.ORANGE, ha="right")
 axes.set(xlabel="steps t", xlim=(1, 20.3), ylim=(3e-7, 1e7))
 axes.set_xticks([1, 5, 10, 15, 20])
 axes.set_yticks([1e-6, 1e-3, 1, 1e3, 1e6])
