@@ -126,7 +126,7 @@ def headline(figure: Figure, text: str) -> None:
     fits = int(10.4 * figure.get_figwidth())
     lines = [part for line in text.splitlines() for part in wrap(line, fits)]
     edge = figure.get_figwidth() * 72
-    figure.suptitle("\n".join(lines), x=3 / edge, ha="left")
+    figure.suptitle("\n".join(lines), x=0.5 / edge, ha="left")
 
 
 def wrap(line: str, fits: int) -> list[str]:
@@ -364,7 +364,7 @@ def draw_residual_network(axes: Axes, model: nn.Module, input_shape: Sequence[in
     for row, item in enumerate(items):
         y = row + 0.5
         axes.plot(
-            [2.2, 2.2], [row - 0.1 if row else -0.05, row + 0.2], color=MUTED, lw=1.3, zorder=0
+            [2.2, 2.2], [row - 0.25 if row else -0.05, row + 0.25], color=MUTED, lw=1.3, zorder=0
         )
         if isinstance(item, ResidualBlock):
             draw_block(axes, y, item, model)
@@ -380,7 +380,7 @@ def draw_block(axes: Axes, y: float, block: ResidualBlock, model: nn.Module) -> 
     """Draw the branch of a block in one box, and its shortcut around it to the sum."""
     texts = [layer_text(model, name) for name in block.branch]
     draw_box(axes, (0.1, 4.3), y, " → ".join(texts), BLUE)
-    top, bottom, right = y - 0.4, y + 0.42, 5.4
+    top, bottom, right = y - 0.35, y + 0.44, 5.4
     color = ORANGE if block.shortcut else MUTED
     axes.plot([2.2, right, right, 2.2], [top, top, bottom, bottom], color=color, lw=1.3, zorder=0)
     axes.plot([2.2, 2.2], [y + 0.3, bottom], color=MUTED, lw=1.3, zorder=0)
@@ -396,7 +396,7 @@ def draw_box(axes: Axes, span: tuple[float, float], y: float, text: str, color: 
     style = "round,pad=0,rounding_size=0.12"
     for face, edge, alpha in ((PAPER, "none", 1.0), (color, "none", 0.16), ("none", color, 1.0)):
         box = FancyBboxPatch(
-            (span[0], y - 0.27), span[1] - span[0], 0.54, style, fc=face, ec=edge, alpha=alpha
+            (span[0], y - 0.25), span[1] - span[0], 0.5, style, fc=face, ec=edge, alpha=alpha
         )
         axes.add_patch(box)
     axes.text(sum(span) / 2, y, text, ha="center", va="center")
@@ -406,7 +406,7 @@ def layer_text(model: nn.Module, name: str) -> str:
     """Return a layer in short: kernel, channels, and the stride if it is not 1."""
     layer = model.get_submodule(name)
     if isinstance(layer, nn.Linear):
-        return f"average, linear {layer.in_features}→{layer.out_features}"
+        return f"average, linear {layer.in_features} → {layer.out_features}"
     if not isinstance(layer, nn.Conv2d):
         raise TypeError(f"model must be made of Conv2d and Linear layers, got {name}: {layer}")
     kernel = "×".join(map(str, layer.kernel_size))

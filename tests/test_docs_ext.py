@@ -257,7 +257,7 @@ def test_ties_names_and_low_signs_of_plain_text(build):
         ("See part (b), figure 2(c) and 1(e): the i-th, e.g. on the x-axis.", []),
         ("A function with f(λx) = f(x), or log ρ(W).", ["f", "λx", "f", "x", "ρ", "W"]),
         ("Either (a, b) or (−A, −B); a sum a − b.", ["a", "b", "A", "B", "a", "b"]),
-        ("P = I − uuᵀ, and at tᵢ it is 3x.", ["P", "I", "uu", "t", "i", "x"]),
+        ("P = I − uuᵀ, and at tᵢ it is 3x − Wᵗ⁻¹.", ["P", "I", "uu", "t", "i", "x", "W", "t"]),
         ("Each A of shape (m, r), `x` and **x**.", ["A", "m", "r"]),
     ],
 )
@@ -274,7 +274,7 @@ def test_variables_are_left_to_formulas_on_other_pages(build):
 
 
 def test_long_formula_may_break_inside_and_keeps_its_punctuation(build):
-    html, warnings = build("Let $a+a+a+a+a+a+a+a+a+a=b+b+b$, and $a+a=b$.")
+    html, warnings = build("Let $a+a+a+a+a+a+a+a+a+a=b+b+bcd$, and $a+a=b$.")
     assert not warnings
     long, short = BeautifulSoup(html, "html.parser").select("p .together")
     assert long.get_text().endswith(",")
@@ -322,7 +322,14 @@ def test_long_formula_does_not_break_within_brackets(build):
     assert not warnings
     parts = str(BeautifulSoup(html, "html.parser").select_one(".katex-html")).split("<wbr/>")
     shown = [BeautifulSoup(part, "html.parser").get_text() for part in parts]
-    assert shown == ["∥a+b∥2+", "(c+d)+", "∣a−b∣=", "e+", "f+", "g+", "h+", "i"]
+    assert shown == ["∥a+b∥2+", "(c+d)+", "∣a−b∣=", "e+", "f+", "g+", "h+i"]
+
+
+def test_long_formula_does_not_break_after_a_dot_or_before_a_short_end(build):
+    html, _ = build(r"Let $a+a+a+a+a+a+a+a+a+a\cdot a=b+b+b+b+b+b+b\cdot b>0$ be so.")
+    parts = str(BeautifulSoup(html, "html.parser").select_one(".katex-html")).split("<wbr/>")
+    shown = [BeautifulSoup(part, "html.parser").get_text() for part in parts]
+    assert shown == [*["a+"] * 9, "a⋅a=", *["b+"] * 6, "b⋅b>0"]
 
 
 def test_print_box_without_print_is_an_error(build):

@@ -27,6 +27,9 @@ DIST = HERE.parent / "node_modules" / "katex" / "dist"
 BASE = '<span class="katex-base">'  # of a formula, what no line may break
 OPEN, CLOSE = '<span class="mopen', '<span class="mclose'  # the last twice if it has an exponent
 ANNOTATION = re.compile(r"<annotation .*?</annotation>", re.DOTALL)  # the source, once more
+TAG = re.compile("<[^>]*>")
+SHORT_END = 2
+DOT = re.compile(r'class="mbin">⋅</span>(<span class="mspace"[^>]*></span>)?(</span>)*$')
 ORDINARY = re.compile('<span class="mord">([^<]*)')  # bars here are what TeX takes for no bracket
 HIGH_ROW = re.compile(r"\\\\(?=\s(?:[^\\]|\\(?!\\|end))*?\\(?:frac|sum))")  # of an aligned formula
 SETTINGS = {"throwOnError": True, "strict": "error", "output": "htmlAndMathml", "trust": False}
@@ -101,12 +104,16 @@ def visit_inline(writer: nodes.NodeVisitor, node: nodes.math) -> None:
 
 
 def breakable(formula: str) -> str:
-    """Let a line break between parts of a formula, not within a pair of brackets or bars."""
+    """Let a line break between parts of a formula: not in brackets or bars, not after a dot.
+
+    Nor before an end as short as 0, which would stand on a line of its own.
+    """
     first, *parts = formula.split(BASE)
     written, depth, bars = first, 0, 0
-    for part in parts:
-        is_within = depth or bars % 2 or written is first
-        written += (BASE if is_within else f"<wbr>{BASE}") + part
+    for number, part in enumerate(parts):
+        is_short_end = part is parts[-1] and len(TAG.sub("", part)) <= SHORT_END
+        is_kept = not number or depth or bars % 2 or is_short_end or DOT.search(parts[number - 1])
+        written += (BASE if is_kept else f"<wbr>{BASE}") + part
         depth += part.count(OPEN) - part.count(CLOSE) + part.count(f'{CLOSE}">{CLOSE}')
         bars += sum(found in "∥∣" for text in ORDINARY.findall(part) for found in text)
     return written

@@ -46,6 +46,7 @@ POLICY = (  # "file:" for a site that is read from a disk, KaTeX's attributes ne
     "default-src 'self' file:; img-src 'self' file: data:; style-src 'self' file:; "
     "style-src-attr 'unsafe-inline'"
 )
+SIGNS = re.compile("[\u2016\u2113\u2190-\u22ff\u27e8\u27e9]")  # come from the face of formulas
 URL = re.compile(r"url\(([\"']?)(?!data:|[\"'])")
 DRAWN = re.compile(r"url\(([\"'])data:image/svg\+xml;charset=utf-8,(.*?)\1\)")
 
@@ -95,6 +96,7 @@ def leave_out(
     """Take from a page's lists the files that only others use; scripts need not be waited for."""
     context["policy"] = POLICY
     body = context.get("body", "")
+    context["has_signs"] = bool(SIGNS.search(body))
     for kind in ("css_files", "script_files"):
         context[kind] = [file for file in context.get(kind, []) if is_used(file, body)]
     for script in context["script_files"]:

@@ -18,15 +18,18 @@ VARIABLE = re.compile(  # a letter by itself; a, A and I only beside a sign, an 
     r"""(
       (?<![A-Za-z0-9_’'.-])(?!(?<=\().\))[B-HJ-Zb-zα-ω]\u0304?(?![A-Za-z0-9_’'\u0304-]|\.\w)
     | (?<=[A-Za-zα-ω]\()[A-Za-z](?=\))
-    | (?<![A-Za-z_’'.-])(?:(?<=\d)[px]|[ηλ]+x?|AB|AG|Wb|XX|ab|eA|eI|uu)(?![A-Za-z0-9_’'-])
-    | (?<![A-Za-z_’'.-])[AIa](?=,[ ]−?[A-Za-z]\)|[\s\xa0]SIGN|[′ᵀ₀-₉⁻ᵢ/−])
-    | (?:(?<=SIGN[ \xa0])[AIa]|(?<=[a-z,][ ])A)(?![A-Za-z0-9_’'-])
+    | (?<![A-Za-z_’'.-])(?:(?<=\d)[pxuα-ω]|[ηλ]+x?|AB|AG|Wb|XX|ab|eA|eI|uu)(?![A-Za-z0-9_’'-])
+    | (?<![A-Za-z_’'.-])[AIa](?=,[ \xa0]−?[A-Za-z]\)|[ \xa0]SIGN|[′ᵀ₀-₉⁻ᵢ/−])
+    | \ba(?=[ ]and[ ][b-z]\b)
+    | (?:(?<=SIGN[ \xa0])[AIa]|(?<=[a-z,][ \xa0])A)(?![A-Za-z0-9_’'-])
     )""".replace("SIGN", "[=<>≤≥≈≠−+±×·∈→∘]"),
     re.VERBOSE,
 )
 PERCENT = re.compile(r"(\d %)")
 TIED = re.compile(
-    r"(\b(?:[Pp]art|Theorem|Lemma|Solution|rank|et) (?=\(|\d|al\.)|\S{1,8} [=<>≤≥≈−+±×∈] \S{1,8})"
+    r"(\b(?:[Pp]art|Theorem|Lemma|Solution|rank|factor|et) (?=\(|\d|al\.)|\b(?:log|arctan) (?=\w)"
+    r"|\b[1-6]\([a-f]\) (?=\w)|\(\S{1,6}, \S{1,6}\)"
+    r"|(?:\S{1,8} [=<>≤≥≈−+±×∈] ){1,2}\S{1,8})"
 )
 NAME = re.compile(r"(ResNet-\d+|\b[1-6][a-e]?-[\w-]+|\bi-th\b)")
 VERBATIM = (nodes.literal, nodes.FixedTextElement, nodes.math)
@@ -48,11 +51,17 @@ def set_indices(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def index(kind: type[nodes.TextElement], found: str) -> nodes.Node:
-    """Return an index; letters are variables, but for the T of a transpose."""
-    text = unicodedata.normalize("NFKC", found)
-    if text.isalpha() and text.islower():
-        return kind("", "", nodes.inline("", text, classes=["variable"]))
-    return kind("", text)
+    """Return an index; small letters are variables, the T of a transpose is none."""
+    parts = re.split("([a-z])", unicodedata.normalize("NFKC", found))
+    return kind(
+        "",
+        "",
+        *(
+            nodes.inline("", part, classes=["variable"]) if number % 2 else nodes.Text(part)
+            for number, part in enumerate(parts)
+            if part
+        ),
+    )
 
 
 def keep_together(app: Sphinx, doctree: nodes.document) -> None:
@@ -133,7 +142,7 @@ def place(node: nodes.Node) -> int:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the repairs."""
     app.connect("doctree-read", keep_percent)
-    app.connect("doctree-read", keep_ties)
+    app.connect("doctree-read", keep_ties, priority=400)  # before titles are collected
     app.connect("doctree-read", set_variables)
     app.connect("doctree-read", set_indices)
     app.connect("doctree-read", keep_together)

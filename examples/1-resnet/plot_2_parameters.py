@@ -4,6 +4,7 @@ Parameters pile up late in ResNet-18, work does not
 
 How many parameters has each part of ResNet-18, and how much work is it? Both are counted from the
 network, layer by layer, and set beside the printed solution's table, two of whose entries differ.
+
 The derivation is in :doc:`/solutions/1-resnet/c-architecture`; this script is evidence for the
 claims ``1c-stem`` to ``1c-total`` and ``1c-work``.
 """

@@ -3,9 +3,10 @@ Batch norm normalises what enters a ReLU only if no residual sum lies between
 =============================================================================
 
 The reference code puts batch norm before the ReLU. Are the ReLU's inputs normalised then? ResNet-18
-calls its ReLU 17 times; let us look at what enters it, under both orders. The derivation is in
-:doc:`/solutions/1-resnet/a-batchnorm-order`; this script is evidence for the claims
-``1a-normalised``, ``1a-relu-off`` and ``1a-reverse``.
+calls its ReLU 17 times; let us look at what enters it, under both orders.
+
+The derivation is in :doc:`/solutions/1-resnet/a-batchnorm-order`; this script is evidence for the
+claims ``1a-normalised``, ``1a-relu-off`` and ``1a-reverse``.
 """
 
 import matplotlib.pyplot as plt

@@ -4,6 +4,7 @@ Batch norm cancels the bias at once in training mode, and slowly in eval mode
 
 A convolution that feeds a batch norm needs no bias. In training mode that is exact: the batch mean
 takes the bias away. In eval mode the *running* mean has to catch up first. How long does it take?
+
 The derivation is in :doc:`/solutions/1-resnet/a-batchnorm-order`; this script is evidence for the
 claim ``1a-conv-bias``.
 """

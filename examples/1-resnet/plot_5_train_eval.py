@@ -3,9 +3,10 @@ Eval mode: another variance in batch norm, another mean behind a ReLU of dropped
 ======================================================================================
 
 What do ``model.train()`` and ``model.eval()`` change? Batch norm goes from the statistics of the
-batch to running ones, dropout from random to deterministic. The derivation is in
-:doc:`/solutions/1-resnet/b-train-eval`; this script is evidence for the claims ``1b-running`` and
-``1b-dropout``.
+batch to running ones, dropout from random to deterministic.
+
+The derivation is in :doc:`/solutions/1-resnet/b-train-eval`; this script is evidence for the claims
+``1b-running`` and ``1b-dropout``.
 """
 
 import matplotlib.pyplot as plt
@@ -105,11 +106,13 @@ axes.plot(rates, gaps["ReLU", "inverted"], color=figures.PURPLE, lw=3)
 axes.plot(rates, gaps["ReLU", "original"], color=figures.PURPLE, lw=1.2)
 axes.text(0.9, -0.07, "a linear unit", color=figures.GREEN, ha="right", va="top", weight="bold")
 end, small = gaps["ReLU", "inverted"][13], gaps["ReLU", "original"][10]
-axes.text(rates[13] - 0.02, end + 0.1, "its ReLU", color=figures.PURPLE, ha="right", weight="bold")
+axes.text(
+    rates[13] - 0.02, end + 0.1, "after a ReLU", color=figures.PURPLE, ha="right", weight="bold"
+)
 axes.text(
     rates[10],
     small - 0.1,
-    "its ReLU, original convention",
+    "after a ReLU, original convention",
     color=figures.PURPLE,
     ha="center",
     va="top",

@@ -3,9 +3,10 @@ A penalised bias ties the fit to the origin, and a free one moves by Wb
 =======================================================================
 
 Subtract a constant b from every input. Which bias undoes it, and what does weight decay do to that?
-First the smallest network with weight decay, ridge regression on a line; then ResNet-18's stem. The
-derivation is in :doc:`/solutions/1-resnet/d-weight-decay`; this script is evidence for the claims
-``1d-shift`` and ``1d-invariance``.
+First the smallest network with weight decay, ridge regression on a line; then ResNet-18's stem.
+
+The derivation is in :doc:`/solutions/1-resnet/d-weight-decay`; this script is evidence for the
+claims ``1d-shift`` and ``1d-invariance``.
 """
 
 import matplotlib.pyplot as plt
@@ -55,7 +56,7 @@ border = padding_mask(stem, (224, 224))
 # ------
 
 slopes = (penalised[:, -1] - penalised[:, 0]) / 2
-print("slopes with a penalised bias:", [f"{slope:.2f}" for slope in slopes])
+print("slopes with a penalised bias:", ", ".join(f"{slope:.2f}" for slope in slopes))
 print(f"positions that differ: {int((difference > 1e-9).sum())} of {difference.numel()}")
 assert (free - free[0]).abs().max() < 1e-10
 assert (penalised[1:] - penalised[0]).abs().amax(1).min() > 0.1

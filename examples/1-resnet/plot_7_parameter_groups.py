@@ -3,9 +3,10 @@ Split parameters by the type of their module: names fail on three of four networ
 ==================================================================================
 
 Weight decay should touch the weights only. One could recognise batch norm by "bn" or "downsample.1"
-in a parameter's name, which is right for ResNet-18. Is it a rule? The derivation is in
-:doc:`/solutions/1-resnet/e-parameter-groups`; this script is evidence for the claims ``1e-split``,
-``1e-heuristic`` and ``1e-counts``.
+in a parameter's name, which is right for ResNet-18. Is it a rule?
+
+The derivation is in :doc:`/solutions/1-resnet/e-parameter-groups`; this script is evidence for the
+claims ``1e-split``, ``1e-heuristic`` and ``1e-counts``.
 """
 
 import matplotlib.pyplot as plt

@@ -3,9 +3,10 @@ One residual block in both orders: batch norm sets the scale of whatever follows
 ===================================================================================
 
 Batch norm and ReLU stand next to each other in ResNet-18. What changes when they change places?
-This sketch of one block is drawn from its traced graph, so it cannot disagree with the code. The
-derivation is in :doc:`/solutions/1-resnet/a-batchnorm-order`; this script goes with the claims
-``1a-order`` and ``1a-moments``.
+This sketch of one block is drawn from its traced graph, so it cannot disagree with the code.
+
+The derivation is in :doc:`/solutions/1-resnet/a-batchnorm-order`; this script is evidence for the
+claims ``1a-order`` and ``1a-moments``.
 """
 
 import matplotlib.pyplot as plt
@@ -30,7 +31,7 @@ for first, block in blocks.items():
     nodes = [str(node.target) for node in fx.symbolic_trace(block).graph.nodes if node.args]
     found = [next((n for key, n in NAMES.items() if key in node), None) for node in nodes]
     orders[first] = [name for name in found if name]
-    print("batch norm first" if first else "ReLU first:     ", " → ".join(orders[first]))
+    print("batch norm first:" if first else "ReLU first:      ", " → ".join(orders[first]))
 
 # %%
 # Run them, and keep what leaves each batch norm

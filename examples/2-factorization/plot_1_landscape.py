@@ -3,9 +3,10 @@ Between two opposite minimisers the loss climbs over a saddle
 =============================================================
 
 The smallest instance of the problem has three numbers: given x, minimise (x − ab)² over a and b. It
-shows the whole proof that the problem is not convex. The derivation is in
-:doc:`/solutions/2-factorization/a-nonconvex`; this script is evidence for the claim
-``2a-nonconvex``.
+shows the whole proof that the problem is not convex.
+
+The derivation is in :doc:`/solutions/2-factorization/a-nonconvex`; this script is evidence for the
+claim ``2a-nonconvex``.
 """
 
 import matplotlib.pyplot as plt
@@ -28,8 +29,8 @@ a, b = (factor.item() for factor in low_rank_factors(x, 1))
 segment = torch.linspace(-1, 1, 201)
 along = torch.stack([loss(x, [[t * a]], [[t * b]]) for t in segment])
 curvatures = torch.linalg.eigvalsh(loss_hessian(x, [[0.0]], [[0.0]]))
-print("loss at the ends", along[0].item(), along[-1].item(), "in the middle", along[100].item())
-print("curvatures in the middle", curvatures.tolist())
+print(f"loss at the ends: {along[0]:.0f} and {along[-1]:.0f}, in the middle: {along[100]:.0f}")
+print(f"curvatures in the middle: {curvatures[0]:.0f} and {curvatures[1]:.0f}")
 
 # %%
 # Verify
@@ -53,7 +54,7 @@ figure = plt.figure(figsize=(5.2, 3.2), layout="none")
 axes = figure.add_axes((-0.17, -0.34, 1.34, 1.62), projection="3d", computed_zorder=False)
 axes.plot_surface(
     *(values.numpy() for values in (s, t, height)),
-    rstride=1, cstride=1, color=figures.BLUE, alpha=0.13, edgecolor=figures.BLUE, lw=0.35,
+    rstride=1, cstride=1, color=figures.BLUE, alpha=0.2, edgecolor=figures.BLUE, lw=0.6,
     shade=False,
 )  # fmt: skip
 axes.plot(segment, 0 * segment, along, color=figures.ORANGE, lw=3)

@@ -4,9 +4,10 @@ The least loss is the tail of the spectrum
 
 How well can 1797 handwritten digits of 64 pixels be described by r numbers each? Square the
 singular values and draw them in a row. The truncated SVD keeps the first r; what it discards, the
-tail, is its loss, and no other factors of that size lose less. The derivation is in
-:doc:`/solutions/2-factorization/b-optimum`; this script is evidence for the claims ``2b-optimum``
-and ``2b-residual``.
+tail, is its loss, and no other factors of that size lose less.
+
+The derivation is in :doc:`/solutions/2-factorization/b-optimum`; this script is evidence for the
+claims ``2b-optimum`` and ``2b-residual``.
 """
 
 import matplotlib.pyplot as plt
@@ -85,8 +86,8 @@ plt.show()
 # %%
 # What the ranks look like
 # ------------------------
-# Of all images, its own is the nearest to each of three digits at rank 16, and to none of them at
-# rank 1.
+# At rank 16 each of these three digits is nearest to its own image, of all images; at rank 1 none
+# of the three is.
 
 shown_ranks, rows = (1, 4, 8, 16, 32), (10, 12, 13)
 fits = [mean + A @ B for A, B in (low_rank_factors(X, r) for r in shown_ranks)]

@@ -3,8 +3,10 @@ Minimisers of equal loss differ in size, and those with orthogonal G are smalles
 ==================================================================================
 
 From one minimiser (A, B) every invertible G makes another, (AG, G⁻¹B). What changes along the
-orbit, and what does not? The derivation is in :doc:`/solutions/2-factorization/c-orbit`; this
-script is evidence for the claims ``2c-scale``, ``2c-orbit``, ``2c-balanced`` and ``2c-ties``.
+orbit, and what does not?
+
+The derivation is in :doc:`/solutions/2-factorization/c-orbit`; this script is evidence for the
+claims ``2c-scale``, ``2c-orbit``, ``2c-balanced`` and ``2c-ties``.
 """
 
 import matplotlib.pyplot as plt

@@ -4,9 +4,10 @@ Every critical point but the best has a direction of descent
 
 Why does descent find the minimum of a problem that is not convex? Because every other critical
 point is a *strict* saddle: its Hessian has a negative eigenvalue. At the balanced critical points
-all eigenvalues are known in closed form. The derivation is in
-:doc:`/solutions/2-factorization/d-landscape`; this script is evidence for the claims
-``2d-landscape``, ``2d-spectrum`` and ``2d-least``.
+all eigenvalues are known in closed form.
+
+The derivation is in :doc:`/solutions/2-factorization/d-landscape`; this script is evidence for the
+claims ``2d-landscape``, ``2d-spectrum`` and ``2d-least``.
 """
 
 import itertools
@@ -70,7 +71,7 @@ for row, J in enumerate(choices):
     best = J == (0, 1)
     color = figures.BLUE if best else figures.RED
     axes.plot([least[J], 0], [row, row], color=color, lw=1.6)
-    axes.plot(least[J], row, "o", color=color, ms=11 if best else 7)
+    axes.plot(least[J], row, "o", color=color, ms=11 if best else 7, zorder=3)
 last = len(choices) - 1
 axes.text(-0.35, last, "the minimum", color=figures.BLUE, ha="right", va="center", weight="bold")
 axes.text(-8.25, -0.75, "ten saddles", color=figures.RED, va="center", weight="bold")

@@ -4,8 +4,10 @@ Near a balanced minimum two eigenvalues set the speed of gradient descent
 
 How should the learning rate be chosen, and how fast is descent? Near a balanced minimiser the least
 positive eigenvalue of the Hessian, :math:`2(σ_r-σ_{r+1})`, and the largest, :math:`4σ_1`, predict
-the factor a step. The derivation is in :doc:`/solutions/2-factorization/e-descent`; this script is
-evidence for the claims ``2e-rate`` and ``2e-descent``.
+the factor per step.
+
+The derivation is in :doc:`/solutions/2-factorization/e-descent`; this script is evidence for the
+claims ``2e-rate`` and ``2e-descent``.
 """
 
 import matplotlib.pyplot as plt

@@ -3,9 +3,10 @@ Gradient descent slows down at a saddle, then leaves it
 =======================================================
 
 What does a saddle do to gradient descent? Take (1 − ab)² and start close to the line a = −b, which
-leads into the saddle at the origin. The derivation is in
-:doc:`/solutions/2-factorization/e-descent`; this script is evidence for the claims ``2d-landscape``
-and ``2d-least`` in their smallest case.
+leads into the saddle at the origin.
+
+The derivation is in :doc:`/solutions/2-factorization/e-descent`; this script is evidence for the
+claims ``2d-landscape`` and ``2d-least`` in their smallest case.
 """
 
 import itertools
@@ -45,7 +46,8 @@ def path(offset, steps=steps):
 paths = {offset: path(offset) for offset in offsets}
 halfway = {offset: int((losses > 0.5).sum()) for offset, (_, losses) in paths.items()}
 extra = math.log(10) / math.log(1 + 2 * rate)
-print("steps until the loss is 1/2:", *halfway.values(), f"predicted difference {extra:.1f}")
+print("steps until the loss is ½:", ", ".join(map(str, halfway.values())))
+print(f"predicted difference: {extra:.1f}")
 
 # %%
 # Verify
@@ -77,10 +79,17 @@ axes.plot(*points.T, "o", color=figures.ORANGE, ms=4)
 axes.plot(0, 0, "o", color=figures.RED, ms=9)
 axes.annotate("start", points[0], xytext=(8, 4), textcoords="offset points", color=figures.ORANGE)
 axes.text(-0.13, -0.12, "saddle: slow", color=figures.RED, ha="right", va="top", weight="bold")
-axes.text(1.12, 1.12, "minimum", color=figures.BLUE, weight="bold")
+axes.text(1.1, 1.06, "end", color=figures.BLUE, weight="bold")
 axes.text(-0.42, -1.65, "minima", color=figures.BLUE)
-axes.set(xlabel="a", aspect="equal", xlim=(-1.75, 1.75), ylim=(-1.75, 1.75), xticks=[-1, 0, 1])
-axes.set_yticks([-1, 0, 1], ["b = −1", "0", "1"])
+axes.set(
+    xlabel="a",
+    ylabel="b",
+    aspect="equal",
+    xlim=(-1.75, 1.75),
+    ylim=(-1.75, 1.75),
+    xticks=[-1, 0, 1],
+)
+axes.set_yticks([-1, 0, 1], ["−1", "0", "1"])
 axes.set_xticks([-1, 0, 1], ["−1", "0", "1"])
 axes.grid(visible=False)
 figures.headline(figure, "Into the saddle, and out of it")
@@ -101,11 +110,12 @@ names = ("1/10", "1/100", "1/1000", "1/10000")
 for (offset, (_, losses)), name in zip(paths.items(), names, strict=True):
     main = offset == 1e-3
     color = figures.ORANGE if main else figures.MUTED
-    axes.plot(losses, color=color, lw=2.8 if main else 1.4)
+    axes.plot(losses, color=color, lw=2.8 if main else 1.4, zorder=3 if main else 2)
     axes.text(
         halfway[offset] + 2, 0.5, name, color=color, va="center", weight="bold" if main else None
     )
 axes.text(36, 1.12, "plateau: at the saddle", color=figures.RED)
+axes.text(2, 0.5, "a + b at\nthe start:", color=figures.MUTED, va="center")
 axes.set(xlabel="steps", ylim=(0, 2), xlim=(0, 130), yticks=[0, 1, 2])
 figures.headline(figure, "Loss: ten times closer costs a fixed number of steps more")
 figures.describe(

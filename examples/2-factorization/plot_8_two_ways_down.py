@@ -4,8 +4,10 @@ At a saddle, exchange a singular value or fill a free place: both go down
 
 A critical point keeps some singular values of X and leaves others out. If it is not the minimum, a
 small move improves the choice: exchange a kept value for a larger missing one, or, if a place is
-free, fill it. The derivation is in :doc:`/solutions/2-factorization/d-landscape`; this script is
-evidence for the claim ``2d-landscape``.
+free, fill it.
+
+The derivation is in :doc:`/solutions/2-factorization/d-landscape`; this script is evidence for the
+claim ``2d-landscape``.
 """
 
 import matplotlib.pyplot as plt
@@ -62,6 +64,7 @@ assert loss(X, A_free + t * put[0], B_free + t * put[1]) < loss(X, A_free, B_fre
 # ----------
 
 figure, panels = plt.subplots(1, 2, figsize=(5.2, 3.0), sharey=True)
+figure.get_layout_engine().set(wspace=0.16)
 names = [f"$\\sigma_{i}$" for i in (1, 2, 3, 4)]
 for axes, title, kept in zip(
     panels, ("Exchange", "Fill a free place"), ((0, 2), (0,)), strict=True

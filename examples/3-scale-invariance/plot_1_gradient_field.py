@@ -4,9 +4,10 @@ Twice as far out, the gradient is half as long
 
 A function with f(λx) = f(x) is constant along rays. How long is its gradient at λx, compared with
 x? First for a function of two variables, where it can be seen, then for a network with batch norm,
-where the ε in the denominator spoils the rule close to the origin. The derivation is in
-:doc:`/solutions/3-scale-invariance/a-gradient`; this script is evidence for the claims
-``3a-example``, ``3a-scaling`` and ``3a-euler``.
+where the ε in the denominator spoils the rule close to the origin.
+
+The derivation is in :doc:`/solutions/3-scale-invariance/a-gradient`; this script is evidence for
+the claims ``3a-example``, ``3a-scaling`` and ``3a-euler``.
 """
 
 import matplotlib.pyplot as plt
@@ -38,7 +39,7 @@ field = torch.stack(
     [torch.stack([function_gradient(slope, radius * u) for u in directions]) for radius in radii]
 )
 bold = 3  # the ray at 30°
-print("length on the bold ray:", [f"{length:.3f}" for length in field[:, bold].norm(dim=1)])
+print("lengths on the bold ray:", ", ".join(f"{x:.3f}" for x in field[:, bold].norm(dim=1)))
 
 # %%
 # A network with batch norm
@@ -125,7 +126,7 @@ figures.headline(figure, "Length of the gradient: slope −1 for ε = 0")
 figures.describe(
     figure,
     "Gradient length against weight length for a network with batch norm in logarithmic axes: "
-    "a line of slope minus one for ε = 0; for ε = 1e-5 and 1e-3 the curves join it at large "
+    "a line of slope minus one for ε = 0; for ε = 10⁻⁵ and 10⁻³ the curves join it at large "
     "weights and bend down towards small ones.",
 )
 plt.show()
@@ -134,5 +135,5 @@ plt.show()
 # What to see
 # -----------
 # Nothing changes along a ray, so the arrows are orthogonal to it; and their lengths fall like 1/λ.
-# For the network the same holds over five orders of magnitude if ε = 0. With PyTorch's ε = 1e-5 it
-# holds as long as the standard deviation of a unit's input is far above √ε ≈ 0.003.
+# For the network the same holds over five orders of magnitude if ε = 0. With PyTorch's ε = 10⁻⁵
+# it holds as long as the standard deviation of a unit's input is far above √ε ≈ 0.003.

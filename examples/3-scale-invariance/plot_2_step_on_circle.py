@@ -4,6 +4,7 @@ The direction turns by arctan s, and the first-order step misses by √(1+s²) �
 
 Gradient descent moves x along a straight line; what does its direction u = x/‖x‖ do? To first order
 it takes a step of gradient descent with the rate η/‖x‖². The exact answer fits into one triangle.
+
 The derivation is in :doc:`/solutions/3-scale-invariance/b-step`; this script is evidence for the
 claims ``3b-step`` and ``3b-denominator``.
 """

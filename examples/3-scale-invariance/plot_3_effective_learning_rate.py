@@ -4,9 +4,10 @@ Without weight decay the turning slows down; with it the angle settles
 
 The weights in front of a batch norm are a direction with a length that does not matter, except that
 the step of the direction is :math:`\eta/\lVert w\rVert^2`. How far does a step turn the direction,
-and what does the length do, with and without weight decay? The derivation is in
-:doc:`/solutions/3-scale-invariance/c-dynamics`; this script is evidence for the claims
-``3b-projector``, ``3b-length`` and ``3b-mean-angle``.
+and what does the length do, with and without weight decay?
+
+The derivation is in :doc:`/solutions/3-scale-invariance/c-dynamics`; this script is evidence for
+the claims ``3b-projector``, ``3b-length`` and ``3b-mean-angle``.
 """
 
 import math
@@ -23,7 +24,7 @@ torch.set_default_dtype(torch.float64)
 # %%
 # Stochastic gradient descent on a network with batch norm
 # --------------------------------------------------------
-# Ten inputs, eight hidden units with batch norm and tanh, a fixed readout; w is all weights before
+# Ten inputs, eight hidden units with batch norm and tanh, a fixed readout; w holds the weights before
 # batch norm. A fresh random batch of 32 in each step, so the gradients never vanish. Three seeds
 # for each weight decay.
 

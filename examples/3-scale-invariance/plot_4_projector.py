@@ -3,8 +3,10 @@ The chain-rule route is right for invariant functions, and fails gradually with 
 ==============================================================================================
 
 Is ∇f(x) = P∇f(u)/‖x‖, with u = x/‖x‖ and P = I − uuᵀ, the gradient of f? And does the projector do
-anything? The derivation is in :doc:`/solutions/3-scale-invariance/d-chain-rule`; this script is
-evidence for the claims ``3b-chain``, ``3b-chain-epsilon`` and ``3b-projector``.
+anything?
+
+The derivation is in :doc:`/solutions/3-scale-invariance/d-chain-rule`; this script is evidence for
+the claims ``3b-chain``, ``3b-chain-epsilon`` and ``3b-projector``.
 """
 
 import matplotlib.pyplot as plt

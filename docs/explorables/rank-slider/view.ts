@@ -59,7 +59,7 @@ export function view(): HTMLElement {
       slider({ name: "digit", value: digit, range: [0, 9], step: 1, show: String }),
     ],
     summary: () =>
-      `Rank ${rank.value}: the shaded tail sums to ${typeset(lost.value, 4)}; ` +
+      `Rank ${rank.value}: the lost tail sums to ${typeset(lost.value, 4)}; ` +
       `‖*X* − *AB*‖², computed from all 1797 digits, is ${typeset(data.losses[rank.value]!, 4)}.`,
     state: [rank, digit],
   });
