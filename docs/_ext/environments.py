@@ -53,7 +53,7 @@ class Environment(SphinxDirective):
             end = nodes.inline("", END_OF_PROOF, classes=["end-of-proof"])
             last = paragraph(block, first=False)
             last["classes"] += [] if last.children else ["end-alone"]
-            last.extend([nodes.Text(" "), end])
+            last.extend([nodes.Text("\u00a0"), end])
         return [*self.target(name), block]
 
     def heading(self) -> str:

@@ -10,8 +10,12 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
-SHORT = 24  # characters of TeX; longer formulas may break, where KaTeX lets them,
-LONG = 44  # but up to this length only on a phone
+SHORT = 15  # signs; longer formulas may break, where KaTeX lets them,
+LONG = 27  # but up to this length only on a phone
+UNSEEN = re.compile(  # what takes no room in a formula
+    r"\\[,;!:> ]|\\(?:[bB]igg?[lr]?|[dt]?frac|mathrm|text|operatorname|left|right)(?![A-Za-z])"
+)
+COMMAND = re.compile(r"\\[A-Za-z]+|\\\W")
 RAISED = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼ᵀᵃ-ᵡⁱⁿ]+)")
 LOWERED = re.compile("([₀₁₂₃₄₅₆₇₈₉₊₋₌ₐ-ₜᵢᵣᵤⱼ]+|(?<=[‖ℓ])∞|(?<=ℓ)[12])")
 VARIABLE = re.compile(  # a letter by itself; a, A and I only beside a sign, an index, or in a list
@@ -27,8 +31,8 @@ VARIABLE = re.compile(  # a letter by itself; a, A and I only beside a sign, an 
 )
 PERCENT = re.compile(r"(\d %)")
 TIED = re.compile(
-    r"(\b(?:[Pp]art|Theorem|Lemma|Solution|rank|factor|et) (?=\(|\d|al\.)|\b(?:log|arctan) (?=\w)"
-    r"|\b[1-6]\([a-f]\) (?=\w)|\(\S{1,6}, \S{1,6}\)"
+    r"(\b(?:[Pp]art|Theorem|Lemma|Solution|rank|factor|mode|et) (?=\(|\d|al\.)"
+    r"|\b(?:log|arctan) (?=\w)|\b[1-6]\([a-f]\) (?=\w)|\(\S{1,6}, \S{1,6}\)"
     r"|(?:\S{1,8} [=<>≤≥≈−+±×∈] ){1,2}\S{1,8})"
 )
 NAME = re.compile(r"(ResNet-\d+|\b[1-6][a-e]?-[\w-]+|\bi-th\b)")
@@ -70,7 +74,7 @@ def keep_together(app: Sphinx, doctree: nodes.document) -> None:
     Short ones stay whole. A browser may break a line on either side of each part of a formula.
     """
     for formula in list(doctree.findall(nodes.math)):
-        length = len(formula.astext())
+        length = signs(formula.astext())
         formula["breaks"] = "" if length <= SHORT else "on-phones" if length <= LONG else "always"
         parent, start = formula.parent, place(formula)
         group: list[nodes.Node] = [formula]
@@ -92,6 +96,17 @@ def keep_together(app: Sphinx, doctree: nodes.document) -> None:
             group.append(rest.pop(0))
         together = nodes.inline("", "", *group, classes=["together"])
         parent[start:] = [*before, together, *rest]
+
+
+def signs(formula: str) -> int:
+    r"""Count what one sees of a formula, about.
+
+    Examples
+    --------
+    >>> signs(r"\frac12\lVert x\rVert_F^2")
+    7
+    """
+    return len(re.sub(r"[{}^_&\s]", "", COMMAND.sub("x", UNSEEN.sub("", formula))))
 
 
 def keep_names(app: Sphinx, doctree: nodes.document) -> None:

@@ -49,8 +49,8 @@ assert sum(block.parameters for block in stages[-1]) > 2 / 3 * total
 assert all(first.parameters < second.parameters for first, second in stages[1:])
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 6.4))
 draw_residual_network(axes, model, image)

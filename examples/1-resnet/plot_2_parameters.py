@@ -75,8 +75,8 @@ assert stages[4].parameters > stages[1].parameters
 assert stages[4].macs < stages[1].macs
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 rows = layers.rows
 y = np.arange(len(rows))

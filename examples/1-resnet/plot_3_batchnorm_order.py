@@ -79,8 +79,8 @@ assert torch.cat(variances).max() < 1 + 1e-4
 assert low.float().mean() < 0.01
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 relus = torch.arange(1, 18)
 means = before[:, 0].mean(0)

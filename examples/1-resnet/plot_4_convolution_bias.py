@@ -70,8 +70,8 @@ assert convolution.bias.grad.abs().max() < 1e-9 < convolution.weight.grad.abs().
 assert 0.9**22 < 0.1 < 0.9**21
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 3.9))
 for momentum, color in zip(momenta, (figures.BLUE, figures.ORANGE, figures.GREEN), strict=True):

@@ -57,8 +57,8 @@ assert moved == {name for name, p in model.named_parameters() if id(p) in weight
 assert [len(errors) for errors in wrong.values()] == [0, 4, 2, 9]
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 3.1))
 counts = [len(list(network.parameters())) for network in networks.values()]

@@ -61,8 +61,8 @@ for output in outputs:
     assert (output.var((0, 2, 3), correction=0) - 1).abs().max() < 1e-3
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 5.6))
 axes.set(xlim=(0, 10.4), ylim=(9.5, -0.95))

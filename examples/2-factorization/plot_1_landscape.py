@@ -43,8 +43,8 @@ assert curvatures[0] < -1.9
 assert curvatures[1] > 1.9
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 # The surface over the diagonal directions: s runs along a = b, from one minimiser to the other, and
 # t across it. There a = s + t and b = s − t, so ab = s² − t².
 

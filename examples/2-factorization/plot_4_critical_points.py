@@ -62,8 +62,8 @@ assert abs(computed[0, 2][0] + 2) < 1e-12
 assert abs(computed[0, 3][0] + 4) < 1e-12
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 least = {J: computed[J][0].item() for J in choices}
 figure, axes = plt.subplots(figsize=(5.2, 5.0))

@@ -92,8 +92,8 @@ assert needed["unbalanced"] > max(needed["small"], needed["balanced"])
 assert imbalance(*fits["unbalanced"][:2]) > 0.5 > imbalance(*fits["balanced"][:2])
 
 # %%
-# Figures
-# -------
+# Drawing the figures
+# -------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 4.0))
 words = ("a quarter", "half", "just below 1", "just above 1")

@@ -51,8 +51,8 @@ for (method, r), losses in found.items():
     assert -ROUNDING < excess.min() <= excess.max() < 0.005
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 3.3))
 looks = {alternating_least_squares: (-0.16, figures.BLUE), gradient_descent: (0.16, figures.ORANGE)}

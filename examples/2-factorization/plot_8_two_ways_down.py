@@ -60,8 +60,8 @@ assert loss(X, A + t * turn[0], B + t * turn[1]) < loss(X, A, B)
 assert loss(X, A_free + t * put[0], B_free + t * put[1]) < loss(X, A_free, B_free)
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, panels = plt.subplots(1, 2, figsize=(5.2, 3.0), sharey=True)
 figure.get_layout_engine().set(wspace=0.16)

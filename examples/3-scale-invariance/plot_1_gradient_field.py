@@ -72,8 +72,8 @@ assert curves[1e-3][0] < 0.02 * curves[0.0][0]
 assert (curves[1e-3][-1] / curves[0.0][-1] - 1).abs() < 1e-3
 
 # %%
-# The figures
-# -----------
+# Drawing the figures
+# -------------------
 # All arrows of the first are drawn at 45 hundredths of their length.
 
 figure, axes = plt.subplots(figsize=(5.2, 4.7))
@@ -88,7 +88,7 @@ for index, (u, gradients) in enumerate(zip(directions, field.transpose(0, 1), st
         axes.add_patch(
             FancyArrowPatch(
                 tuple(radius * u), tuple(radius * u + 0.45 * gradient), arrowstyle="-|>", shrinkA=0,
-                shrinkB=0, color=figures.ORANGE, alpha=1 if main else 0.4, lw=3 if main else 1.4,
+                shrinkB=0, color=figures.ORANGE, alpha=1 if main else 0.55, lw=3 if main else 1.4,
                 mutation_scale=14 if main else 9, zorder=4,
             )
         )  # fmt: skip

@@ -70,8 +70,8 @@ assert abs(order - 2) < 0.01
 assert (measured[slopes > 100] / slopes[slopes > 100] - 1).abs().max() < 0.01
 
 # %%
-# The figures
-# -----------
+# Drawing the figures
+# -------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 4.4))
 arc = torch.linspace(-0.12, 1.0, 200)

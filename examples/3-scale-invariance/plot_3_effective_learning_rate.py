@@ -24,9 +24,9 @@ torch.set_default_dtype(torch.float64)
 # %%
 # Stochastic gradient descent on a network with batch norm
 # --------------------------------------------------------
-# Ten inputs, eight hidden units with batch norm and tanh, a fixed readout; w holds the weights before
-# batch norm. A fresh random batch of 32 in each step, so the gradients never vanish. Three seeds
-# for each weight decay.
+# Ten inputs, eight hidden units with batch norm and tanh, a fixed readout; w holds the weights
+# before batch norm. A fresh random batch of 32 in each step, so the gradients never vanish. Three
+# seeds for each weight decay.
 
 rate, steps = 0.5, 800
 decays = (0.0, 2e-3, 1e-2)
@@ -80,8 +80,8 @@ for decay in decays:
             assert abs(late / equilibrium_angle(rate, decay) - 1) < 0.1
 
 # %%
-# The figures
-# -----------
+# Drawing the figures
+# -------------------
 # One run of each weight decay is bold, from a start whose first step is long; two more are faint.
 # The angles are averaged over 25 steps. The dots of the second figure are lengths predicted from
 # the measured gradients.
@@ -94,7 +94,7 @@ growing, length_axes = plt.subplots(figsize=(5.2, 3.6))
 for decay, color in zip(decays, colors, strict=True):
     for seed, (squares, predicted, angles) in enumerate(runs[decay]):
         is_bold = seed == BOLD
-        look = {"lw": 2.4, "zorder": 3} if is_bold else {"lw": 1, "alpha": 0.3}
+        look = {"lw": 2.4, "zorder": 3} if is_bold else {"lw": 1, "alpha": 0.5}
         smooth = torch.nn.functional.conv1d(angles[None, None], window)[0, 0].rad2deg()
         angle_axes.plot(range(12, 12 + len(smooth), 4), smooth[::4], color=color, **look)
         length_axes.plot(range(0, steps + 1, 4), squares[::4].sqrt(), color=color, **look)

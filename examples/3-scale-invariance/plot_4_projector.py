@@ -79,8 +79,8 @@ print(f"slopes for small ε: {slopes.min():.3f} to {slopes.max():.3f}")
 assert (slopes - 1).abs().max() < 0.01
 
 # %%
-# The figures
-# -----------
+# Drawing the figures
+# -------------------
 
 figure, both = plt.subplots(1, 2, figsize=(5.2, 3.6))
 for axes, (title, (first, true, shown)) in zip(both, arrows.items(), strict=True):

@@ -66,8 +66,8 @@ within = (shares["signs\nat random"].abs() < deviation).float().mean()
 assert 0.6 < within < 0.77
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, plane = plt.subplots(figsize=(5.2, 4.3))
 g = torch.tensor([2.0, 1.0])

@@ -95,8 +95,8 @@ for walks in runs:
     assert walks["down the gradient"][large] < clean
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 4.2))
 for number, walks in reversed(list(enumerate(runs))):

@@ -39,7 +39,7 @@ errors = torch.tensor(
     ]
 )
 for name, row in zip(sources, errors, strict=True):
-    print(f"against {name:13}", [f"{error:.1%}" for error in row.tolist()])
+    print(f"against {name:13}", ", ".join(f"{error:.1%}" for error in row.tolist()))
 
 # %%
 # Verify
@@ -56,8 +56,8 @@ for source in range(3):
             assert 0.1 < errors[2 + source, target] < 0.3
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 3.1))
 for target, row in enumerate(errors.T.tolist()):

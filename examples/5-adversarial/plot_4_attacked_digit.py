@@ -59,9 +59,10 @@ assert lost_to_noise < 0.05
 assert (attacked - images).abs().max() <= eps + 1e-6
 
 # %%
-# The figure
-# ----------
-# Ink is drawn as ink, in proportion to the pixel. Red pixels get more of it, blue ones less.
+# Drawing the figure
+# ------------------
+# Ink is drawn as ink, in proportion to the pixel. Red pixels get more of it, blue ones less; blank
+# ones are at 0 or 1 already.
 
 columns = (
     ("the digit", images, before, figures.INK),
@@ -77,9 +78,14 @@ for (name, pictures, probabilities, color), (change, result) in zip(columns, pan
     result.set_xlabel(f"“{answer}”, {100 * probability:.1f}\u202f%", color=color, fontweight="bold")
 panels[0, 0].spines[:].set_visible(False)
 panels[0, 0].text(
-    4, 4, "no pixel\nmoves more\nthan 32/255", ha="center", va="center", color=figures.MUTED
+    4,
+    4,
+    "red: more ink,\nblue: less,\nblank: at its\nbound already",
+    ha="center",
+    va="center",
+    color=figures.MUTED,
 )
-figures.headline(figure, "Same size: the noise is harmless, the attack is not")
+figures.headline(figure, "Same limit, 32/255: noise is harmless, the attack is not")
 figures.describe(
     figure,
     f"A handwritten {truth} three times: as it is, with random signs of 32/255 added, and with "

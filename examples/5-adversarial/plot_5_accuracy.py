@@ -70,8 +70,8 @@ assert five[:, -1].min() > 0.4
 assert (five[:, -1] > one[:, -1]).all()
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 # Thin lines are the three networks; the bold one is the first, with its confidence intervals
 # (Wilson's).
 

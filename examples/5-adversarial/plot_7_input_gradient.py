@@ -44,7 +44,7 @@ shown = [int(right[len(right) // 2]), int(right[0]), *mistakes[:2].tolist()]
 # Verify
 # ------
 # The gradient of every misclassified digit is more than ten times as large as the typical one, and
-# the bound ‖∇ℓ‖₁ ≤ (1 − p)·(largest ‖∇(z' − z)‖₁) is why: its first factor is at least a half for
+# the bound ‖∇ℓ‖₁ ≤ (1 − p)·(largest ‖∇(z′ − z)‖₁) is why: its first factor is at least a half for
 # each of them.
 
 assert sizes[mistakes].min() > 10 * sizes[right].median()
@@ -52,8 +52,8 @@ assert (1 - truth[mistakes]).min() >= 0.5
 print(f"median over right digits {sizes[right].median():.2g}, wrong {sizes[mistakes].median():.2g}")
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, panels = plt.subplots(2, 4, figsize=(5.2, 3.5))
 names = ("right, typical", "right, unsure", "wrong", "wrong")

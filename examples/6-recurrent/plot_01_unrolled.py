@@ -53,8 +53,8 @@ assert adjoints[0].norm() > 5 > 1 > 16 * states[-1].norm() - 1e-12
 print("size of the terms:", sizes)
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 # The area of a disc is the length of its vector.
 
 figure, axes = plt.subplots(figsize=(5.2, 3.5))
@@ -70,7 +70,7 @@ def arrow(start, end, color):
 
 for k in range(steps + 1):
     for vector, y, color in ((states[k], forward, figures.BLUE), (adjoints[k], back, figures.RED)):
-        radius = 0.17 * vector.norm().item() ** 0.5
+        radius = 0.145 * vector.norm().item() ** 0.5
         axes.add_patch(plt.Circle((k, y), radius, color=color, lw=0))
     axes.text(k, forward + 0.3, f"$z_{k}$", color=figures.BLUE, ha="center", fontsize=16)
     axes.text(k, back - 0.68, f"$\\bar z_{k}$", color=figures.RED, ha="center", fontsize=16)
@@ -78,8 +78,8 @@ for k in range(steps):
     arrow((k + 0.24, forward), (k + 0.8, forward), figures.BLUE)
     axes.text(k + 0.5, forward + 0.12, "$W$", color=figures.BLUE, ha="center")
     arrow((k + 0.65, back), (k + 0.42, back), figures.RED)
-    axes.text(k + 0.55, back + 0.16, r"$W^\top$", color=figures.RED, ha="center")
-    term = rf"$\bar z_{k + 1} z_{k}^\top$"
+    axes.text(k + 0.55, back + 0.16, r"$W^{\!\top}$", color=figures.RED, ha="center")
+    term = rf"$\bar z_{k + 1} z_{k}^{{\!\top}}$"
     axes.text(k + 0.5, between, term, ha="center", va="center", fontsize=17)
     if k:
         axes.text(k, between, "$+$", ha="center", va="center", fontsize=17)

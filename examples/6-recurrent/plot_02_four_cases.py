@@ -1,6 +1,6 @@
 """
-The gradient explodes if the state *or* the adjoint meets an unstable mode
-==========================================================================
+The gradient explodes if the state or the adjoint meets an unstable mode
+========================================================================
 
 The gradient of a linear RNN depends on the first state z₀ and on z̄, the gradient at the last one.
 May one leave z̄ out, as a mere factor, and judge by the size of the state? Four cases show what
@@ -59,8 +59,8 @@ assert by_state["z₀ unstable, z̄ stable"][-1] > 20 * exact["z₀ unstable, z�
 assert torch.allclose(*(torch.tensor(exact[n]) for n in ("z₀ unstable, z̄ stable", hidden)))
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 4.2))
 both, _, one, none = exact.values()

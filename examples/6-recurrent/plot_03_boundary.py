@@ -2,7 +2,7 @@
 At magnitude 1 the gradient grows like a power of t
 ===================================================
 
-A mode with an eigenvalue above 1 in magnitude explodes, one below it, of 0.9 say, decays. What
+A mode with an eigenvalue above 1 in magnitude explodes, one below it, say 0.9, decays. What
 happens exactly at 1, where neither word fits?
 
 The derivation is in :doc:`/solutions/6-recurrent/a-linear-gradient`; this script is evidence for
@@ -48,16 +48,16 @@ for name, slope in zip(matrices, (1, 3, 5), strict=True):
     assert abs(measured - slope) < 0.02
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 3.8))
 looks = ((figures.BLUE, 2.8, "t"), (figures.MUTED, 1.4, "t³"), (figures.MUTED, 1.4, "t⁵"))
 for (name, values), (color, width, power) in zip(growth.items(), looks, strict=True):
     axes.loglog(times, values, color=color, lw=width)
-    end = (times[-1] * 1.25, values[-1].item())
+    end = (times[-1] * 1.15, values[-1].item())
     axes.text(*end, f"{name}\nlike {power}", color=color, va="center")
-axes.set(xlabel="steps t", xlim=(2, 3e5), ylim=(0.3, 3e20))
+axes.set(xlabel="steps t", xlim=(2, times[-1]), ylim=(0.3, 3e20))
 axes.set_xticks([10, 100, 1000, 10000])
 figures.headline(figure, "At |λ| = 1 the gradient grows like a power of t")
 figures.describe(

@@ -3,7 +3,7 @@ All eigenvalues are below 1, and yet the powers first grow
 ==========================================================
 
 If the spectral radius of W is below 1, its powers vanish in the end. When does the end begin? For a
-matrix far from normal the answer can be: late.
+matrix far from normal the answer can be late.
 
 The derivation is in :doc:`/solutions/6-recurrent/a-linear-gradient`; this script is evidence for
 the claims ``6a-vanish`` and ``6a-kreiss``.
@@ -24,7 +24,7 @@ torch.set_default_dtype(torch.float64)
 # Powers of a matrix with one eigenvalue, nine tenths
 # ---------------------------------------------------
 # Its two eigenvectors have collapsed into one. The Kreiss constant K bounds the peak from below,
-# e·p·K from above, with p = 2.
+# e·p·K from above, with p = 2, the size of W.
 
 W, count = torch.tensor([[0.9, 10.0], [0.0, 0.9]]), 120
 norms = [torch.linalg.matrix_norm(torch.linalg.matrix_power(W, k), 2).item() for k in range(count)]
@@ -33,6 +33,7 @@ kreiss = kreiss_constant(W, points=200)
 # %%
 # Verify
 # ------
+# The peak comes after nine steps, between the two bounds.
 
 peak = max(norms)
 print(f"peak {peak:.2f} at {norms.index(peak)}; bounds {kreiss:.1f}, {2 * math.e * kreiss:.0f}")
@@ -41,15 +42,15 @@ assert norms[62] > 1 > norms[63]
 assert kreiss < peak < 2 * math.e * kreiss
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 3.7))
 axes.semilogy(norms, color=figures.BLUE, lw=2.8)
 axes.semilogy([0.9**k for k in range(count)], color=figures.MUTED, lw=1.3)
 peaks = (
     (kreiss, "peak at least: K", "top"),
-    (2 * math.e * kreiss, "peak at most: e p K", "bottom"),
+    (2 * math.e * kreiss, "peak at most: e·p·K", "bottom"),
 )
 for height, text, side in peaks:
     axes.axhline(height, color=figures.ORANGE, ls="--", lw=1.2)

@@ -42,15 +42,15 @@ assert exact_norms[-1] < 1e-30
 assert floating_norms[-1] > 1e15
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 3.6))
 axes.semilogy(exact_norms, color=figures.MUTED, lw=1.4)
 axes.semilogy(floating_norms, color=figures.RED, lw=2.8)
 axes.text(88, 1e13, "in double precision", color=figures.RED, ha="right")
 axes.text(64, 1e-23, "in exact fractions", color=figures.MUTED, ha="right")
-axes.set(xlabel="steps k", xlim=(0, 120))
+axes.set(xlabel="steps k", ylabel="norm of the state", xlim=(0, 120))
 axes.set_yticks([1e-30, 1e-15, 1, 1e15])
 figures.headline(figure, "Rounding the start excites the unstable mode")
 figures.describe(
@@ -64,5 +64,5 @@ plt.show()
 # %%
 # What to see
 # -----------
-# −⅔ is no binary fraction, so the rounded start has a small unstable component. It doubles in every
-# step, and after some thirty steps it is all that is left.
+# The entry −2/3 is no binary fraction, so the rounded start has a small unstable component. It
+# doubles in every step, and after some thirty steps it is all that is left.

@@ -56,14 +56,13 @@ assert ((spectral - rates["relu"]).amin(1) > 0.1).all()
 gap = spectral - rates["relu"]
 assert (gap.amax(1) - gap.amin(1)).max() < 0.05
 assert rates["tanh"][:, spectral.exp() < 0.9].max() < 0 < rates["tanh"][:, spectral.exp() > 2].min()
-print(
-    f"at gain {gains[-1]:.0f}, log ρ = {spectral[-1]:.2f}:",
-    {n: round(r[:, -1].mean().item(), 2) for n, r in rates.items()},
-)
+print(f"rates at gain {gains[-1]:.0f}, log ρ = {spectral[-1]:.2f}:")
+for name, rate in rates.items():
+    print(f"{name:8} {rate[:, -1].mean():.2f}")
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 4.2))
 axes.axhline(0, color=figures.MUTED, lw=1)
@@ -80,12 +79,13 @@ for name, values in rates.items():
     axes.plot(gains, middle, color=color, lw=width)
     axes.fill_between(gains, finite.amin(0), finite.amax(0), color=color, alpha=0.2, lw=0)
     axes.text(gains[-1] * 1.12, height or middle[-1], label, color=color, va="center")
-axes.set(xscale="log", xlabel="spectral radius ρ(W)", xlim=(0.3, 150), ylim=(-4.2, 3.4))
+axes.set(xscale="log", xlabel="spectral radius ρ(W)", xlim=(0.3, 150), ylim=(-3.2, 3.4))
 axes.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
-axes.set_yticks([-4, -2, 0, 2])
+axes.set_yticks([-2, 0, 2])
+axes.set_ylabel("growth rate a step")
 axes.minorticks_off()
-axes.text(145, -0.5, "vanish ↓", color=figures.MUTED, ha="right")
-axes.text(145, 0.15, "explode ↑", color=figures.MUTED, ha="right")
+axes.text(145, -0.6, "vanish ↓", color=figures.MUTED, ha="right")
+axes.text(145, 0.3, "explode ↑", color=figures.MUTED, ha="right")
 figures.headline(figure, "Every nonlinearity has a growth rate of its own")
 figures.describe(
     figure,

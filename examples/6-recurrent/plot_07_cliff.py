@@ -69,22 +69,21 @@ paths = {
 }
 last = {name: loss(*path[-1].T) for name, path in paths.items()}
 jumps = {name: path.diff(dim=0).norm(dim=2).max().item() for name, path in paths.items()}
-for name in last:
-    print(
-        f"{name:8} longest step {jumps[name]:8.3f}, last losses",
-        [f"{value:.4f}" for value in last[name].tolist()],
-    )
+for name, losses in last.items():
+    print(f"{name}: longest step {jumps[name]:.3f}, last losses")
+    print("   ", ", ".join(f"{value:.4f}" for value in losses))
 
 # %%
 # Verify
 # ------
-# The wall is steep. Free descent leaves the picture from most of these starts, clipped descent from
-# none, and its steps are no longer than learning rate times threshold.
+# The wall is steep. Free descent leaves the surroundings of the wall, w ≤ 7.5 and b ≤ −1.4, from
+# most of these starts, clipped descent from none, and its steps are no longer than learning rate
+# times threshold.
 
 across, along = paths["free"].amax(0).T
 left = (across > 7.5) | (along > -1.4)
 lost = left & (last["free"] > 0.05)
-print(f"of {len(starts)} free paths {left.sum()} leave the picture and {lost.sum()} do not return")
+print(f"of {len(starts)} free paths {left.sum()} leave the wall and {lost.sum()} do not return")
 assert len(starts) / 2 < lost.sum() < left.sum()
 assert (paths["clipped"].amax(0) < torch.tensor([7.5, -1.4])).all()
 assert slopes.max() > 1e3 * slopes.median()
@@ -96,8 +95,8 @@ assert jumps["free"] > 20 * jumps["clipped"]
 assert abs(last["free"][2] - 0.09) < 0.001
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 w_axis, b_axis = torch.linspace(3.4, 7.2, 96), torch.linspace(-3.6, 2.2, 301)
 around = residual(*torch.meshgrid(w_axis, b_axis, indexing="xy")).numpy()
@@ -138,8 +137,8 @@ plt.show()
 # -----------
 # The more ink, the larger the loss; the wall is where the shades lie close, and on the green line
 # at its foot the loss is 0. Left and right of it the loss is nearly flat, so the gradient says
-# nothing of the wall until it is met. From most of these starts the free path then leaves the
-# picture, and most of those that leave end far away, on ground so flat that 300 steps do not bring
-# them back. Clipping changes nothing where the gradient is shorter than the threshold, and bounds
-# the step where it is not. Thresholds over three powers of ten, and many more starts, are in the
-# claim ``6c-choice``.
+# nothing of the wall until it is met. From most of these starts the free path is then thrown far
+# above the wall, and most of those that are end there, on ground so flat that 300 steps do not
+# bring them back. Clipping changes nothing where the gradient is shorter than the threshold, and
+# bounds the step where it is not. Thresholds over three powers of ten, and many more starts, are in
+# the claim ``6c-choice``.

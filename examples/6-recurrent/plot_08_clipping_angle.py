@@ -61,8 +61,8 @@ assert least[-1] < 0.1
 print(f"m = {sizes[-1]}: bound {bound[-1]:.4f}, heavy-tailed {heavy[-1].min():.3f} at least")
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 4.0))
 axes.axhline(1, color=figures.GREEN, lw=1.6)
@@ -72,8 +72,8 @@ for values, color in ((gaussian, figures.MUTED), (heavy, figures.PURPLE)):
 axes.plot(sizes, worst, "o", color=figures.RED, ms=5)
 axes.plot(sizes, bound, color=figures.RED, lw=2.6)
 axes.text(2, 1.08, "by norm: direction kept", color=figures.GREEN, va="bottom")
-axes.text(2e4, 0.85, "by value: Gaussian", color=figures.MUTED, ha="right", va="top")
-axes.text(2e4, 0.42, "heavy-tailed", color=figures.PURPLE, ha="right")
+axes.text(3, 0.6, "by value, Gaussian", color=figures.MUTED, va="top")
+axes.text(3, 0.4, "by value, heavy-tailed", color=figures.PURPLE, va="top")
 axes.text(60, 0.08, "worst case\n1/√m", color=figures.RED, ha="right", va="top")
 axes.set(xscale="log", yscale="log", xlabel="entries m", ylabel="cosine", ylim=(0.006, 1.8))
 axes.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
@@ -91,6 +91,6 @@ plt.show()
 # What to see
 # -----------
 # A Gaussian gradient is turned a little, by about the same angle whatever the number of entries. A
-# heavy-tailed one, the kind that one clips for, is turned towards a sign vector, the more the more
-# entries it has: among those with the most entries, some are nearly orthogonal to what they were.
-# Clipping by norm keeps the direction of each.
+# heavy-tailed one, the kind that one clips for, is turned towards a sign vector, the further, the
+# more entries it has: among those with the most entries, some are nearly orthogonal to what they
+# were. Clipping by norm keeps the direction of each.

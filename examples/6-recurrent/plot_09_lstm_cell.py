@@ -51,8 +51,8 @@ assert not torch.allclose(run.jacobian[size:, size:], direct, atol=1e-3)
 assert torch.allclose(last_cell(first_c), run.cell)
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 4.1))
 axes.set(xlim=(0, 10), ylim=(0, 7.7))
@@ -122,5 +122,6 @@ plt.show()
 # What to see
 # -----------
 # Follow the bold line backwards: the gradient meets a factor f and a sum, which passes it on
-# unchanged. Every other way from c′ back to the step before goes down through h and the weights.
-# The drawing shows which factors there are, not how large the ways are; that has to be measured.
+# unchanged. Every other path from c′ back to the step before goes down through h and the weights.
+# The drawing shows which factors there are, not how much each path carries; that has to be
+# measured.

@@ -66,7 +66,6 @@ rnn = {
 # without a bias, and that nearer than the default RNN.
 
 whole, direct = (lstm[0.0][:, -1, part].median().item() for part in (0, 1))
-print(f"default LSTM over 50 steps: whole {whole:.0e}, direct path {direct:.0e}")
 assert whole > 20 * direct
 for bias in biases:
     whole, direct = lstm[bias][:, -1].median(0).values.tolist()
@@ -79,8 +78,8 @@ print(f"RNN, default weights: {default:.1e}, orthogonal weights: {orthogonal:.1e
 assert default < last[0] < orthogonal < 1
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 4.4))
 axes.axhline(1, color=figures.MUTED, lw=0.9)
@@ -92,9 +91,11 @@ for name, values, color, width in lines:
     axes.fill_between(lengths, values.amin(0), values.amax(0), color=color, alpha=0.13, lw=0)
     nudge = {"LSTM, bias 1": 3, "RNN, orthogonal": 0.25}.get(name, 1)
     axes.text(51.5, middle[-1] * nudge, name, color=color, va="center")
-axes.set(yscale="log", xlabel="steps T", xlim=(5, 75), ylim=(1e-15, 1e3))
+axes.set(
+    yscale="log", xlabel="steps T", xlim=(5, 75), ylim=(1e-17, 1e3), ylabel="norm of the Jacobian"
+)
 axes.set_xticks([5, 20, 35, 50])
-axes.set_yticks([1e-12, 1e-8, 1e-4, 1])
+axes.set_yticks([1e-15, 1e-10, 1e-5, 1])
 figures.headline(figure, "The larger the forget bias, the more is kept")
 figures.describe(
     figure,

@@ -91,8 +91,8 @@ def norm(kind, T, seed):
 runs = {k: [[norm(k, T, seed) for T in lengths] for seed in range(8)] for k in kinds}
 fresh = {kind: torch.tensor(values).median(0).values for kind, values in runs.items()}
 for kind in kinds:
-    print(kind, [f"{value:.2f}" for value in results[kind].mean(0).tolist()])
-    print("  Jacobian", [f"{value:.1e}" for value in fresh[kind].tolist()])
+    print(f"{kind}:", ", ".join(f"{value:.2f}" for value in results[kind].mean(0).tolist()))
+    print("  Jacobian:", ", ".join(f"{value:.1e}" for value in fresh[kind].tolist()))
 
 # %%
 # Verify
@@ -110,8 +110,8 @@ assert (2 * fresh["RNN"] < fresh["LSTM"])[1:].all()
 assert (fresh["LSTM"] < fresh["LSTM, forget bias 3"]).all()
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 2.9))
 colors = (figures.ORANGE, figures.MUTED, figures.BLUE)

@@ -55,8 +55,8 @@ for t in (3, 20):
     print(f"t = {t}: seen {seen[t - 1]:.1e}, gradient {gradients[t - 1].norm():.1e}")
 
 # %%
-# The figure
-# ----------
+# Drawing the figure
+# ------------------
 
 figure, axes = plt.subplots(figsize=(5.2, 3.6))
 axes.axhline(1, color=figures.MUTED, lw=0.9)
@@ -67,7 +67,7 @@ axes.text(9.4, 6e3, "adjoint on ½, state on 2", color=figures.BLUE, ha="right")
 axes.text(19.8, 4e-2, "adjoint on ½, state on ½", color=figures.MUTED, ha="right")
 seen_label = "what the loss sees:\nthe state’s second entry"
 axes.text(7.2, 1e-5, seen_label, color=figures.ORANGE, ha="right")
-axes.set(xlabel="steps t", xlim=(1, 20.3), ylim=(3e-7, 1e7))
+axes.set(xlabel="steps t", ylabel="size", xlim=(1, 20.3), ylim=(3e-7, 1e7))
 axes.set_xticks([1, 5, 10, 15, 20])
 axes.set_yticks([1e-6, 1e-3, 1, 1e3, 1e6])
 figures.headline(figure, "Of the gradient’s two pairs of modes one grows")
