@@ -302,9 +302,9 @@ def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: A
 def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
     r"""Return how far each image can go along a direction before the first ReLU switches.
 
-    Up to there a network whose other layers are affine is affine itself, and so is every input a
-    of a ReLU: it meets zero at −a/a′, with a′ its derivative along the direction, if the two have
-    opposite signs. The least of these is ε₀. Serves claim 5-dual.
+    Up to there a network whose other layers are affine is affine itself, and so is every input
+    :math:`a` of a ReLU: it meets zero at −a/a′, with a′ its derivative along the direction, if the
+    two have opposite signs. The least of these is ε₀. Serves claim 5-dual.
 
     Parameters
     ----------

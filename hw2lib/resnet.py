@@ -17,9 +17,15 @@ def conv3x3(in_channels: int, channels: int, stride: int = 1) -> nn.Conv2d:
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions, each with batch norm, around which a shortcut passes.
 
-    With ``batchnorm_first`` (the reference code) the block computes
-    relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)). Without it every pair *batch norm, ReLU*
-    is swapped: y = bn1(relu(conv1(x))), then bn2(relu(conv2(y) + shortcut(x))).
+    With ``batchnorm_first`` (the reference code) the block computes::
+
+        y = relu(bn1(conv1(x)))
+        relu(bn2(conv2(y)) + shortcut(x))
+
+    Without it every pair *batch norm, ReLU* is swapped::
+
+        y = bn1(relu(conv1(x)))
+        bn2(relu(conv2(y) + shortcut(x)))
 
     Parameters
     ----------

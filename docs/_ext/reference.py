@@ -9,22 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from docutils.statemachine import StringList
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 MANY = 12  # scripts that use a function; their list would say nothing
-CLAIM_ID = re.compile(r"\b\d[a-e]?-[\w-]+")
+CLAIM_ID = re.compile(r"(?<!\")\b\d[a-e]?-[\w-]+")
 
 
 class ModuleTable(SphinxDirective):
-    """List a module's public names with their first sentences: ``.. module-table:: hw2lib.x``."""
+    """Say what a module holds, and list its public names: ``.. module-table:: hw2lib.x``."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Return a definition list whose terms are links."""
+        """Return the module's docstring and a definition list whose terms are links."""
         module = importlib.import_module(self.arguments[0])
+        described = nodes.Element()
+        text = StringList((inspect.getdoc(module) or "").splitlines(), module.__name__)
+        self.state.nested_parse(text, 0, described)
         table = nodes.definition_list(classes=["module-table"])
         self.env.ref_context["py:module"] = module.__name__  # what the first sentences refer to
         for name in filter(lambda name: callable(getattr(module, name)), module.__all__):
@@ -36,7 +40,37 @@ class ModuleTable(SphinxDirective):
             text, _ = self.state.inline_text(" ".join(first.split()), self.lineno)
             body = nodes.definition("", nodes.paragraph("", "", *text))
             table += nodes.definition_list_item("", nodes.term("", "", link), body)
+        return [*described.children, table]
+
+
+class Modules(SphinxDirective):
+    """List the modules named with what each holds: ``.. modules:: resnet dropout``."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return a definition list whose terms are links to the modules' pages."""
+        table = nodes.definition_list(classes=["module-table"])
+        for name in self.arguments[0].split():
+            module = importlib.import_module(f"hw2lib.{name}")
+            link = addnodes.pending_xref(
+                "", nodes.literal("", module.__name__), refdomain="std", reftype="doc",
+                reftarget=name, refdoc=self.env.docname, refexplicit=True, refwarn=True,
+            )  # fmt: skip
+            first = " ".join((inspect.getdoc(module) or "").split("\n\n")[0].split())
+            text, _ = self.state.inline_text(first, self.lineno)
+            body = nodes.definition("", nodes.paragraph("", "", *text))
+            table += nodes.definition_list_item("", nodes.term("", "", link), body)
         return [table]
+
+
+def leave_to_table(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Do not say again under a module's table what stands above it."""
+    if what == "module":
+        lines.clear()
 
 
 def link_claims(
@@ -87,8 +121,10 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive and the links, claims before numpydoc takes docstrings apart."""
     app.setup_extension("sphinx.ext.autodoc")  # which knows the events
     app.add_directive("module-table", ModuleTable)
+    app.add_directive("modules", Modules)
     app.connect("autodoc-process-signature", make_readable)
     app.connect("autodoc-skip-member", skip_fields)
+    app.connect("autodoc-process-docstring", leave_to_table)
     app.connect("autodoc-process-docstring", link_claims, priority=100)
     app.connect("autodoc-process-docstring", link_scripts, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

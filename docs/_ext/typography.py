@@ -24,8 +24,8 @@ VARIABLE = re.compile(  # a letter by itself; a, A and I only beside a sign, an 
     | (?<=[A-Za-zα-ω]\()[A-Za-z](?=\))
     | (?<![A-Za-z_’'.-])(?:(?<=\d)[pxuα-ω]|[ηλ]+x?|AB|AG|Wb|XX|ab|eA|eI|uu)(?![A-Za-z0-9_’'-])
     | (?<![A-Za-z_’'.-])[AIa](?=,[ \xa0]−?[A-Za-z]\)|[ \xa0]SIGN|[′ᵀ₀-₉⁻ᵢ/−])
-    | \ba(?=[ ]and[ ][b-z]\b)
-    | (?:(?<=SIGN[ \xa0])[AIa]|(?<=[a-z,][ \xa0])A)(?![A-Za-z0-9_’'-])
+    | \b[aA](?=[ ]and[ ][A-Za-z]\b|[ ]of[ ]shape)
+    | (?:(?<=SIGN[ \xa0])[AIa]|(?<=[a-z,][ \xa0])A)(?![A-Za-z0-9_’'-]|\.\d)
     )""".replace("SIGN", "[=<>≤≥≈≠−+±×·∈→∘]"),
     re.VERBOSE,
 )
@@ -33,7 +33,7 @@ PERCENT = re.compile(r"(\d %)")
 TIED = re.compile(
     r"(\b(?:[Pp]art|Theorem|Lemma|Solution|rank|factor|mode|et) (?=\(|\d|al\.)"
     r"|\b(?:log|arctan) (?=\w)|\b[1-6]\([a-f]\) (?=\w)|\(\S{1,6}, \S{1,6}\)"
-    r"|(?:\S{1,8} [=<>≤≥≈−+±×∈] ){1,2}\S{1,8})"
+    r"|(?:(?<!\S)\S{1,8} [=<>≤≥≈−+±×∈] )(?:\S{1,8} [=<>≤≥≈−+±×∈] )?\S{1,8})"
 )
 NAME = re.compile(r"(ResNet-\d+|\b[1-6][a-e]?-[\w-]+|\bi-th\b)")
 VERBATIM = (nodes.literal, nodes.FixedTextElement, nodes.math)

@@ -39,7 +39,11 @@ Family = Callable[[np.random.Generator], Iterable[tuple[str, Any]]]
 
 
 class Verdict(StrEnum):
-    """What the audit says of a statement, read charitably; the last two are ours."""
+    """What the audit says of a statement, read charitably.
+
+    ``holds``, ``conditional``, ``sharpened``, ``corrected`` or ``outside`` (of every check) for
+    what is printed; ``theorem`` and ``measured`` for what is ours.
+    """
 
     HOLDS = "holds"
     CONDITIONAL = "conditional"
@@ -51,7 +55,10 @@ class Verdict(StrEnum):
 
 
 class Kind(StrEnum):
-    """What sort of statement a claim makes, and so what its check has to try."""
+    """What sort of statement a claim makes, and so what its check has to try.
+
+    ``identity``, ``universal``, ``existence``, ``limit``, ``measured`` or ``outside``.
+    """
 
     IDENTITY = "identity"
     UNIVERSAL = "universal"
