@@ -424,8 +424,9 @@ def batchnorm_loss(
     r"""Return the loss of a network with batch norm, as a function of the weights before it.
 
     :math:`w\mapsto\frac1N\sum_i(a^\top\tanh\mathrm{bn}(XW^\top)_i-y_i)^2` with h hidden units, W
-    the rows of w and a fixed readout :math:`a`, 1 for a single unit if it is left out. Scale invariant
-    in w, and in each row of W by itself, for λ > 0 if ε = 0. Serves claims 3a-scaling, 3b-projector, 3b-chain and 3b-chain-epsilon.
+    the rows of w and a fixed readout :math:`a`, 1 for a single unit if it is left out. Scale
+    invariant in w, and in each row of W by itself, for λ > 0 if ε = 0. Serves claims 3a-scaling,
+    3b-projector, 3b-chain and 3b-chain-epsilon.
 
     Parameters
     ----------
