@@ -129,13 +129,17 @@ def prepare(app: Sphinx, config: Config) -> None:
     drop_unfinished_environment(Path(app.doctreedir))
 
 
-def run_few_scripts_here(app: Sphinx) -> None:
+def work_here_if_little_is_stale(app: Sphinx) -> None:
     """Run at most one stale script in this process: starting others would take longer.
 
-    Not earlier: Sphinx writes every page again if a setting differs from the last build's.
+    So would dividing the few pages of one script. Not earlier: Sphinx writes every page again if a
+    setting differs from the last build's.
     """
-    if len(stale_scripts(ROOT / "examples", Path(app.srcdir) / "auto_examples")) < 2:
+    stale = stale_scripts(ROOT / "examples", Path(app.srcdir) / "auto_examples")
+    if len(stale) < 2:
         app.config.sphinx_gallery_conf["parallel"] = False
+    if len(stale) == 1:
+        app.parallel = 1
 
 
 def take_settings(app: Sphinx) -> None:
@@ -159,5 +163,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", take_settings)
     app.connect("build-finished", keep_settings, priority=100)
     app.connect("build-finished", finish, priority=900)
-    app.connect("builder-inited", run_few_scripts_here, priority=100)
+    app.connect("builder-inited", work_here_if_little_is_stale, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
