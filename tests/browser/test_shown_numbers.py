@@ -139,7 +139,7 @@ CASES = {
         [("handle", 0, "ArrowUp"), ("handle", 2, "Home")],
     ),
     "rank-slider": (
-        "Rank #: the shaded tail sums to #; ‖X − AB‖2, computed from all 1797 digits, is #.",
+        "Rank #: the lost tail sums to #; ‖X − AB‖2, computed from all 1797 digits, is #.",
         rank_slider,
         [("slider", 0, "ArrowRight")],
     ),
