@@ -83,5 +83,5 @@ plt.show()
 # What to see
 # -----------
 # What grows is the derivative with respect to the weight from unit 1 to unit 2. The weight is 0, so
-# the loss does not see unit 1; but a small change of it would show unit 1, and that has grown
-# to half a million.
+# the loss does not see unit 1; but a small change of it would show unit 1, which grows like the
+# derivative.
