@@ -1,6 +1,7 @@
 """A small copy of the project: every extension, a few pages and scripts, built in seconds."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SPHINX = ("sphinx", "-q", "-j", "2", "-W", "-n", "-d", "_build/doctrees", ".", "_build/html")
 SCRIPTS = ("2-factorization/plot_1_landscape.py", "6-recurrent/plot_04_hump.py")
+DERIVATION = re.compile(r"\nThe derivation .*?(?=\n\n|\"\"\")", re.DOTALL)  # its page is not copied
 INDEX = """# A small site
 
 A first page {{cite}}`{key}`, with $x^2$ and a figure.
@@ -88,8 +90,9 @@ def copy(target: Path) -> Project:
         shutil.copy(ROOT / "examples" / folder / "GALLERY_HEADER.rst", target / "examples" / folder)
     for script in SCRIPTS:
         text = (ROOT / "examples" / script).read_text(encoding="utf-8")
-        lines = [line for line in text.splitlines() if ":doc:" not in line]
-        (target / "examples" / script).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        alone = DERIVATION.sub("", text)
+        assert alone != text
+        (target / "examples" / script).write_text(alone, encoding="utf-8")
     (project.docs / "references.md").write_text(REFERENCES, encoding="utf-8")
     (project.docs / "node_modules").symlink_to(ROOT / "docs" / "node_modules")
     project.write_index(*PAGES)
