@@ -22,6 +22,7 @@ PAGES = "solutions/"
 AUDITED = ("corrected", "sharpened", "conditional")
 NOTE, MARK = "margin-note", "note-mark"
 PUNCTUATION = re.compile(r"[.,;:!?)]*")
+KEY = "✗ wrong as printed, ○ short of the whole truth, ✓ what holds."
 LIKE_A_POWER = re.compile(r"(\d|^)[.,;:!?)]*$")  # what a raised number must not touch
 
 
@@ -229,6 +230,8 @@ class PrintedDirective(PartDirective):
             f"[✓]{{.sign}}{claim['corrected']} {{claim}}`{claim['id']}`\n```"
             for claim in audited
         ]
+        if audited:
+            body.append(f"[{KEY}]{{.printed-key}}")
         if good:
             held = " ".join(f"{{claim}}`{claim['id']}`" for claim in good)
             body.append(f"The rest of what it says here holds {held}.")

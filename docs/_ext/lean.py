@@ -97,6 +97,7 @@ def leave_out(
     context["policy"] = POLICY
     body = context.get("body", "")
     context["has_signs"] = bool(SIGNS.search(body))
+    context["begins_with_italics"] = "<em>" in body.partition("</figure>")[0]
     for kind in ("css_files", "script_files"):
         context[kind] = [file for file in context.get(kind, []) if is_used(file, body)]
     for script in context["script_files"]:
