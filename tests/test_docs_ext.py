@@ -14,6 +14,7 @@ import gallery
 import katex
 import lean
 import ledger
+import leftovers
 import nbformat
 import networks
 import notebook
@@ -381,6 +382,21 @@ def test_search_indexes_words_not_formulas(build, tmp_path):
     assert "hidden" not in index
     assert "mathrm" not in index
     assert "displayed" not in index
+
+
+def test_search_index_does_not_tell_which_pages_were_written_last():
+    entries = {"b": [("single", "x", "b-x", "", None)], "a": [("single", "x", "a-x", "", None)]}
+    search = SimpleNamespace(
+        _mapping={"gone": set(), "kept": {"a"}}, _title_mapping={}, _index_entries={"b": ["x"]}
+    )
+    index = SimpleNamespace(entries=entries)
+    app = SimpleNamespace(
+        builder=SimpleNamespace(indexer=search),
+        env=SimpleNamespace(domains=SimpleNamespace(index_domain=index)),
+    )
+    leftovers.mend_search(app)
+    assert list(search._index_entries.items()) == [("a", [("x", "a-x", "")]), ("b", ["x"])]
+    assert list(search._mapping) == ["kept"]
 
 
 def test_punctuation_stays_with_its_own_formula(build):

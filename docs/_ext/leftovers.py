@@ -53,8 +53,8 @@ def sweep(app: Sphinx, error: Exception | None) -> None:
 def mend_search(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
     """Make the search index that of a clean build; no page is added.
 
-    Sphinx keeps words that are on no page, and forgets the index entries of pages that it does not
-    write again.
+    Sphinx keeps words that are on no page, forgets the index entries of pages that it does not
+    write again, and lists pages in the order in which they were written.
     """
     search = getattr(app.builder, "indexer", None)
     if search is None:
@@ -69,6 +69,8 @@ def mend_search(app: Sphinx) -> list[tuple[str, dict[str, object], str]]:
             for part in split_index_msg(kind, value)
         }
         search._index_entries.setdefault(page, sorted(parts))
+    for page in sorted(search._index_entries):
+        search._index_entries[page] = search._index_entries.pop(page)
     return []
 
 
