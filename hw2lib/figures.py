@@ -373,7 +373,8 @@ def draw_residual_network(axes: Axes, model: nn.Module, input_shape: Sequence[in
             draw_box(axes, (0.1, 4.3), y, layer_text(model, item.name) + pooling, GREEN)
         shape = "×".join(map(str, item.output or ()))
         axes.text(7.45, y, shape, ha="center", va="center")
-        axes.text(9.95, y, f"{item.parameters:,}".replace(",", "\u202f"), ha="right", va="center")
+        count = item.parameters if item.parameters < 10_000 else f"{item.parameters:,}"
+        axes.text(9.95, y, str(count).replace(",", "\u202f"), ha="right", va="center")
 
 
 def draw_block(axes: Axes, y: float, block: ResidualBlock, model: nn.Module) -> None:
