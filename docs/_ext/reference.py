@@ -29,17 +29,14 @@ class ModuleTable(SphinxDirective):
         described = nodes.Element()
         text = StringList((inspect.getdoc(module) or "").splitlines(), module.__name__)
         self.state.nested_parse(text, 0, described)
-        table = nodes.definition_list(classes=["module-table"])
         self.env.ref_context["py:module"] = module.__name__  # what the first sentences refer to
+        table = nodes.definition_list(classes=["module-table"])
         for name in filter(lambda name: callable(getattr(module, name)), module.__all__):
             link = addnodes.pending_xref(
                 "", nodes.literal("", name), refdomain="py", reftype="obj", refexplicit=True,
                 reftarget=f"{module.__name__}.{name}", refdoc=self.env.docname, refwarn=True,
             )  # fmt: skip
-            first = (inspect.getdoc(getattr(module, name)) or "").split("\n\n")[0]
-            text, _ = self.state.inline_text(" ".join(first.split()), self.lineno)
-            body = nodes.definition("", nodes.paragraph("", "", *text))
-            table += nodes.definition_list_item("", nodes.term("", "", link), body)
+            table += entry(self, link, getattr(module, name))
         return [*described.children, table]
 
 
@@ -58,11 +55,16 @@ class Modules(SphinxDirective):
                 "", nodes.literal("", module.__name__), refdomain="std", reftype="doc",
                 reftarget=name, refdoc=self.env.docname, refexplicit=True, refwarn=True,
             )  # fmt: skip
-            first = " ".join((inspect.getdoc(module) or "").split("\n\n")[0].split())
-            text, _ = self.state.inline_text(first, self.lineno)
-            body = nodes.definition("", nodes.paragraph("", "", *text))
-            table += nodes.definition_list_item("", nodes.term("", "", link), body)
+            table += entry(self, link, module)
         return [table]
+
+
+def entry(directive: SphinxDirective, link: nodes.Node, described: Any) -> nodes.Node:
+    """Return an item of a definition list: a link to an object, and its first sentence."""
+    first = (inspect.getdoc(described) or "").split("\n\n")[0]
+    text, _ = directive.state.inline_text(" ".join(first.split()), directive.lineno)
+    body = nodes.definition("", nodes.paragraph("", "", *text))
+    return nodes.definition_list_item("", nodes.term("", "", link), body)
 
 
 def leave_to_table(

@@ -51,6 +51,7 @@ for value, z in parts.items():
     for pair, total in zip(pairs[value], sums[value], strict=True):
         assert torch.allclose(3 * pair, total * torch.outer(zbar, z), rtol=1e-12, atol=0)
 assert seen == [0.5**t for t in times]
+assert 4e5 < gradients[-1].norm() < 6e5
 for t in (3, 20):
     print(f"t = {t}: seen {seen[t - 1]:.1e}, gradient {gradients[t - 1].norm():.1e}")
 
