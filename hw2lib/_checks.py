@@ -30,9 +30,15 @@ def as_tensor(name: str, value: Any, ndim: int | None = None) -> Tensor:
         raise ValueError(f"{name} must have {ndim} dimension(s), got shape {tuple(tensor.shape)}")
     if tensor.numel() == 0:
         raise ValueError(f"{name} must not be empty, got shape {tuple(tensor.shape)}")
-    if not (tensor.detach().norm().isfinite() or tensor.isfinite().all()):  # the norm is faster
+    if not all_finite(tensor):
         raise ValueError(f"{name} must be finite, got NaN or Inf in shape {tuple(tensor.shape)}")
     return tensor
+
+
+def all_finite(tensor: Tensor) -> bool:
+    """Tell whether there is neither an Inf nor a NaN."""
+    finite_sum = tensor.detach().sum().isfinite()  # ten times faster, and false if one entry is
+    return bool(finite_sum) or bool(tensor.isfinite().all())
 
 
 def as_dense(name: str, value: Any) -> Tensor:
@@ -60,7 +66,7 @@ def as_dense(name: str, value: Any) -> Tensor:
 def as_tensor_like(name: str, value: Any, like: Tensor) -> Tensor:
     """Return `value` as a finite vector of the dtype and on the device of another tensor."""
     vector = as_tensor(name, value, ndim=1).to(like)
-    if not vector.isfinite().all():
+    if not all_finite(vector):
         raise ValueError(f"{name} must be finite in {like.dtype}, got an overflow")
     return vector
 
@@ -68,7 +74,7 @@ def as_tensor_like(name: str, value: Any, like: Tensor) -> Tensor:
 def finite(arguments: str, result: Result) -> Result:
     """Return a result, or refuse the arguments that made a number in it overflow."""
     for part in result if isinstance(result, tuple) else (result,):
-        if not part.isfinite().all():
+        if not all_finite(part):
             raise ValueError(
                 f"{arguments} must be of a size for which the result is finite, got an overflow "
                 f"in {part.dtype}"

@@ -232,12 +232,15 @@ def certified_factors(X: Tensor, rank: int) -> Factors | None:
         return found and Factors(found.B.T, found.A.T)
     if X.shape[1] < 64 * max(rank, SMALLEST) or X.requires_grad:
         return None
-    inner = 1e-50 < X.norm().item() < 1e50  # fourth powers are in range
-    unit = 1.0 if inner else X.abs().max().item()
-    if unit == 0:
-        return None
-    scaled = X.double() if unit == 1 else X.double() / unit
-    rows = leading_rows(scaled, rank)
+    scaled, unit = X.double(), 1.0
+    norm = scaled.norm()
+    if not 1e-50 < norm.item() < 1e50:  # fourth powers would be out of range
+        unit = scaled.abs().max().item()
+        if unit == 0:
+            return None
+        scaled = scaled / unit
+        norm = scaled.norm()
+    rows = leading_rows(scaled, rank, norm.square())
     if rows is None:
         return None
     A, B = svd_factors(scaled @ rows.T, rank)

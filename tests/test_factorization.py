@@ -117,12 +117,13 @@ def test_each_proof_is_needed_for_some_matrix_and_refuses_a_missed_vector(proof,
     low_rank_factors(X, 3)
     assert shapes[-1] == ((640, 3) if proof == "trace_bounds" else (640, 560))
     values, vectors = torch.linalg.eigh(X.T @ X)
-    ritz = _leading.Ritz(values.flip(0), vectors.T.flip(0), torch.zeros(560).double())
+    values, rows, zero = values.flip(0), vectors.T.flip(0), torch.zeros(3).double()
     total = X.square().sum()
     slack = 1e-12 * total
     monkeypatch.undo()
     for start, proved in ((0, True), (1, False)):  # the first vector is in the space, or missed
-        space = _leading.Ritz(*(part[start:200] for part in ritz))
+        basis = rows[start:200]
+        space = _leading.Ritz(values[start:200], basis[:3], zero, zero[0], basis)
         traces = _leading.trace_bounds(space, 3, total, slack)
         assert traces == (proved and proof == "trace_bounds")
         assert _leading.cholesky_bounds(X.T @ X, space, 3, total, slack) == proved
@@ -134,8 +135,8 @@ def test_each_proof_is_needed_for_some_matrix_and_refuses_a_missed_vector(proof,
 def test_proofs_reach_to_the_bound_itself(rest, slack, proved):
     G, slack = torch.diag(torch.tensor([4.0, 1.0, 1.0]).double()), torch.tensor(slack).double()
     G[1, 2] = G[2, 1] = rest - 1  # so the eigenvalue after 4 is `rest`
-    rows = torch.eye(3).double()[:2]
-    ritz = _leading.Ritz(G.diagonal()[:2], rows, torch.tensor([0.0, rest - 1]).double())
+    rows, coupling = torch.eye(3).double()[:2], torch.tensor([0.0, rest - 1]).double()
+    ritz = _leading.Ritz(G.diagonal()[:2], rows, coupling, coupling.square().sum(), rows)
     assert _leading.bound(ritz, 1) == 3.25
     assert _leading.trace_bounds(ritz, 1, G.trace(), slack) == proved
     assert _leading.cholesky_bounds(G, ritz, 1, G.trace(), slack) == proved
@@ -146,7 +147,7 @@ def test_convergence_is_the_quadratic_bound_and_s_a_true_bound():
     start, zero = random(8, 560), torch.zeros(()).double()
     squares = torch.linalg.svdvals(X).square()
     total = squares.sum()
-    for ritz in _leading.krylov(lambda rows: rows @ X.T @ X, start, (2, 3, 4, 6)):
+    for ritz in _leading.krylov(lambda rows: rows @ X.T @ X, start, (2, 3, 4, 6), 8):
         excess = squares[:3].sum() - ritz.values[:3].sum()
         s = _leading.bound(ritz, 3)
         assert s > squares[3]
@@ -155,6 +156,49 @@ def test_convergence_is_the_quadratic_bound_and_s_a_true_bound():
         assert _leading.converged(ritz, 3, total, zero + 1e-13) == (
             certified < _leading.TOLERANCE * squares[3:].sum()
         )
+
+
+@pytest.mark.parametrize("name", ["decaying", "of low rank"])
+def test_ritz_pairs_of_a_krylov_space(name):
+    X = LARGE[name]()
+    G, start = X.T @ X, random(6, 560)
+    for steps in (1, 2, 8):  # with rank 29, new rows of the later steps are rounding errors
+        (ritz,) = _leading.krylov(lambda rows: rows @ G, start, (steps,), 4)
+        Q = ritz.basis
+        assert Q.shape == (6 * steps, 560)
+        assert (Q @ Q.T - torch.eye(len(Q))).norm() < 1e-13
+        powers = torch.cat([start @ torch.linalg.matrix_power(G, j) for j in range(min(steps, 3))])
+        assert (powers - powers @ Q.T @ Q).norm() < 1e-12 * powers.norm()
+        T = Q @ G @ Q.T
+        torch.testing.assert_close(ritz.values, torch.linalg.eigvalsh(T).flip(0))
+        residuals = ritz.rows @ G - ritz.values[:4, None] * ritz.rows
+        assert (residuals @ Q.T).norm() < 1e-13
+        torch.testing.assert_close(ritz.residuals, residuals.norm(dim=1), rtol=1e-6, atol=1e-14)
+        every = (Q @ G - T @ Q).norm().square()
+        torch.testing.assert_close(ritz.defect, every, rtol=1e-6, atol=1e-14)
+
+
+def test_rows_are_made_orthonormal_even_where_cholesky_fails():
+    rows = random(4, 560)
+    rows[3] = rows[2]
+    for case in (rows, rows[:3]):
+        Q = _leading.orthonormalized(case)
+        assert (Q @ Q.T - torch.eye(len(case))).norm() < 1e-14
+        assert (case - case @ Q.T @ Q).norm() < 1e-13 * case.norm()
+
+
+@pytest.mark.parametrize("skew", [1e-13, 1e-9])
+def test_nothing_is_certified_in_a_skew_basis(skew):
+    X = LARGE["decaying"]()
+    G, total = X.T @ X, X.square().sum()
+    slack = 1e-12 * total
+    *_, ritz = _leading.krylov(lambda rows: rows @ G, random(8, 560), (6,), 8)
+    assert _leading.converged(ritz, 3, total, slack)
+    assert _leading.trace_bounds(ritz, 3, total, slack)
+    ritz.rows[0] += skew * ritz.rows[1]
+    ritz.basis[40] += skew * ritz.basis[41]
+    assert _leading.converged(ritz, 3, total, slack) == (skew == 1e-13)
+    assert _leading.trace_bounds(ritz, 3, total, slack) == (skew == 1e-13)
 
 
 def test_large_matrix_leaves_the_global_generator_and_gives_the_same_bits():
