@@ -1,11 +1,13 @@
 """Configuration of the site; what is code lies in _ext."""
 
+import gc
 import os
 import sys
 import warnings
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # a torch operation in a forked child hangs otherwise
+gc.set_threshold(100_000)  # documents are large and not garbage: a tenth of a short build's time
 
 warnings.filterwarnings("ignore", "A worker stopped")  # joblib, of a worker that had no more to do
 OURS = Path(__file__).resolve().parent / "_ext"

@@ -65,8 +65,12 @@ def times(tmp_path_factory):
     print("\nslowest scripts:", ", ".join(f"{name} {seconds:.1f} s" for seconds, name in slowest))
     found["cold build"] = timed(build, copy)
     found["no change"] = statistics.median(timed(build, copy) for _ in range(3))
-    scripts[0].write_text(scripts[0].read_text() + "\n# edited\n")
-    found["one script edited"] = timed(build, copy)
+
+    def after_an_edit(count):
+        scripts[0].write_text(f"{scripts[0].read_text()}\n# edited {count} times\n")
+        return timed(build, copy)
+
+    found["one script edited"] = statistics.median(map(after_an_edit, range(1, 4)))
     found["ledger"] = timed([sys.executable, "-m", "hw2lib.claims"], copy)
     return found
 
