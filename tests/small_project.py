@@ -90,7 +90,7 @@ def copy(target: Path) -> Project:
         shutil.copy(ROOT / "examples" / folder / "GALLERY_HEADER.rst", target / "examples" / folder)
     for script in SCRIPTS:
         text = (ROOT / "examples" / script).read_text(encoding="utf-8")
-        alone = DERIVATION.sub("", text)
+        alone = DERIVATION.sub("\nThe derivation is in :doc:`/index`.", text)
         assert alone != text
         (target / "examples" / script).write_text(alone, encoding="utf-8")
     (project.docs / "references.md").write_text(REFERENCES, encoding="utf-8")

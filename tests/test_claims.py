@@ -190,7 +190,7 @@ def test_import_runs_no_check_and_loads_nothing_heavy():
         "[name for name in ('sympy', 'scipy', 'sklearn') if name in sys.modules])"
     )
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    assert process.stdout.decode().split("\n")[0] == "[] []"
+    assert process.stdout.decode().splitlines()[0] == "[] []"
 
 
 def test_modules_are_named_like_the_pages():

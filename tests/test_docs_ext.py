@@ -76,7 +76,7 @@ def build(tmp_path, monkeypatch):
     def run(text, page="index"):
         source, output, warnings = tmp_path / "source", tmp_path / "output", tmp_path / "warnings"
         (source / page).parent.mkdir(parents=True)
-        (source / f"{page}.md").write_text("# Page\n\n" + text)
+        (source / f"{page}.md").write_text("# Page\n\n" + text, encoding="utf-8")
         settings = {
             "extensions": EXTENSIONS,
             "root_doc": page,
@@ -84,7 +84,7 @@ def build(tmp_path, monkeypatch):
             "source_suffix": {".md": "markdown"},  # else Sphinx changes its own default
             "myst_enable_extensions": ["dollarmath", "attrs_inline"],
         }
-        with warnings.open("w+") as stream, docutils_namespace():
+        with warnings.open("w+", encoding="utf-8") as stream, docutils_namespace():
             app = Sphinx(
                 source,
                 None,
@@ -97,7 +97,7 @@ def build(tmp_path, monkeypatch):
             )
             app.build()
             stream.seek(0)
-            return (output / f"{page}.html").read_text(), stream.read()
+            return (output / f"{page}.html").read_text(encoding="utf-8"), stream.read()
 
     return run
 

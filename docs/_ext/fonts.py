@@ -15,6 +15,7 @@ import string
 from collections.abc import Iterable
 from functools import cache
 from html import unescape
+from io import BytesIO
 from pathlib import Path
 
 from katex import DIST as FORMULAS
@@ -76,7 +77,7 @@ def use_in_figures(folder: Path = UNPACKED) -> list[str]:
     families = []
     for face in FIGURES:
         path = folder / f"{face}.ttf"
-        font = TTFont(file_of(face, "woff"))
+        font = TTFont(file_of(face, "woff"), recalcTimestamp=False)
         family = "Source Sans 3" if "latin" in face else "Source Sans 3 Greek"
         for record in font["name"].names:
             if record.nameID in (1, 16):
@@ -85,9 +86,12 @@ def use_in_figures(folder: Path = UNPACKED) -> list[str]:
             font["OS/2"].usWeightClass = 700  # or matplotlib warns that it found no bold
         font["hhea"].ascent = font["OS/2"].sCapHeight  # by which matplotlib centres a label
         font.flavor = None
-        part = path.with_suffix(f".{os.getpid()}.part")
-        font.save(part)
-        part.replace(path)
+        unpacked = BytesIO()
+        font.save(unpacked)
+        if not path.is_file() or path.read_bytes() != unpacked.getvalue():  # others may read it
+            part = path.with_suffix(f".{os.getpid()}.part")
+            part.write_bytes(unpacked.getvalue())
+            part.replace(path)
         fontManager.addfont(path)
         families.append(family)
     return [*dict.fromkeys(families), "DejaVu Sans"]

@@ -92,7 +92,7 @@ def stale_scripts(examples: Path, gallery: Path) -> list[Path]:
 
     def is_stale(script: Path) -> bool:
         checksum = gallery / script.relative_to(examples).with_suffix(".py.md5")
-        current = hashlib.md5(script.read_bytes(), usedforsecurity=False).hexdigest()
+        current = hashlib.md5(script.read_text("utf-8").encode(), usedforsecurity=False).hexdigest()
         return not checksum.is_file() or checksum.read_text() != current
 
     return [script for script in sorted(examples.rglob("plot_*.py")) if is_stale(script)]

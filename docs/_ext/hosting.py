@@ -10,7 +10,7 @@ import os
 import posixpath
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -24,6 +24,9 @@ from sphinx.errors import ExtensionError
 
 ADDRESS = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+?)(?:\.git)?(?:/tree/(\S+?))?/?")
 PUBLISHED = "gh-pages"  # the branch from which the site is served, with all notebooks in it
+CPU = "--extra-index-url https://download.pytorch.org/whl/cpu"  # not gigabytes for a GPU
+PYTHON = "python-3.12"  # Binder's own is older than what hw2lib needs
+ROLE = re.compile(r":doc:`/([^`]+)`")
 NOTEBOOK = re.compile(r'href="([^"]+\.ipynb)"')
 HEADING = "</h1>"
 BOOK = Path(__file__).resolve().parents[1] / "_build" / "book" / "ese-546-homework-2.pdf"
@@ -85,9 +88,39 @@ def repository(address: str | None) -> Repository | None:
     return Repository(owner, name, branch or "main")
 
 
-def installing(notebook: str, source: Repository) -> str:
-    """Return a notebook, as JSON, with a first cell that installs hw2lib."""
-    if source.requirement in notebook:
+def naming_pages(markdown: str, titles: Mapping[str, str], home: str) -> str:
+    """Return Markdown in which references to pages are titles, and links if the site has a home.
+
+    Examples
+    --------
+    >>> naming_pages("See :doc:`/a/b`.", {"a/b": "The page"}, "")
+    'See “The page”.'
+    >>> naming_pages("See :doc:`/a/b`.", {"a/b": "The page"}, "https://a.example/")
+    'See [The page](https://a.example/a/b.html).'
+    """
+
+    def name(match: re.Match[str]) -> str:
+        title = titles[match[1]]
+        return f"[{title}]({home}{match[1]}.html)" if home else f"“{title}”"
+
+    return ROLE.sub(name, markdown)
+
+
+def readable(notebook: str, app: Sphinx) -> str:
+    """Return a notebook, as JSON, that names the site's pages instead of referring to them."""
+    if ":doc:" not in notebook:
+        return notebook
+    content = nbformat.reads(notebook, as_version=4)
+    titles = {page: title.astext() for page, title in app.env.titles.items()}
+    for cell in content.cells:
+        if cell.cell_type == "markdown":
+            cell.source = naming_pages(cell.source, titles, app.config.html_baseurl)
+    return nbformat.writes(content)
+
+
+def installing(notebook: str, source: Repository | None) -> str:
+    """Return a notebook, as JSON, with a first cell that installs hw2lib if that has a source."""
+    if source is None or source.requirement in notebook:
         return notebook
     content = nbformat.reads(notebook, as_version=4)
     cell = nbformat.v4.new_code_cell(
@@ -150,13 +183,13 @@ def pack(files: Mapping[str, bytes], target: Path) -> None:
     part.replace(target)
 
 
-def repack(target: Path, found: Repository | None) -> None:
-    """Write a zip of the gallery's anew, its notebooks with what they need."""
+def repack(target: Path, complete: Callable[[str], str]) -> None:
+    """Write a zip of the gallery's anew, its notebooks complete."""
     with ZipFile(target) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
-    for name in files if found else ():
+    for name in files:
         if name.endswith(".ipynb"):
-            files[name] = installing(files[name].decode(), found).encode()
+            files[name] = complete(files[name].decode()).encode()
     pack(files, target)
 
 
@@ -178,26 +211,34 @@ def write_downloads(app: Sphinx, error: Exception | None) -> None:
 def offered() -> list[tuple[str, str]]:
     """Return names and files of what there is to download."""
     book = [("PDF", BOOK.name)] if BOOK.is_file() else []
-    return [*book, *([("Zip, to read offline", ZIP)] if "SITE_URL" in os.environ else [])]
+    return [*book, *([("Zip, to read offline", ZIP)] if os.environ.get("SITE_URL") else [])]
 
 
 def write_for_hosts(app: Sphinx, error: Exception | None) -> None:
-    """Let notebooks install what they need, and write what GitHub Pages and Binder look for."""
+    """Complete the notebooks, and write what GitHub Pages and Binder look for."""
     if error is not None or app.builder.format != "html":
         return
     site, found = Path(app.outdir), repository(app.config.hw2lib_repository)
+
+    def complete(notebook: str) -> str:
+        return installing(readable(notebook, app), found)
+
     for path in site.glob("_downloads/*/*.zip"):
-        repack(path, found)
+        repack(path, complete)
+    for path in site.rglob("*.ipynb"):
+        text = path.read_text(encoding="utf-8")
+        if (completed := complete(text)) != text:
+            write_atomically(path, completed)
     (site / ".nojekyll").unlink(missing_ok=True)
     shutil.rmtree(site / "binder", ignore_errors=True)
     if found:
-        for path in site.rglob("*.ipynb"):
-            write_atomically(path, installing(path.read_text(encoding="utf-8"), found))
         (site / ".nojekyll").touch()
         (site / "binder").mkdir()
-        (site / "binder" / "requirements.txt").write_text(
-            found.requirement + "\n", encoding="utf-8"
-        )
+        for name, lines in {
+            "requirements.txt": (CPU, found.requirement),
+            "runtime.txt": (PYTHON,),
+        }.items():
+            (site / "binder" / name).write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

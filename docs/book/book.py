@@ -155,8 +155,8 @@ def relink(content: Tag, page: str, pages: list[str]) -> None:
         aim = posixpath.normpath(posixpath.join(posixpath.dirname(page), path)) if path else page
         if aim in pages:
             link["href"] = f"#{label(aim, fragment)}"
-        elif "SITE_URL" in os.environ:
-            link["href"] = urljoin(os.environ["SITE_URL"], aim) + (
+        elif os.environ.get("SITE_URL"):
+            link["href"] = urljoin(f"{os.environ['SITE_URL'].rstrip('/')}/", aim) + (
                 f"#{fragment}" if fragment else ""
             )
         elif link.find_parent("figcaption"):  # "Script and data.", of no use without the site

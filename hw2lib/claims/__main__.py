@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from tqdm import tqdm
 
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (not wanted.parts or claim.id.startswith(tuple(wanted.parts)))
         and wanted.kind in (None, claim.kind)
     ]
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # on Windows a file would take fewer signs
     print(LINE.format(*HEADING).rstrip())
     failed = []
     outcomes = run_all(chosen, wanted.seed, wanted.cases)

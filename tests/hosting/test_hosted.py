@@ -62,9 +62,35 @@ def test_notebooks_install_the_library_first_and_say_so(hosted):
                 assert b"git+https" in members.read(name)
 
 
+def test_notebooks_name_the_pages_they_rest_on(hosted, built):
+    name = SCRIPT.rpartition("/")[2].replace("html", "ipynb")
+    title = "A small site"
+    for project, told in ((hosted, f"[{title}]({SITE}index.html)"), (built, f"“{title}”")):
+        (path,) = project.site.glob(f"_downloads/*/{name}")
+        text = path.read_text(encoding="utf-8")
+        assert told in text
+        assert ":doc:" not in text
+
+
+def test_page_of_no_address_shows_the_sites_own_style_at_any_depth(hosted):
+    missing = page(hosted, "404.html")
+    styles = [link["href"] for link in missing.find_all("link", rel="stylesheet")]
+    assert styles
+    assert all(style.startswith("/homework/_static/") for style in styles)
+    assert "404.html" not in (hosted.site / "sitemap.xml").read_text(encoding="utf-8")
+
+
+def test_address_is_taken_without_its_last_slash(hosted):
+    before = hosted.files()
+    hosted.build(REPOSITORY_URL=REPOSITORY, SITE_URL=SITE.rstrip("/"))
+    assert different(hosted.files(), before) == []
+
+
 def test_binder_finds_what_to_install(hosted):
-    text = (hosted.site / "binder" / "requirements.txt").read_text(encoding="utf-8")
-    assert text == f"hw2lib[examples] @ git+{REPOSITORY}@main\n"
+    index, wanted = (hosted.site / "binder" / "requirements.txt").read_text().splitlines()
+    assert index == "--extra-index-url https://download.pytorch.org/whl/cpu"
+    assert wanted == f"hw2lib[examples] @ git+{REPOSITORY}@main"
+    assert (hosted.site / "binder" / "runtime.txt").read_text() == "python-3.12\n"
     assert (hosted.site / ".nojekyll").is_file()
 
 
