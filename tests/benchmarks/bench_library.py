@@ -15,6 +15,7 @@ import torchattacks
 import torchinfo
 from sklearn.decomposition import PCA
 from sklearn.utils.extmath import randomized_svd
+from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
@@ -30,6 +31,13 @@ from hw2lib.training import digits_network, fit
 
 ROUNDS = 11
 PAUSE = 0.1  # seconds: threads of one library go on waiting, at the other's cost, after its call
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Give every library one thread: some would take two, and others one."""
+    with threadpool_limits(1):
+        yield
 
 
 def seconds(f, calls):
