@@ -83,7 +83,7 @@ def copy(target: Path) -> Project:
         if page.relative_to(project.docs).with_suffix("").as_posix() not in PAGES:
             page.unlink()
     (project.docs / "404.md").write_text(
-        "---\norphan: true\n---\n# No page here\n", encoding="utf-8"
+        "---\norphan: true\n---\n# No page here\n\nThe [first page](index) is.\n", encoding="utf-8"
     )
     for folder in ("", *(script.partition("/")[0] for script in SCRIPTS)):
         (target / "examples" / folder).mkdir(parents=True)

@@ -46,26 +46,31 @@ def test_all_pages_are_there(site, pages):
         assert f"auto_examples/{page}" in names
 
 
-def test_every_internal_link_leads_somewhere(pages):
+def test_every_internal_link_leads_somewhere(site, pages):
     anchors = {path: {tag["id"] for tag in page.find_all(id=True)} for path, page in pages.items()}
     broken = []
     for path, page in pages.items():
-        # a host shows this page at any address, so that its links begin at the site's own
-        base = path.with_name("index.html") if path.name == "404.html" else path
+        # a host shows 404.html at any address, so that its links begin at the root
+        root, start = (site, "/") if path.name == "404.html" else (path.parent, "")
         for tag in page.find_all(["a", "link", "script", "img"]):
             link = urlsplit(tag.get("href") or tag.get("src") or "")
             if link.scheme or link.netloc or not (link.path or link.fragment):
                 continue
-            aim = unquote(link.path).removeprefix("/" if base != path else "")
-            target = (base.parent / aim).resolve() if aim else base if link.path else path
+            aim = unquote(link.path)
+            target = (root / aim.removeprefix(start)).resolve() if aim else path
             if target.is_dir():
                 target /= "index.html"
             known = anchors.get(target)
-            if not target.is_file() or (
-                link.fragment and known is not None and unquote(link.fragment) not in known
-            ):
+            lost = link.fragment and known is not None and unquote(link.fragment) not in known
+            if lost or not target.is_file() or not aim.startswith(start if aim else ""):
                 broken.append(f"{path.name} → {tag.get('href') or tag.get('src')}")
     assert not broken
+
+
+def test_downloaded_notebooks_hold_no_role(site):
+    notebooks = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.ipynb")}
+    assert len(notebooks) > len([*(ROOT / "examples").rglob("plot_*.py")])  # and Solution 5's
+    assert [path.name for path, text in notebooks.items() if re.search(r":\w+:`", text)] == []
 
 
 def test_every_image_has_alt_text(pages):

@@ -19,6 +19,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import nbformat
 from docutils import nodes
 from gallery import GALLERY, write_atomically
+from notfound.utils import replace_uris
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
@@ -165,6 +166,15 @@ def add_links(
         )
 
 
+def lead_from_any_address(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Let links in the text of the page for missing addresses begin at the site's root.
+
+    Its extension does so for its images, its style and the menu alone.
+    """
+    if page == app.config.notfound_pagename:
+        replace_uris(app, doctree, nodes.reference, "refuri")
+
+
 def add_downloads(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
@@ -245,6 +255,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the links."""
     app.add_config_value("hw2lib_repository", os.environ.get("REPOSITORY_URL", ""), "html", str)
     app.add_config_value("hw2lib_downloads", offered(), "html", list)
+    app.connect("doctree-resolved", lead_from_any_address)
     app.connect("html-page-context", add_links)
     app.connect("html-page-context", add_downloads)
     app.connect("build-finished", write_for_hosts, priority=800)  # when all notebooks are there

@@ -77,6 +77,9 @@ def test_page_of_no_address_shows_the_sites_own_style_at_any_depth(hosted):
     styles = [link["href"] for link in missing.find_all("link", rel="stylesheet")]
     assert styles
     assert all(style.startswith("/homework/_static/") for style in styles)
+    ways = [link["href"] for link in missing.select("article a.reference")]
+    assert ways
+    assert all(way.startswith("/homework/") for way in ways)
     assert "404.html" not in (hosted.site / "sitemap.xml").read_text(encoding="utf-8")
 
 
