@@ -337,9 +337,6 @@ dist.destroy_process_group()
 """
 
 
-TORCHRUN = pytest.mark.skipif(
-    sys.platform == "win32", reason="PyTorch is built without torchrun's store for Windows"
-)
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo0"} if sys.platform == "darwin" else {}  # its name may be none
 
 
@@ -352,7 +349,6 @@ def torchrun(*arguments, **environment):
     )  # fmt: skip
 
 
-@TORCHRUN
 def test_two_processes_give_the_curve_of_one(tmp_path):
     script = tmp_path / "process.py"
     script.write_text(PROCESS)
@@ -370,7 +366,6 @@ def test_two_processes_give_the_curve_of_one(tmp_path):
     assert history.training_loss[-1] < 0.9 * history.training_loss[0], "nothing was learned"
 
 
-@TORCHRUN
 def test_batch_must_divide_among_the_processes(tmp_path):
     process = torchrun("-m", "hw2lib.training", "--batch-size=33", "--epochs=1", "--device=cpu")
     assert process.returncode != 0
