@@ -12,10 +12,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
+
+OPTIONS = ("-j", "2", "-q", "-W", "-n", "-d", "trees")
 
 
 def code_cells(notebook):
@@ -33,27 +33,17 @@ def timed(command, cwd):
     return time.perf_counter() - start
 
 
-@pytest.fixture(scope="module")
-def times(tmp_path_factory):
-    """Measure everything once, one after the other."""
-    copy = tmp_path_factory.mktemp("site") / "project"
+def pages(copy):
+    """Return the pages of the site, and when each was written."""
+    return {path: path.stat().st_mtime_ns for path in (copy / "site").rglob("*.html")}
+
+
+def test_building_beside_running_the_scripts(tmp_path):
+    copy = tmp_path / "project"
     unwanted = shutil.ignore_patterns(".git", ".nox", ".venv", "_build", "auto_examples")
     shutil.copytree(ROOT, copy, ignore=unwanted)
     scripts = sorted((copy / "examples").rglob("plot_*.py"))
-    build = [
-        sys.executable,
-        "-m",
-        "sphinx",
-        "-j",
-        "2",
-        "-q",
-        "-W",
-        "-n",
-        "-d",
-        "trees",
-        "docs",
-        "site",
-    ]
+    build = [sys.executable, "-m", "sphinx", *OPTIONS, "docs", "site"]
     notebook = code_cells(copy / "docs" / "solutions" / "5-adversarial.md")
     commands = [[sys.executable, script] for script in (notebook, *scripts)]
     found = {}
@@ -64,29 +54,24 @@ def times(tmp_path_factory):
     slowest = sorted(zip(alone, (command[1].name for command in commands), strict=True))[-4:]
     print("\nslowest scripts:", ", ".join(f"{name} {seconds:.1f} s" for seconds, name in slowest))
     found["cold build"] = timed(build, copy)
+    built = pages(copy)
+    assert len(built) > len(scripts)
     found["no change"] = statistics.median(timed(build, copy) for _ in range(3))
+    assert pages(copy) == built
 
     def after_an_edit(count):
         scripts[0].write_text(f"{scripts[0].read_text()}\n# edited {count} times\n")
         return timed(build, copy)
 
     found["one script edited"] = statistics.median(map(after_an_edit, range(1, 4)))
+    page = copy / "site" / "auto_examples" / scripts[0].relative_to(copy / "examples")
+    assert "edited 3 times" in page.with_suffix(".html").read_text(encoding="utf-8")
     found["ledger"] = timed([sys.executable, "-m", "hw2lib.claims"], copy)
-    return found
-
-
-@pytest.mark.parametrize(
-    ("ours", "other"),
-    [
+    for ours, other in (
         ("cold build", "scripts and notebook, two at a time"),
         ("no change", "cold build"),
         ("one script edited", "cold build"),
-    ],
-)
-def test_build_ratio(times, ours, other):
-    ratio = times[ours] / times[other]
-    print(f"{ours} {times[ours]:.1f} s / {other} {times[other]:.1f} s = {ratio:.2f}")
-
-
-def test_ledger(times):
-    print(f"ledger: {times['ledger']:.1f} s")
+    ):
+        ratio = found[ours] / found[other]
+        print(f"{ours} {found[ours]:.1f} s / {other} {found[other]:.1f} s = {ratio:.2f}")
+    print(f"ledger: {found['ledger']:.1f} s")
