@@ -15,6 +15,11 @@ INDEX = """# A small site
 
 A first page {{cite}}`{key}`, with $x^2$ and a figure.
 
+$$z = 1$$ (one)
+
+(heading)=
+## A figure
+
 ```{{gallery-figure}} 6-recurrent/plot_04_hump
 A caption.
 ```
@@ -24,6 +29,8 @@ A caption.
 ```
 """
 REFERENCES = """# References
+
+Under {ref}`heading` lies a figure, and {eq}`one` is an equation.
 
 ```{bibliography}
 ```
@@ -69,7 +76,9 @@ def different(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-PAGES = ("auto_examples/index", "solutions/4-moved", "ledger/4-moved", "references")
+PAGES = (
+    *("auto_examples/index", "api/figures", "solutions/4-moved", "ledger/4-moved", "references"),
+)
 
 
 def copy(target: Path) -> Project:

@@ -1,7 +1,8 @@
 """Caches that know what they depend on, and nothing of what is no more: a build equals a clean one.
 
 Sphinx-Gallery's cache looks at a script alone, MyST-NB's at a notebook's cells alone, Sphinx's at a
-page alone. Here digests of everything else that they depend on decide whether the caches hold.
+page alone. Here digests of everything else that they depend on decide whether the caches hold; of
+other pages, too: a page shows their titles and their order, and numbers of what it refers to.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
 
 ROOT = Path(__file__).resolve().parents[2]
 STAMP = ".digest"
 UNFINISHED = ".unfinished"
+FEW = 5
 SETTINGS = ".buildinfo"
 READING = ("_ext", "conf.py", "references.bib", "package-lock.json")  # what any page is read with
 WRITING = ("_static", "_templates", "explorables")  # and written with
@@ -129,17 +133,41 @@ def prepare(app: Sphinx, config: Config) -> None:
     drop_unfinished_environment(Path(app.doctreedir))
 
 
-def work_here_if_little_is_stale(app: Sphinx) -> None:
+def run_here_if_little_is_stale(app: Sphinx) -> None:
     """Run at most one stale script in this process: starting others would take longer.
 
-    So would dividing the few pages of one script. Not earlier: Sphinx writes every page again if a
-    setting differs from the last build's.
+    Not earlier: Sphinx writes every page again if a setting differs from the last build's.
     """
-    stale = stale_scripts(ROOT / "examples", Path(app.srcdir) / "auto_examples")
-    if len(stale) < 2:
+    if len(stale_scripts(ROOT / "examples", Path(app.srcdir) / "auto_examples")) < 2:
         app.config.sphinx_gallery_conf["parallel"] = False
-    if len(stale) == 1:
+
+
+def read_here_if_few(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
+    """Read and write few pages in this process: dividing them would take longer."""
+    if len(pages) < FEW:
         app.parallel = 1
+
+
+def seen_elsewhere(env: BuildEnvironment) -> str:
+    """Return a digest of what pages show of others: titles, order, labels, objects, numbers."""
+    objects = (found for domain in env.domains.values() for found in domain.get_objects())
+    citations = env.domains["cite"].citations
+    seen = (
+        sorted(env.toctree_includes.items()),
+        sorted(map(repr, objects)),
+        sorted(env.domains.math_domain.equations.items()),
+        sorted((each.key, each.formatted_entry.label, each.citation_id) for each in citations),
+    )
+    return hashlib.sha256(repr(seen).encode()).hexdigest()
+
+
+def write_all_if_seen_elsewhere(app: Sphinx, env: BuildEnvironment, *, jobs: int) -> set[str]:
+    """Have every page written, by as many processes as at first, if that digest has changed."""
+    before, env.hw2lib_seen = getattr(env, "hw2lib_seen", None), seen_elsewhere(env)
+    if env.hw2lib_seen == before:
+        return set()
+    app.parallel = jobs
+    return env.found_docs
 
 
 def take_settings(app: Sphinx) -> None:
@@ -163,5 +191,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", take_settings)
     app.connect("build-finished", keep_settings, priority=100)
     app.connect("build-finished", finish, priority=900)
-    app.connect("builder-inited", work_here_if_little_is_stale, priority=100)
+    app.connect("builder-inited", run_here_if_little_is_stale, priority=100)
+    app.connect("env-before-read-docs", read_here_if_few, priority=900)
+    app.connect("env-get-updated", partial(write_all_if_seen_elsewhere, jobs=app.parallel))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

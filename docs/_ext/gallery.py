@@ -16,8 +16,10 @@ from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from fonts import use_in_figures
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
+from sphinx_gallery import gen_gallery
 
 from hw2lib._svg import svg_size
 
@@ -50,8 +52,8 @@ def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any])
                 text.set_fontfamily(faces)
         with plt.rc_context({"font.family": faces}):
             drawn = picture(figure, alt)
-        write_atomically(light, drawn.light)
-        write_atomically(light.with_name(light.stem + DARK + ".svg"), drawn.dark)
+        write_if_new(light, drawn.light)
+        write_if_new(light.with_name(light.stem + DARK + ".svg"), drawn.dark)
         markup.append(figure_markup(light, gallery_conf["src_dir"], alt))
     plt.close("all")
     return "\n".join(markup)
@@ -81,6 +83,12 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
+
+
+def write_if_new(path: Path, text: str) -> None:
+    """Write a file unless it says the same: what depends on it need not be made again."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_atomically(path, text)
 
 
 def alt_text(svg: str) -> str:
@@ -160,6 +168,24 @@ class Scripts(SphinxDirective):
         return f"- {{ref}}`{label}` ({take})"
 
 
+def keep_times_of_thumbnails(app: Sphinx, config: Config) -> None:
+    """Let thumbnails that the gallery copies, the same as before, keep their times.
+
+    Sphinx would read the indexes again, and write them.
+    """
+    kept = {
+        thumbnail: (thumbnail.read_bytes(), thumbnail.stat())
+        for thumbnail in Path(app.srcdir, GALLERY).rglob("*_thumb.svg")
+    }
+
+    def give_back(app: Sphinx) -> None:
+        for thumbnail, (content, before) in kept.items():
+            if thumbnail.read_bytes() == content:
+                os.utime(thumbnail, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    app.connect("builder-inited", give_back, priority=900)  # when the gallery is there
+
+
 def complete_thumbnails(app: Sphinx, doctree: nodes.document) -> None:
     """Give every thumbnail the description of its figure as alt text, and a dark twin."""
     for thumbnail in list(doctree.findall(nodes.image)):
@@ -173,6 +199,16 @@ def complete_thumbnails(app: Sphinx, doctree: nodes.document) -> None:
             thumbnail.parent.append(
                 nodes.image(uri=dark, alt=alt, classes=["only-dark"], loading="lazy")
             )
+
+
+def forget_downloads(app: Sphinx, doctree: nodes.document) -> None:
+    """Let Sphinx not read a page again because a file that it offers has changed.
+
+    It copies all of them in every build.
+    """
+    page, files = app.env.current_document.docname, app.env.dlfiles.items()
+    offered = {Path(app.srcdir, name) for name, (pages, _) in files if page in pages}
+    app.env.dependencies[page] -= offered
 
 
 def give_sizes(
@@ -191,9 +227,16 @@ def give_sizes(
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the directives and the repairs."""
+    """Register the directives and the repairs.
+
+    Sphinx-Gallery imports pyplot at once, a tenth of a build without changes, to choose what draws.
+    It does so again before each script: ``reset_modules`` says matplotlib.
+    """
+    gen_gallery._import_matplotlib = lambda: None
     app.add_directive("gallery-figure", GalleryFigure)
     app.add_directive("scripts", Scripts)
+    app.connect("config-inited", keep_times_of_thumbnails, priority=200)  # without orphans
+    app.connect("doctree-read", forget_downloads, priority=900)  # when they have been noted
     app.connect("html-page-context", give_sizes)
     app.connect("doctree-read", complete_thumbnails, priority=100)  # before images are collected
     return {"parallel_read_safe": True, "parallel_write_safe": True}

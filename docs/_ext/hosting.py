@@ -6,6 +6,7 @@ Two variables of the environment switch it on. ``REPOSITORY_URL`` is the project
 
 from __future__ import annotations
 
+import functools
 import os
 import posixpath
 import re
@@ -230,6 +231,7 @@ def write_for_hosts(app: Sphinx, error: Exception | None) -> None:
         return
     site, found = Path(app.outdir), repository(app.config.hw2lib_repository)
 
+    @functools.cache  # each lies in a zip, too
     def complete(notebook: str) -> str:
         return installing(readable(notebook, app), found)
 

@@ -94,7 +94,8 @@ def link_scripts(
     """Add to an object's reference the gallery scripts that use it."""
     backreferences = Path(app.srcdir) / app.config.sphinx_gallery_conf["backreferences_dir"]
     scripts = backreferences / f"{name}.examples"
-    if what in ("function", "class") and scripts.is_file():
+    if what in ("function", "class") and scripts.is_file():  # Sphinx-Gallery makes an empty one
+        app.env.note_dependency(scripts)
         found = dict.fromkeys(re.findall(r":doc:`(.+?)`", scripts.read_text(encoding="utf-8")))
         if found:
             items = [f"* :doc:`{script}`" for script in found]

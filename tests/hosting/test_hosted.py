@@ -13,6 +13,7 @@ from bs4 import BeautifulSoup
 from small_project import different
 
 REPOSITORY, SITE = "https://github.com/someone/homework", "https://someone.github.io/homework/"
+ADDRESSES = {"REPOSITORY_URL": REPOSITORY, "SITE_URL": SITE}
 SCRIPT = "auto_examples/6-recurrent/plot_04_hump.html"
 
 
@@ -20,7 +21,7 @@ SCRIPT = "auto_examples/6-recurrent/plot_04_hump.html"
 def hosted(built, tmp_path_factory):
     project = small_project.Project(tmp_path_factory.mktemp("hosted") / "copy")
     shutil.copytree(built.root, project.root, symlinks=True)
-    project.build(REPOSITORY_URL=REPOSITORY, SITE_URL=SITE)
+    project.build(**ADDRESSES)
     return project
 
 
@@ -128,6 +129,13 @@ def test_after_a_hosted_build_a_plain_one_equals_a_clean_one(hosted, built):
     assert different(hosted.files(), built.files()) == []
 
 
+def test_after_a_plain_build_a_hosted_one_equals_a_clean_one(project):
+    project.build(**ADDRESSES)
+    after = project.files()
+    project.build(clean=True, **ADDRESSES)
+    assert different(after, project.files()) == []
+
+
 def cards(project):
     """Return the digest in the name of each figure's card."""
     names = [path.stem.rpartition("-") for path in project.site.glob("_images/card-*")]
@@ -136,12 +144,12 @@ def cards(project):
 
 
 def test_card_changes_with_its_figure(hosted):
-    hosted.build(REPOSITORY_URL=REPOSITORY, SITE_URL=SITE)
+    hosted.build(**ADDRESSES)
     script = hosted.root / "examples" / "6-recurrent" / "plot_04_hump.py"
     text = script.read_text(encoding="utf-8")
     script.write_text(text.replace("figsize=(", "figsize=(0.1 + "), encoding="utf-8")
     before = cards(hosted)
-    hosted.build(REPOSITORY_URL=REPOSITORY, SITE_URL=SITE)
+    hosted.build(**ADDRESSES)
     after = cards(hosted)
     assert before.keys() == after.keys()
     changed = {figure for figure in before if before[figure] != after[figure]}

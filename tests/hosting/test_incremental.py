@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,31 @@ def remove_script(project):
     (project.root / "examples" / "2-factorization").rmdir()
 
 
+def change_title_of_script(project):
+    replace(project.root / "examples" / SCRIPT, "first grow\n====", "grow at first\n=======")
+
+
+def change_figure_of_script(project):
+    replace(project.root / "examples" / SCRIPT, "lw=2.8", "lw=2.2")
+
+
+def use_what_was_not_used(project):
+    script = project.root / "examples" / SCRIPT
+    replace(script, "peak = max(norms)", "print(callable(figures.svg_size))\npeak = max(norms)")
+
+
+def change_heading(project):
+    replace(project.docs / "index.md", "## A figure", "## The figure")
+
+
+def number_an_equation(project):
+    replace(project.docs / "index.md", "$$z = 1$$", "$$y = 2$$ (two)\n\n$$z = 1$$")
+
+
+def cite_another_work(project):
+    replace(project.docs / "index.md", "A first page", "A page {cite}`eckart1936approximation`")
+
+
 def rename_script(project):
     script = project.root / "examples" / SCRIPT
     script.rename(script.with_name("plot_05_hill.py"))
@@ -35,7 +61,7 @@ def rename_script(project):
 def remove_page(project):
     for page in ("solutions", "ledger"):
         (project.docs / page / "4-moved.md").unlink()
-    project.write_index("auto_examples/index", "references")
+    project.write_index(*(page for page in small_project.PAGES if "4-moved" not in page))
 
 
 def rename_page(project):
@@ -80,7 +106,9 @@ def change_lock(project):
 
 
 CHANGES = (
-    *(remove_script, rename_script, remove_page, rename_page, change_extension, change_style),
+    *(remove_script, rename_script, change_title_of_script, change_figure_of_script),
+    *(use_what_was_not_used, change_heading, number_an_equation, cite_another_work),
+    *(remove_page, rename_page, change_extension, change_style),
     *(change_script_of_the_site, change_template, change_bibliography, change_configuration),
     *(change_claim, change_lock),
 )
@@ -95,6 +123,28 @@ def test_build_after_a_change_equals_a_clean_one(change, project):
     assert after != before or change is change_lock
     project.build(clean=True)
     assert different(after, project.files()) == []
+
+
+def test_pages_that_show_an_unchanged_figure_are_left_alone(project):
+    pages = [project.site / name for name in ("index.html", "auto_examples/index.html")]
+    replace(project.root / "examples" / SCRIPT, "network sees growth", "network sees only growth")
+    before = [page.stat().st_mtime_ns for page in pages]
+    project.build()
+    assert [page.stat().st_mtime_ns for page in pages] == before
+    after = project.files()
+    assert "network sees only growth" in (project.site / "auto_examples" / SCRIPT).with_suffix(
+        ".html"
+    ).read_text(encoding="utf-8")
+    project.build(clean=True)
+    assert different(after, project.files()) == []
+
+
+def test_build_without_a_change_writes_no_page_and_imports_little(project):
+    before = {page: page.stat().st_mtime_ns for page in project.site.glob("*/**/*.html")}
+    imported = project.build(PYTHONPROFILEIMPORTTIME="1")
+    assert {page: page.stat().st_mtime_ns for page in project.site.glob("*/**/*.html")} == before
+    assert "sphinx_gallery.gen_gallery" in imported
+    assert not re.search(r"\| +(torch|matplotlib\.pyplot)\n", imported)
 
 
 @pytest.mark.parametrize("seed", range(10))
