@@ -151,7 +151,7 @@ def read_here_if_few(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> No
 def seen_elsewhere(env: BuildEnvironment) -> str:
     """Return a digest of what pages show of others: titles, order, labels, objects, numbers."""
     objects = (found for domain in env.domains.values() for found in domain.get_objects())
-    citations = env.domains["cite"].citations
+    citations = getattr(env.domains.get("cite"), "citations", ())
     seen = (
         sorted(env.toctree_includes.items()),
         sorted(map(repr, objects)),
