@@ -76,9 +76,7 @@ def different(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-PAGES = (
-    *("auto_examples/index", "api/figures", "solutions/4-moved", "ledger/4-moved", "references"),
-)
+PAGES = ("auto_examples/index", "api/figures", "solutions/4-moved", "ledger/4-moved", "references")
 
 
 def copy(target: Path) -> Project:

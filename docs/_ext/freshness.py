@@ -21,8 +21,8 @@ from sphinx.environment import BuildEnvironment
 ROOT = Path(__file__).resolve().parents[2]
 STAMP = ".digest"
 UNFINISHED = ".unfinished"
-FEW = 5
 SETTINGS = ".buildinfo"
+FEW = 5  # pages that one process has read before others have begun
 READING = ("_ext", "conf.py", "references.bib", "package-lock.json")  # what any page is read with
 WRITING = ("_static", "_templates", "explorables")  # and written with
 # in _ext, what draws figures

@@ -132,9 +132,8 @@ def test_pages_that_show_an_unchanged_figure_are_left_alone(project):
     project.build()
     assert [page.stat().st_mtime_ns for page in pages] == before
     after = project.files()
-    assert "network sees only growth" in (project.site / "auto_examples" / SCRIPT).with_suffix(
-        ".html"
-    ).read_text(encoding="utf-8")
+    edited = (project.site / "auto_examples" / SCRIPT).with_suffix(".html")
+    assert "network sees only growth" in edited.read_text(encoding="utf-8")
     project.build(clean=True)
     assert different(after, project.files()) == []
 
