@@ -295,8 +295,8 @@ def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: A
         images.requires_grad_()
         logits = classified(model, images, labels)
         (change,) = derivatives([logits], images, perturbed - images.detach())
-    odds = log_odds(logits.detach() + change, labels)
-    return finite("model, images and perturbed", -logsigmoid(-odds))
+    predicted = finite("model, images and perturbed", logits.detach() + change)
+    return finite("model, images and perturbed", -logsigmoid(-log_odds(predicted, labels)))
 
 
 def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:

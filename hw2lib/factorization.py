@@ -194,7 +194,8 @@ def low_rank_factors(X: Any, rank: int) -> Factors:
     Returns
     -------
     Factors
-        A of shape (m, r) and B of shape (r, n).
+        A of shape (m, r) and B of shape (r, n); the largest entry of each column of A is
+        positive.
 
     Raises
     ------
@@ -210,12 +211,12 @@ def low_rank_factors(X: Any, rank: int) -> Factors:
     Examples
     --------
     >>> A, B = low_rank_factors([[3.0, 0.0], [0.0, 1.0]], rank=1)
-    >>> (A @ B).abs().round(decimals=4).tolist()
+    >>> (A @ B).round(decimals=4).tolist()
     [[3.0, 0.0], [0.0, 0.0]]
     """
     X = as_tensor("X", X, ndim=2)
     rank = check_rank(X, rank)
-    return finite("X", certified_factors(X, rank) or svd_factors(X, rank))
+    return finite("X", signed(*(certified_factors(X, rank) or svd_factors(X, rank))))
 
 
 def svd_factors(X: Tensor, rank: int) -> Factors:
@@ -223,6 +224,15 @@ def svd_factors(X: Tensor, rank: int) -> Factors:
     U, S, Vh = torch.linalg.svd(X, full_matrices=False)
     root = S[:rank].sqrt()
     return Factors(U[:, :rank] * root, root[:, None] * Vh[:rank])
+
+
+def signed(A: Tensor, B: Tensor) -> Factors:
+    """Return factors of the same product, the largest entry of each column of A positive.
+
+    LAPACK's signs can depend on rounding, and so on the processor.
+    """
+    signs = A.gather(0, A.abs().argmax(0, keepdim=True)).sign()
+    return Factors(A * signs, signs.T * B)
 
 
 def certified_factors(X: Tensor, rank: int) -> Factors | None:
@@ -416,7 +426,7 @@ def balance_factors(A: Any, B: Any) -> Factors:
     Returns
     -------
     Factors
-        The shapes of A and of B.
+        The shapes of A and of B; the signs are those of :func:`low_rank_factors`.
 
     Raises
     ------
@@ -430,7 +440,7 @@ def balance_factors(A: Any, B: Any) -> Factors:
     Examples
     --------
     >>> A, B = balance_factors([[8.0]], [[2.0]])
-    >>> round(abs(A.item()), 4), round((A @ B).item(), 4)
+    >>> round(A.item(), 4), round((A @ B).item(), 4)
     (4.0, 16.0)
     """
     A, B = check_product(A, B)
@@ -441,7 +451,7 @@ def balance_factors(A: Any, B: Any) -> Factors:
         )
     (size, A), (other, B) = polar(A), polar(B)  # for their own product may over- or underflow
     root = math.sqrt(size) * math.sqrt(other)
-    balanced = svd_factors(A @ B, A.shape[1])
+    balanced = signed(*svd_factors(A @ B, A.shape[1]))
     return finite("A and B", Factors(*(root * factor for factor in balanced)))
 
 
@@ -464,7 +474,7 @@ def critical_point(X: Any, indices: Sequence[int], rank: int) -> Factors:
     Returns
     -------
     Factors
-        A of shape (m, r) and B of shape (r, n).
+        A of shape (m, r) and B of shape (r, n); the signs are those of :func:`low_rank_factors`.
 
     Raises
     ------
@@ -490,7 +500,7 @@ def critical_point(X: Any, indices: Sequence[int], rank: int) -> Factors:
     root = S[chosen].sqrt()
     A[:, : len(chosen)] = U[:, chosen] * root
     B[: len(chosen)] = root[:, None] * Vh[chosen]
-    return finite("X", Factors(A, B))
+    return finite("X", signed(A, B))
 
 
 def critical_hessian_eigenvalues(X: Any, indices: Sequence[int], rank: int) -> Tensor:

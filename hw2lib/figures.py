@@ -246,7 +246,7 @@ def picture(figure: Figure, description: str) -> Picture:
         buffer, format="svg", transparent=True, metadata={"Date": None, "Description": alt}
     )
     plt.close(figure)
-    light = clear_labels(round_paths(buffer.getvalue()))
+    light = clear_labels(number_references(cut_coordinates(buffer.getvalue())))
     return Picture(light, darken_svg(light), alt)
 
 
@@ -259,9 +259,23 @@ def clear_labels(svg: str) -> str:
     return re.sub(r'<g id="label-\d+"', rf'\g<0> style="{paper}"', svg)
 
 
-def round_paths(svg: str) -> str:
-    """Cut the coordinates of an SVG's paths to hundredths of a point: a third of its size."""
-    return re.sub(r'(?<= d=")[^"]+', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
+def cut_coordinates(svg: str) -> str:
+    """Cut an SVG's coordinates to hundredths of a point: a third of its size.
+
+    What rounding makes of them on another processor goes with the rest.
+    """
+    coordinates = r'(?<= d=")[^"]+|(?<= [xy]=")[^"]+|(?<=translate\()[^)]+'
+    return re.sub(coordinates, lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
+
+
+def number_references(svg: str) -> str:
+    """Name an SVG's markers and clip paths by their order: matplotlib hashes their coordinates."""
+    names: dict[str, str] = {}
+    return re.sub(
+        r'(?<=[#"])([mp])[0-9a-f]{10}\b',
+        lambda found: names.setdefault(found[0], f"{found[1]}{len(names)}"),
+        svg,
+    )
 
 
 def draw_pixels(axes: Axes, pixels: Any, *, largest: float = 1.0, signed: bool = False) -> None:

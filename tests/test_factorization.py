@@ -45,6 +45,7 @@ def test_factors_attain_the_formula_and_are_balanced(problem):
     assert A.shape == (len(X), rank)
     torch.testing.assert_close(loss(X, A, B), truncation_error(X, rank), rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(A.T @ A, B @ B.T, rtol=0, atol=1e-12)
+    assert all(column[column.abs().argmax()] > 0 for column in A.T)
 
 
 def with_spectrum(m, n, squares):

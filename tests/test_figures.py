@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 from bs4 import BeautifulSoup
+from matplotlib.figure import Figure
 
 from hw2lib import figures
 
@@ -105,10 +106,30 @@ def test_headlines_break_where_the_sentence_does_if_that_is_not_far_off():
     plt.close(figure)
 
 
-def test_paths_are_cut_to_hundredths_and_nothing_else():
-    rest = '"/><g transform="scale(0.015625)"/>'
-    cut = figures.round_paths(f'<path d="M 1.23456 2.5 L 3.999 4{rest}')
-    assert cut == f'<path d="M 1.23 2.5 L 3.99 4{rest}'
+def test_coordinates_are_cut_to_hundredths_and_nothing_else():
+    given = (
+        '<path d="M 1.23456 2.5 L 3.999 4"/><g transform="translate(1.234 0.125) scale(0.015625)"/>'
+        '<use x="73.753593" y="4" style="fill-opacity: 0.125"/>'
+    )
+    assert figures.cut_coordinates(given) == (
+        '<path d="M 1.23 2.5 L 3.99 4"/><g transform="translate(1.23 0.12) scale(0.015625)"/>'
+        '<use x="73.75" y="4" style="fill-opacity: 0.125"/>'
+    )
+
+
+def test_picture_does_not_change_with_the_last_digit():
+    def drawn(x):
+        figure = Figure()
+        axes = figure.subplots()
+        axes.plot([0, x], [1, 2], "o")
+        axes.set(xlim=(0, 4 * x), ylim=(0, 3 + x))
+        return figures.picture(figure, "Two points on white ground.")
+
+    one, other = drawn(1.0), drawn(1.0 + 1e-12)
+    assert one == other
+    references = set(re.findall(r'#([mp]\w+)"|url\(#(p\w+)\)', one.light))
+    assert {"".join(pair) for pair in references} <= set(re.findall(r'id="(\w+)"', one.light))
+    assert {"p", "m"} == {"".join(pair)[0] for pair in references}
 
 
 def test_no_text_is_smaller_than_a_phone_can_show():

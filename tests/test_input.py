@@ -476,14 +476,18 @@ def test_vector_that_overflows_in_the_dtype_of_another_is_refused():
 
 
 FLAT = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-HUGE = 3e38 * FLAT[1].weight.detach()[:2].sign()
+HUGE = 3e38 * FLAT[1].weight.detach()[:2].sign()  # beyond every number for FLAT
 UNFIT = nn.Linear(3, 2)
 TORN = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))  # its logits are 3e38 and −3e38
 with torch.no_grad():
     TORN[1].bias.copy_(torch.tensor([3e38, -3e38]))
 REFUSED = [
     ("adversarial.first_switch", {"model": UNFIT}, "do not fit the model"),
-    ("adversarial.first_switch", {"direction": HUGE.view(2, 1, 8, 8)}, "model, images and directi"),
+    (
+        "adversarial.first_switch",
+        {"model": nn.Sequential(*FLAT, nn.ReLU()), "direction": HUGE.view(2, 1, 8, 8)},
+        "model, images and direction must be of a size",
+    ),
     ("adversarial.input_gradient", {"model": UNFIT}, "do not fit the model"),
     ("adversarial.input_gradient", {"model": nn.Flatten(2)}, "model must map images to logits, sh"),
     ("adversarial.input_gradient", {"model": TORN}, "model and images must be of a size"),
@@ -492,7 +496,7 @@ REFUSED = [
     ("adversarial.locally_affine_loss", {"model": UNFIT}, "do not fit the model"),
     (
         "adversarial.locally_affine_loss",
-        {"perturbed": HUGE.view(2, 1, 8, 8)},
+        {"model": FLAT, "perturbed": HUGE.view(2, 1, 8, 8)},
         "model, images and perturbed must be of a size",
     ),
     ("adversarial.signed_gradient_attack", {"model": UNFIT}, "do not fit the model"),

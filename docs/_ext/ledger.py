@@ -31,7 +31,7 @@ from hw2lib.claims.typeset import typeset
 logger = logging.getLogger(__name__)
 Outcome = dict[str, Any]
 
-ROUNDING = 1e-8  # errors below come from rounding; their digits depend on the machine,
+ROUNDING = 1e-6  # errors below come from rounding; their digits depend on the machine,
 NOISE = 1e-11  # and below this their order of magnitude too
 
 RANK = {"corrected": 0, "sharpened": 1}

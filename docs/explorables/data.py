@@ -83,8 +83,8 @@ def first_of_each(labels: Tensor) -> list[int]:
 
 
 def rounded(values: Tensor, decimals: int) -> Any:
-    """Return numbers as lists, to so many decimals."""
-    return values.round(decimals=decimals).tolist()
+    """Return numbers as lists, to so many decimals, and 0 without a sign."""
+    return (values.round(decimals=decimals) + 0.0).tolist()
 
 
 DATA = {"rank-slider": rank_slider, "attack-a-digit": attack_a_digit}

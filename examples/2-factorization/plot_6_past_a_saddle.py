@@ -66,7 +66,7 @@ assert path(0.0)[0][-1].abs().max() < 1e-6
 # --------
 
 figure, axes = plt.subplots(figsize=(5.2, 4.6))
-grid = torch.linspace(-1.75, 1.75, 141)
+grid = torch.arange(-70, 71) / 40
 height = (1 - grid[:, None] * grid[None, :]) ** 2
 levels = [0.03, 0.12, 0.3, 0.6, 1, 1.6, 2.6, 4.2, 7]
 axes.contour(grid, grid, height, levels=levels, colors=figures.MUTED, linewidths=0.6, alpha=0.6)
