@@ -17,12 +17,15 @@ EPSILONS = [round(0.02 * k, 2) for k in range(16)]
 def rank_slider() -> dict[str, Any]:
     """Return the digits' mean, directions and singular values, ten digits, the loss at each rank.
 
-    The loss is that of the truncated factors, computed from all digits.
+    The loss is that of the truncated factors, computed from all digits. Where a singular value is
+    0, its direction is: any would do, and it is never needed.
     """
     images, labels = digits()
     mean = images.mean(0)
     X = images - mean
-    _, values, directions = torch.linalg.svd(X, full_matrices=False)
+    values, rank = torch.linalg.svdvals(X), int(torch.linalg.matrix_rank(X))
+    directions = torch.zeros_like(X[:64])
+    directions[:rank] = low_rank_factors(X, rank).B / values[:rank, None].sqrt()
     losses = [X.square().sum(), *(loss(X, *low_rank_factors(X, rank)) for rank in range(1, 65))]
     return {
         "mean": rounded(mean, 5),
