@@ -662,12 +662,19 @@ def test_missing_font_of_formulas_fails_the_build(monkeypatch, tmp_path):
         fonts.fonts_of_formulas()
 
 
-def test_fonts_keep_what_pages_show(tmp_path):
+def test_fonts_keep_what_pages_show(tmp_path, monkeypatch):
     from fontTools.ttLib import TTFont
 
     page, text, formulas = tmp_path / "page.html", tmp_path / "fonts", tmp_path / "katex" / "fonts"
     for folder in (text, formulas):
         folder.mkdir(parents=True)
+    faces = ("source-serif-4-latin-400-normal", "source-serif-4-latin-ext-400-normal")
+    monkeypatch.setattr(fonts, "SITE", faces)  # of two dozen, a second for each
+    of_formulas = [
+        fonts.FORMULAS / "fonts" / f"KaTeX_Main-{kind}.ttf" for kind in ("Regular", "Bold")
+    ]
+    assert set(of_formulas) < set(fonts.fonts_of_formulas())
+    monkeypatch.setattr(fonts, "fonts_of_formulas", lambda: of_formulas)
     main = formulas / "KaTeX_Main-Regular.woff2"
 
     def letters(shown, font=main):

@@ -93,10 +93,12 @@ def chapter(page: str, pages: list[str], formulas: dict[str, int]) -> Tag:
 
 def set_footnotes(content: Tag) -> None:
     """Put each margin note where its mark first stands, as a footnote of the same number."""
-    for mark in content.select(".note-mark.is-next"):
-        mark.insert_before(new("sup", ",", class_="between-notes"))
-    marks = {mark["id"]: mark for mark in content.select(".note-mark[id]")}
-    for note in content.select(".margin-note"):
+    found = content.find_all(class_="note-mark")
+    for mark in found:
+        if "is-next" in mark["class"]:
+            mark.insert_before(new("sup", ",", class_="between-notes"))
+    marks = {mark["id"]: mark for mark in found if mark.get("id")}
+    for note in content.find_all(class_="margin-note"):
         id = note["id"].removeprefix("note-")
         mark = marks[f"mark-{id}"]
         number = note.summary.select_one(".note-number").extract().get_text()
@@ -110,7 +112,7 @@ def set_footnotes(content: Tag) -> None:
         footnote.extend([*check.contents][:-1])  # less the full stop behind that link
         footnote.append(new("code", id))
         mark.replace_with(footnote)
-    for notes in content.select(".notes"):
+    for notes in content.find_all(class_="notes"):
         notes.decompose()
 
 
@@ -252,9 +254,11 @@ def take_formulas(content: Tag, formulas: dict[str, int]) -> None:
 
     Vivliostyle looks at every element of a document, and KaTeX makes dozens of them a formula.
     """
-    for formula in content.select(".katex"):
-        text = in_a_line(formula.select_one(".katex-mathml").extract())
-        for part in formula.select("[aria-hidden]"):  # or the browser leaves it out of the tags
+    for formula in content.find_all(class_="katex"):
+        text = in_a_line(formula.find(class_="katex-mathml").extract())
+        for part in formula.find_all(
+            attrs={"aria-hidden": True}
+        ):  # or the browser leaves it out of the tags
             del part["aria-hidden"]
         number = formulas.setdefault(str(formula), len(formulas))
         formula.replace_with(new("set-formula", n=str(number), role="img", aria_label=text))
