@@ -4,9 +4,12 @@ import io
 import re
 import shutil
 import string
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import ahead
 import explorables
 import fonts
 import freshness
@@ -25,6 +28,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import docutils_namespace
+from sphinx_gallery import gen_rst
 from sphinx_gallery.utils import get_md5sum
 
 from hw2lib import training
@@ -507,6 +511,25 @@ def test_script_is_stale_until_its_checksum_is_there(tmp_path):
     assert not freshness.stale_scripts(tmp_path / "examples", gallery_folder)
     script.write_text("x = 2\n")
     assert freshness.stale_scripts(tmp_path / "examples", gallery_folder) == [script]
+
+
+def test_one_script_of_those_that_the_gallery_goes_through_is_handed_over(tmp_path, monkeypatch):
+    def make_page(name, target, source, gallery_conf):
+        return name, target, gallery_conf, threading.get_ident()
+
+    def went_through():
+        for name in names:
+            made = gen_rst.generate_file_rst(name, "target", str(tmp_path), {"a": 1})
+            assert made[:-1] == (name, "target", {"a": 1})
+            yield made[-1] != threading.get_ident()
+
+    names = ("plot_a.py", "plot_b.py", "plot_c.py")
+    for name in names:
+        (tmp_path / name).touch()
+    monkeypatch.setattr(gen_rst, "generate_file_rst", make_page)
+    ahead.hand_over(tmp_path / "plot_b.py", ThreadPoolExecutor(1))
+    assert list(went_through()) == [False, True, False]
+    assert gen_rst.generate_file_rst is make_page
 
 
 def test_notebook_runs_again_only_when_the_digest_changes(tmp_path, monkeypatch):

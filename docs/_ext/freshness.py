@@ -133,15 +133,6 @@ def prepare(app: Sphinx, config: Config) -> None:
     drop_unfinished_environment(Path(app.doctreedir))
 
 
-def run_here_if_little_is_stale(app: Sphinx) -> None:
-    """Run at most one stale script in this process: starting others would take longer.
-
-    Not earlier: Sphinx writes every page again if a setting differs from the last build's.
-    """
-    if len(stale_scripts(ROOT / "examples", Path(app.srcdir) / "auto_examples")) < 2:
-        app.config.sphinx_gallery_conf["parallel"] = False
-
-
 def read_here_if_few(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
     """Read and write few pages in this process: dividing them would take longer."""
     if len(pages) < FEW:
@@ -191,7 +182,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", take_settings)
     app.connect("build-finished", keep_settings, priority=100)
     app.connect("build-finished", finish, priority=900)
-    app.connect("builder-inited", run_here_if_little_is_stale, priority=100)
     app.connect("env-before-read-docs", read_here_if_few, priority=900)
     app.connect("env-get-updated", partial(write_all_if_seen_elsewhere, jobs=app.parallel))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
