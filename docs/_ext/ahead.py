@@ -16,6 +16,8 @@ from typing import Any
 from freshness import ROOT, stale_scripts
 from sphinx.application import Sphinx
 
+from hw2lib._processes import end_with_parent
+
 LIBRARIES = (
     *("torch", "matplotlib.pyplot", "hw2lib.figures", "hw2lib.training"),
     "sphinx_gallery.gen_rst",
@@ -27,7 +29,7 @@ def begin() -> Executor | None:
     """Fork a process that imports the libraries, if one script is stale and a fork is safe."""
     if sys.platform != "linux" or len(stale()) != 1:
         return None
-    process = ProcessPoolExecutor(1, get_context("fork"))
+    process = ProcessPoolExecutor(1, get_context("fork"), initializer=end_with_parent)
     process.submit(import_libraries)
     return process
 

@@ -25,6 +25,7 @@ from sphinx.util import logging
 from sphinx.util.display import progress_message
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
+from hw2lib._processes import end_with_parent
 from hw2lib.claims.registry import Claim, Evidence, Kind, Verdict, fill, quote
 from hw2lib.claims.typeset import typeset
 
@@ -45,7 +46,7 @@ SEVERITY = {
 def begin(app: Sphinx) -> None:
     """Begin to check the claims, in a process of its own, unless the cache has the outcomes."""
     if not cache_of(app).is_file():
-        app.hw2lib_pool = ProcessPoolExecutor(1, get_context("spawn"))
+        app.hw2lib_pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=end_with_parent)
         app.hw2lib_checks = app.hw2lib_pool.submit(checked)
 
 

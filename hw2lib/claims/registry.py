@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import hw2lib.claims as package
+from hw2lib._processes import end_with_parent
 from hw2lib.claims.typeset import typeset
 
 CASES = 100
@@ -528,6 +529,7 @@ def use_one_thread() -> None:
 
 def begin_worker() -> None:
     """Read the ledger; at the end leave without taking every object apart, which takes a second."""
+    end_with_parent()
     use_one_thread()
     ledger()
     atexit.register(os._exit, 0)
