@@ -1,18 +1,11 @@
 """Configuration of the site; what is code lies in _ext."""
 
-import atexit
-import gc
 import os
 import sys
-import warnings
 from pathlib import Path
 from urllib.parse import urlsplit
 
 os.environ["OMP_NUM_THREADS"] = "1"  # a torch operation in a forked child hangs otherwise
-gc.set_threshold(100_000)  # documents are large and not garbage: a tenth of a short build's time
-atexit.register(gc.freeze)  # nor when they end: half a second
-
-warnings.filterwarnings("ignore", "A worker stopped")  # joblib, of a worker that had no more to do
 OURS = Path(__file__).resolve().parent / "_ext"
 sys.path.insert(0, str(OURS))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from html import unescape
 from pathlib import Path
@@ -233,6 +234,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     It does so again before each script: ``reset_modules`` says matplotlib.
     """
     gen_gallery._import_matplotlib = lambda: None
+    warnings.filterwarnings("ignore", "A worker stopped")  # joblib, of one that had no more to do
     app.add_directive("gallery-figure", GalleryFigure)
     app.add_directive("scripts", Scripts)
     app.connect("config-inited", keep_times_of_thumbnails, priority=200)  # without orphans
