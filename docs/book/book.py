@@ -256,9 +256,8 @@ def take_formulas(content: Tag, formulas: dict[str, int]) -> None:
     """
     for formula in content.find_all(class_="katex"):
         text = in_a_line(formula.find(class_="katex-mathml").extract())
-        for part in formula.find_all(
-            attrs={"aria-hidden": True}
-        ):  # or the browser leaves it out of the tags
+        for part in formula.find_all(attrs={"aria-hidden": True}):
+            # or the browser leaves it out of the tags
             del part["aria-hidden"]
         number = formulas.setdefault(str(formula), len(formulas))
         formula.replace_with(new("set-formula", n=str(number), role="img", aria_label=text))
