@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
 def polar(x: Tensor) -> tuple[float, Tensor]:
     """Return length and direction of all entries together; zero is its own direction."""
-    scale = x.abs().max()
+    scale = x.detach().abs().max().item()
     if scale == 0:
         return 0.0, x
     scaled = x / scale
-    length = scaled.norm()
-    return scale.item() * length.item(), scaled / length
+    length = torch.linalg.vector_norm(scaled)
+    return scale * length.item(), scaled / length
