@@ -11,9 +11,10 @@ import matplotlib
 import networks
 import torch
 
-# a fork of a process with the libraries, or each script would spend two seconds on them
+# a fork of a process with the libraries, or each script would spend five seconds on them
+LIBRARIES = ["matplotlib.pyplot", "hw2lib.training", "sklearn.datasets", "torch._dynamo"]
 CONTEXT = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-CONTEXT.set_forkserver_preload(["alone", "matplotlib.pyplot", "hw2lib.training"])
+CONTEXT.set_forkserver_preload(["alone", *LIBRARIES])
 
 
 def run(script: Path, folder: Path, messages: Path) -> int | None:
