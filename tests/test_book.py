@@ -2,7 +2,7 @@
 
 import book
 import pytest
-from bs4 import BeautifulSoup
+from selectolax.lexbor import LexborHTMLParser
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +58,23 @@ def test_every_formula_is_there_once_and_has_its_text(document):
     assert not body.select(".katex")
 
 
-def test_formula_is_told_in_a_line():
-    mathml = (
-        "<math><mfrac><mi>a</mi><msqrt><msub><mi>b</mi><mn>1</mn></msub></msqrt></mfrac></math>"
-    )
-    assert book.in_a_line(BeautifulSoup(mathml, "html.parser").math) == "(a)/(√(b_1))"
+@pytest.mark.parametrize(
+    ("mathml", "told"),
+    [
+        (
+            "<mfrac><mi>a</mi><msqrt><msub><mi>b</mi><mn>1</mn></msub></msqrt></mfrac>",
+            "(a)/(√(b_1))",
+        ),
+        ("<msubsup><mi>x</mi><mi>i</mi><mrow><mo>−</mo><mn>2</mn></mrow></msubsup>", "x_i^−2"),
+        (
+            "<munderover><mo>∑</mo><mi>i</mi><mi>n</mi></munderover><mover><mi>A</mi><mo>^</mo></mover>",
+            "∑_i^nA^^",
+        ),
+    ],
+)
+def test_formula_is_told_in_a_line(mathml, told):
+    page = LexborHTMLParser(f"<math>{mathml}</math>")
+    assert book.in_a_line(page.css_first("math")) == told
 
 
 def test_contents_list_every_chapter(document):

@@ -1,6 +1,5 @@
 """The built site: links, alt texts, titles, descriptions, no request to another host."""
 
-import gc
 import json
 import re
 from pathlib import Path
@@ -8,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import fonts
 import pytest
-from bs4 import BeautifulSoup
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -17,15 +16,23 @@ LOADING = {"script": "src", "img": "src", "source": "src", "iframe": "src"}
 
 @pytest.fixture(scope="session")
 def pages(site):
-    """Return the parsed pages of the site: millions of objects that the collector need not see."""
-    gc.disable()
-    found = {
-        path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        for path in sorted(site.rglob("*.html"))
-    }
-    gc.freeze()
-    gc.enable()
-    return found
+    """Return the parsed pages of the site."""
+    return {path: parsed(path) for path in sorted(site.rglob("*.html"))}
+
+
+def parsed(path: Path) -> LexborHTMLParser:
+    """Return a page as browsers understand it."""
+    return LexborHTMLParser(path.read_text(encoding="utf-8"))
+
+
+def attribute(element: LexborNode, name: str) -> str:
+    """Return an attribute, "" if there is none."""
+    return element.attributes.get(name) or ""
+
+
+def classes(element: LexborNode) -> list[str]:
+    """Return the classes of an element."""
+    return attribute(element, "class").split()
 
 
 def is_own(path: Path, site: Path) -> bool:
@@ -47,13 +54,16 @@ def test_all_pages_are_there(site, pages):
 
 
 def test_every_internal_link_leads_somewhere(site, pages):
-    anchors = {path: {tag["id"] for tag in page.find_all(id=True)} for path, page in pages.items()}
+    anchors = {
+        path: {attribute(tag, "id") for tag in page.css("[id]")} for path, page in pages.items()
+    }
     broken = []
     for path, page in pages.items():
         # a host shows 404.html at any address, so that its links begin at the root
         root, start = (site, "/") if path.name == "404.html" else (path.parent, "")
-        for tag in page.find_all(["a", "link", "script", "img"]):
-            link = urlsplit(tag.get("href") or tag.get("src") or "")
+        for tag in page.css("a, link, script, img"):
+            address = attribute(tag, "href") or attribute(tag, "src")
+            link = urlsplit(address)
             if link.scheme or link.netloc or not (link.path or link.fragment):
                 continue
             aim = unquote(link.path)
@@ -63,7 +73,7 @@ def test_every_internal_link_leads_somewhere(site, pages):
             known = anchors.get(target)
             lost = link.fragment and known is not None and unquote(link.fragment) not in known
             if lost or not target.is_file() or not aim.startswith(start if aim else ""):
-                broken.append(f"{path.name} → {tag.get('href') or tag.get('src')}")
+                broken.append(f"{path.name} → {address}")
     assert not broken
 
 
@@ -75,39 +85,38 @@ def test_downloaded_notebooks_hold_no_role(site):
 
 def test_every_image_has_alt_text(pages):
     missing = [
-        f"{path.name}: {image.get('src')}"
+        f"{path.name}: {attribute(image, 'src')}"
         for path, page in pages.items()
-        for image in page.find_all("img")
-        if len(image.get("alt", "")) < 3
+        for image in page.css("img")
+        if len(attribute(image, "alt")) < 3
     ]
     assert not missing
 
 
 def test_landmarks_of_one_kind_have_names(pages):
     for path, page in pages.items():
-        names = [aside.get("aria-label") for aside in page.find_all("aside")]
+        names = [attribute(aside, "aria-label") for aside in page.css("aside")]
         assert all(names), path
         assert len(names) == len({*names}), path
 
 
 def test_no_script_asks_where_every_heading_stands(pages):
     for path, page in pages.items():
-        assert page.find("div", "toc-sticky") or not page.find("div", "toc-tree"), path
-        assert not page.select(".toc-scroll"), path
+        assert page.css("div.toc-sticky") or not page.css("div.toc-tree"), path
+        assert not page.css(".toc-scroll"), path
 
 
 def test_every_figure_has_a_size_before_it_comes(pages):
     for path, page in pages.items():
-        for image in page.select("article img"):
-            if image["src"].endswith(".svg") or image["src"].startswith("data:"):
-                assert int(image["width"]) > 0, path
-                assert int(image["height"]) > 0, path
+        for image in page.css("article img[src$='.svg'], article img[src^='data:']"):
+            assert int(image.attributes["width"]) > 0, path
+            assert int(image.attributes["height"]) > 0, path
 
 
 def test_pages_load_the_styles_that_they_use(site, pages):
     sheets = {
         path.relative_to(site).as_posix(): " ".join(
-            sheet["href"] for sheet in page.find_all("link", rel="stylesheet")
+            sheet.attributes["href"] for sheet in page.css("link[rel='stylesheet']")
         )
         for path, page in pages.items()
     }
@@ -118,9 +127,8 @@ def test_pages_load_the_styles_that_they_use(site, pages):
         assert ("sg_gallery" in names) == path.startswith("auto_examples/")
     for path, page in pages.items():
         waited_for = {
-            Path(urlsplit(script["src"]).path).name
-            for script in page.select("script[src]")
-            if "defer" not in script.attrs
+            Path(urlsplit(script.attributes["src"]).path).name
+            for script in page.css("script[src]:not([defer])")
         }
         assert waited_for == {"theme.js"} or path.name == "search.html"
 
@@ -128,13 +136,12 @@ def test_pages_load_the_styles_that_they_use(site, pages):
 def test_every_page_has_title_and_description(site, pages):
     descriptions = {}
     for path, page in pages.items():
-        assert page.title is not None
-        assert page.title.text.strip()
+        assert page.css_first("head > title").text().strip()
         if is_own(path, site):
-            found = page.find("meta", attrs={"name": "description"})
+            found = page.css_first("meta[name='description']")
             assert found is not None, path
-            assert len(found["content"]) >= 20, path
-            descriptions[path] = found["content"]
+            assert len(attribute(found, "content")) >= 20, path
+            descriptions[path] = attribute(found, "content")
     assert len(set(descriptions.values())) == len(descriptions), "two pages share a description"
 
 
@@ -142,15 +149,14 @@ def test_no_page_asks_another_host(site, pages):
     foreign = []
     for path, page in pages.items():
         loaded = [
-            tag[key]
+            tag.attributes[key]
             for name, key in LOADING.items()
-            for tag in page.find_all(name)
-            if key in tag.attrs
+            for tag in page.css(f"{name}[{key}]")
         ]
         loaded += [
-            tag["href"]
-            for tag in page.find_all("link")
-            if {"stylesheet", "preload", "icon", "preconnect"} & set(tag.get("rel", []))
+            tag.attributes["href"]
+            for tag in page.css("link")
+            if {"stylesheet", "preload", "icon", "preconnect"} & {*attribute(tag, "rel").split()}
         ]
         foreign += [f"{path.name}: {url}" for url in loaded if urlsplit(url).netloc]
     for sheet in site.rglob("*.css"):
@@ -164,10 +170,9 @@ def test_site_has_no_digest_of_the_machine_that_built_it(site):
 
 
 def test_formulas_need_no_script_and_none_failed(pages):
-    assert sum(len(page.select(".katex")) for page in pages.values()) > 300
+    assert sum(len(page.css(".katex")) for page in pages.values()) > 300
     for page in pages.values():
-        assert not page.select(".katex-error")
-        assert not any("katex" in script.get("src", "") for script in page.find_all("script"))
+        assert not page.css(".katex-error, script[src*='katex']")
 
 
 def test_fonts_have_every_character_of_the_formulas(site, pages):
@@ -178,8 +183,8 @@ def test_fonts_have_every_character_of_the_formulas(site, pages):
     shown = {
         character
         for page in pages.values()
-        for formula in page.select(".katex-html")
-        for character in formula.get_text()
+        for formula in page.css(".katex-html")
+        for character in formula.text()
     }
     assert len(shown) > 100
     assert shown - known <= set("\u200b\xa0"), "characters without a glyph"
@@ -194,47 +199,47 @@ def test_faces_of_the_text_have_every_letter(site, pages):
 
     files = (site / "_static" / "fonts").glob("source-serif-4-*-normal.woff2")
     known = {chr(code) for file in files for code in TTFont(file).getBestCmap()}
-    shown = {
-        letter
-        for page in pages.values()
-        for text in page.select_one("article").find_all(string=re.compile(r"[^\W\d_]"))
-        if not text.find_parent(class_="katex")
-        for letter in text
-    }
+    shown = {letter for path in pages for letter in text_without_formulas(path)}
     latin = {letter for letter in shown if letter.isalpha() and letter < "ɐ"}
     assert {"é", "Ł", "ą"} <= latin
     assert latin <= known
 
 
+def text_without_formulas(path: Path) -> str:
+    article = parsed(path).css_first("article")
+    for formula in article.css(".katex"):
+        formula.decompose()
+    return article.text()
+
+
 def test_figures_come_in_light_and_dark(site, pages):
-    figures = [figure for page in pages.values() for figure in page.select("figure.gallery-figure")]
-    shown = "".join(str(figure) for figure in figures)
+    figures = [figure for page in pages.values() for figure in page.css("figure.gallery-figure")]
+    shown = "".join(figure.html for figure in figures)
     for script in (ROOT / "examples").rglob("plot_*.py"):
         assert script.stem in shown, "no solution page shows its figure"
     for figure in figures:
-        light, dark = figure.find_all("img")
-        assert "only-light" in light["class"]
-        assert "only-dark" in dark["class"]
-        assert figure.find("a", href=lambda href: href and "auto_examples" in href)
+        light, dark = figure.css("img")
+        assert "only-light" in classes(light)
+        assert "only-dark" in classes(dark)
+        assert figure.css("a[href*='auto_examples']")
 
 
 def test_notebook_is_executed_and_can_be_downloaded(site, pages):
     path = site / "solutions" / "5-adversarial.html"
     page = pages[path]
-    images = page.select(".cell_output img.notebook-figure")
+    images = page.css(".cell_output img.notebook-figure")
     assert len(images) == 2
     for light, dark in zip(images[::2], images[1::2], strict=True):
-        assert "only-light" in light["class"]
-        assert "only-dark" in dark["class"]
-        assert len(light["alt"]) > 60
-        picture = (path.parent / light["src"]).read_text(encoding="utf-8")
+        assert "only-light" in classes(light)
+        assert "only-dark" in classes(dark)
+        assert len(attribute(light, "alt")) > 60
+        picture = (path.parent / light.attributes["src"]).read_text(encoding="utf-8")
         assert 'id="SourceSans3-Regular-' in picture, "drawn in another face than the site's"
-    assert page.select("details.plotting > .cell_input")
-    assert not page.select("details.admonition")
-    tables = page.select(".cell_output table")
-    assert [len(table.find_all("tr")) for table in tables] == [4, 4]
-    link = page.find("a", download=True)
-    notebook = (site / "solutions" / link["href"]).read_text(encoding="utf-8")
+    assert page.css("details.plotting > .cell_input")
+    assert not page.css("details.admonition")
+    assert [len(table.css("tr")) for table in page.css(".cell_output table")] == [4, 4]
+    link = page.css_first("a[download]")
+    notebook = (site / "solutions" / link.attributes["href"]).read_text(encoding="utf-8")
     cells = json.loads(notebook)["cells"]
     assert sum(cell["cell_type"] == "code" for cell in cells) == 8
     text = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
@@ -244,51 +249,52 @@ def test_notebook_is_executed_and_can_be_downloaded(site, pages):
 
 def test_nothing_that_a_strict_policy_refuses_stands_in_a_page(site, pages):
     for path, page in pages.items():
-        assert not [s for s in page.find_all("script") if s.string and not s.get("src")], path
-        assert not page.find_all("style"), path
-        assert not page.find_all(lambda tag: any(name.startswith("on") for name in tag.attrs)), path
+        assert not [script for script in page.css("script:not([src])") if script.text()], path
+        assert not page.css("style"), path
+        attributes = {name for element in page.css("*") for name in element.attributes}
+        assert not [name for name in attributes if name.startswith("on")], path
     assert "data:" not in (site / "_static" / "styles.css").read_text(encoding="utf-8")
 
 
 def test_scripts_can_be_downloaded(pages):
     for path, page in pages.items():
         if path.name.startswith("plot_"):
-            links = {Path(a["href"]).suffix for a in page.find_all("a", download=True)}
+            links = {Path(attribute(a, "href")).suffix for a in page.css("a[download]")}
             assert {".py", ".ipynb"} <= links
 
 
 def test_script_pages_show_the_figure_first_and_link_their_claims(pages):
     for path, page in pages.items():
         if path.name.startswith("plot_"):
-            article = page.find("article")
-            shown = [tag.name for tag in article.find_all(["img", "pre"])]
+            article = page.css_first("article")
+            shown = [tag.tag for tag in article.css("img, pre")]
             assert shown[:2] == ["img", "img"], path
-            assert article.select("details.plotting pre"), path
-            assert article.find("a", href=re.compile(r"ledger/\d-[\w-]+\.html#claim-")), path
+            assert article.css("details.plotting pre"), path
+            assert article.css("a[href*='ledger/'][href*='.html#claim-']"), path
 
 
 def test_every_note_has_its_row_in_the_table_of_its_page(pages):
     for path, page in pages.items():
-        if page.select(".margin-note") and path.name != "index.html":
-            notes = {number.get_text() for number in page.select(".note-number")}
-            rows = {link.get_text() for link in page.select(".claims-table a[href^='#mark-']")}
+        if page.css(".margin-note") and path.name != "index.html":
+            notes = {number.text() for number in page.css(".note-number")}
+            rows = {link.text() for link in page.css(".claims-table a[href^='#mark-']")}
             assert notes == rows, path
 
 
 def test_reference_links_claims_and_scripts(site, pages):
     page = pages[site / "api" / "factorization.html"]
-    listed = {link.get_text() for link in page.select(".module-table dt a")}
+    listed = {link.text() for link in page.css(".module-table dt a")}
     assert {"low_rank_factors", "loss_hessian", "Factors"} <= listed
-    block = page.find(id="hw2lib.factorization.low_rank_factors").parent
-    assert block.find("a", href=re.compile(r"ledger/2-factorization\.html#claim-2b-optimum"))
-    assert block.find("a", href=re.compile(r"auto_examples/2-factorization/plot_2"))
+    block = page.css_first("[id='hw2lib.factorization.low_rank_factors']").parent
+    assert block.css("a[href$='ledger/2-factorization.html#claim-2b-optimum']")
+    assert block.css("a[href*='auto_examples/2-factorization/plot_2']")
 
 
 def test_errata_and_ledger_show_every_claim(site, pages):
     from hw2lib.claims import ledger
 
     def badges(page):
-        return {badge.get_text() for badge in pages[site / page].select("article .claim-badge")}
+        return {badge.text() for badge in pages[site / page].css("article .claim-badge")}
 
     errata = badges("errata.html")
     cards = {path.name[0]: badges(path) for path in (site / "ledger").glob("[1-6]-*.html")}
@@ -301,8 +307,8 @@ def test_errata_and_ledger_show_every_claim(site, pages):
 def test_landing_page_counts_what_the_ledger_holds(site, pages):
     from hw2lib.claims import ledger
 
-    text = pages[site / "index.html"].find("article").get_text(" ", strip=True)
+    text = " ".join(pages[site / "index.html"].css_first("article").text().split())
     corrected = sum(claim.verdict == "corrected" for claim in ledger())
     assert f"{len(ledger())} claims" in text
     assert f"{corrected} statements" in text
-    assert len(pages[site / "index.html"].select("article .solution svg.idea")) == 5
+    assert len(pages[site / "index.html"].css("article .solution svg.idea")) == 5

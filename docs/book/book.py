@@ -18,6 +18,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from bs4 import BeautifulSoup, Tag
 from chromium import QUIET, installed_browser
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent
@@ -35,6 +36,10 @@ PAGE = "[data-vivliostyle-page-container]"
 ORIGIN = "http://book"  # of the documents that the browser asks for, and that no network sees
 SCALE = 1.1  # of the figures: their letters are then about as large as those of the text
 IN_FACES = str.maketrans("\u202f‖∎✗○", "\u2009∥■×◯")  # for what the faces of the book do not have
+SIGNS = {  # before the second part of an element in a line, and the third
+    **{"msub": "_", "msup": "^", "msubsup": "_^"},
+    **{"munder": "_", "mover": "^", "munderover": "_^"},
+}
 PERCENT = re.compile("(\\S*\\d\u2009%)")
 
 
@@ -47,9 +52,39 @@ def new(name: str, text: str = "", **attributes: str) -> Tag:
 
 
 def read(page: str) -> BeautifulSoup:
-    """Return a page of the site."""
-    text = (SITE / page).read_text(encoding="utf-8").translate(IN_FACES)
-    return BeautifulSoup(text, "html.parser")
+    """Return a page of the site, with a short element in the place of each formula.
+
+    Nine elements in ten are the formulas', and Vivliostyle looks at every element of a document.
+    """
+    content = LexborHTMLParser((SITE / page).read_text(encoding="utf-8").translate(IN_FACES))
+    for formula in content.css(".katex"):
+        mathml = formula.css_first(".katex-mathml")
+        text = " ".join(in_a_line(mathml).split())
+        mathml.decompose()
+        for part in formula.css("[aria-hidden]"):  # or the browser leaves it out of the tags
+            del part.attrs["aria-hidden"]
+        for place in formula.css("wbr"):  # where a line may break on screen
+            place.decompose()
+        short = content.create_node("set-formula")
+        for name, value in {"n": formula.html, "role": "img", "aria-label": text}.items():
+            short.attrs[name] = value
+        formula.replace_with(short)
+    return BeautifulSoup(content.html, "html.parser")
+
+
+def in_a_line(mathml: LexborNode) -> str:
+    """Return a formula as text, for those who hear it: "x_i^2", "(a)/(b)", "√(a)"."""
+    if mathml.is_text_node:
+        return mathml.text_content
+    parts = [in_a_line(part) for part in mathml.iter(include_text=True)]
+    if mathml.tag == "mfrac":
+        return "({})/({})".format(*parts)
+    if mathml.tag == "msqrt":
+        return f"√({''.join(parts)})"
+    if mathml.tag in SIGNS:
+        signed = zip(SIGNS[mathml.tag], parts[1:], strict=True)
+        return parts[0] + "".join(sign + part for sign, part in signed)
+    return "".join(parts)
 
 
 def solution_pages(landing: BeautifulSoup) -> list[str]:
@@ -79,7 +114,7 @@ def chapter(page: str, pages: list[str], formulas: dict[str, int]) -> Tag:
         for element in content.select(".note-mark, .notes"):
             element.decompose()
     set_footnotes(content)
-    take_formulas(content, formulas)  # nine elements in ten
+    number_formulas(content, formulas)
     unfold(content)
     keep_percent(content)
     relink(content, page, pages)
@@ -232,35 +267,10 @@ def contents(chapters: list[Tag]) -> Tag:
     return table
 
 
-def in_a_line(mathml: Tag) -> str:
-    """Return a formula as text, for those who hear it: "x_i^2", "(a)/(b)", "√(a)"."""
-    for parts in mathml.find_all(["msub", "msup", "msubsup", "munder", "mover", "munderover"]):
-        signs = "_^" if "sub" in parts.name or "under" in parts.name else "^"
-        for sign, part in zip(signs, parts.find_all(recursive=False)[1:], strict=False):
-            part.insert_before(sign)
-    for root in mathml.find_all("msqrt"):
-        root.insert(0, "√(")
-        root.append(")")
-    for fraction in mathml.find_all("mfrac"):
-        above, _ = fraction.find_all(recursive=False)
-        above.insert_before("(")
-        above.insert_after(")/(")
-        fraction.append(")")
-    return " ".join(mathml.get_text().split())
-
-
-def take_formulas(content: Tag, formulas: dict[str, int]) -> None:
-    """Put a short element in the place of each formula; number what the formulas consist of.
-
-    Vivliostyle looks at every element of a document, and KaTeX makes dozens of them a formula.
-    """
-    for formula in content.find_all(class_="katex"):
-        text = in_a_line(formula.find(class_="katex-mathml").extract())
-        for part in formula.find_all(attrs={"aria-hidden": True}):
-            # or the browser leaves it out of the tags
-            del part["aria-hidden"]
-        number = formulas.setdefault(str(formula), len(formulas))
-        formula.replace_with(new("set-formula", n=str(number), role="img", aria_label=text))
+def number_formulas(content: Tag, formulas: dict[str, int]) -> None:
+    """Put a formula's number in its place; add it to those there are."""
+    for place in content.find_all("set-formula"):
+        place["n"] = str(formulas.setdefault(place["n"], len(formulas)))
 
 
 def assemble() -> tuple[Tag, list[str]]:
