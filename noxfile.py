@@ -204,7 +204,7 @@ def bench(session: nox.Session) -> None:
     session.install("--no-deps", "torchattacks==3.5.1")  # it asks for torchvision, and needs none
     fetch_packages(session)
     scripts = [str(path) for path in sorted(ROOT.glob("tests/benchmarks/bench_*.py"))]
-    session.run("pytest", "-o", "addopts=-q", "-W", "default", "-s", *(session.posargs or scripts))
+    session.run("pytest", "-o", "addopts=-q", "-W", "default", "-s", *scripts, *session.posargs)
 
 
 @nox.session(requires=["docs"], venv_backend="none")

@@ -35,6 +35,7 @@ from hw2lib.training import (
     evaluate,
     evaluation_mode,
     full_network,
+    images_at_a_time,
     load_data,
     logits_of,
     read_checkpoint,
@@ -112,12 +113,20 @@ def log_odds_and_gradient(
 
     Shapes (N,) and that of `images`; for a model in evaluation mode.
     """
+    count = images_at_a_time(images)
+    batches = zip(images.split(count), labels.split(count), strict=True)
+    odds, gradients = zip(*(differentiate(model, *batch) for batch in batches), strict=True)
+    return torch.cat(odds), finite("model and images", torch.cat(gradients))
+
+
+def differentiate(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Do what :func:`log_odds_and_gradient` says, for all images at once."""
     with torch.enable_grad():
         images = images.detach().requires_grad_()
         odds = log_odds(classified(model, images, labels), labels)
         # where there is no other class the odds are −∞ whatever the image
         (gradient,) = torch.autograd.grad(odds[odds > -math.inf].sum(), images)
-    return odds.detach(), finite("model and images", gradient)
+    return odds.detach(), gradient
 
 
 def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
@@ -468,9 +477,9 @@ def signed_gradient_attack(
     One step is the fast gradient sign method, several with projection are projected gradient
     ascent in the ℓ∞ ball, without a random start unless `start` is one. No pixel moves by more
     than ε (with `project`): exactly, rounding included. The signs are right however sure the model
-    is, also where the gradient itself underflows. The model runs in evaluation mode; its modes are
-    restored and its parameters' gradients stay untouched. Serves claims 5-projection, 5-accuracy,
-    5-worst-case and 5-sure.
+    is, also where the gradient itself underflows. The model runs in evaluation mode, on a CPU with
+    a few images at a time; its modes are restored and its parameters' gradients stay untouched.
+    Serves claims 5-projection, 5-accuracy, 5-worst-case and 5-sure.
 
     Parameters
     ----------

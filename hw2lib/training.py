@@ -50,6 +50,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+NUMBERS_AT_A_TIME = 120_000  # in images on a CPU: more take blocks that no allocator keeps
+
 
 class History(NamedTuple):
     """What happened in each epoch of :func:`fit`.
@@ -134,7 +136,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def predict(model: nn.Module, images: Any, *, batch_size: int = 500) -> Tensor:
+def predict(model: nn.Module, images: Any, *, batch_size: int | None = None) -> Tensor:
     """Return the logits of a network in evaluation mode, computed batch by batch.
 
     Parameters
@@ -143,8 +145,9 @@ def predict(model: nn.Module, images: Any, *, batch_size: int = 500) -> Tensor:
         Maps images to logits; its mode is restored.
     images : Tensor
         Shape (N, …), of the model's dtype and device.
-    batch_size : int
-        Images at a time.
+    batch_size : int, optional
+        Images at a time; by default at most 500, and on a CPU at most as many as hold 120 000
+        numbers (39 of CIFAR-10's), which is faster.
 
     Returns
     -------
@@ -168,9 +171,23 @@ def predict(model: nn.Module, images: Any, *, batch_size: int = 500) -> Tensor:
     (4, 3)
     """
     images = as_images("images", images, model)
+    if batch_size is None:
+        batch_size = min(500, images_at_a_time(images))
     batch_size = check_integer("batch_size", batch_size, 1)
     with evaluation_mode(model), torch.no_grad():
         return torch.cat([logits_of(model, batch) for batch in images.split(batch_size)])
+
+
+def images_at_a_time(images: Tensor) -> int:
+    """Return how many images to run at once: on a CPU so few that their memory is used again.
+
+    Allocators give large blocks back to the system, and to fetch those anew, page by page, takes
+    longer than the start of another batch. The batches are of nearly equal size.
+    """
+    if images.device.type != "cpu":
+        return len(images)
+    batches = math.ceil(images.numel() / NUMBERS_AT_A_TIME)
+    return math.ceil(len(images) / batches)
 
 
 def logits_of(model: nn.Module, images: Tensor) -> Tensor:
@@ -184,7 +201,9 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
     return logits
 
 
-def evaluate(model: nn.Module, images: Any, labels: Any, *, batch_size: int = 500) -> Evaluation:
+def evaluate(
+    model: nn.Module, images: Any, labels: Any, *, batch_size: int | None = None
+) -> Evaluation:
     """Return the mean loss and the share of wrong answers of a network in evaluation mode.
 
     Parameters
@@ -195,8 +214,9 @@ def evaluate(model: nn.Module, images: Any, labels: Any, *, batch_size: int = 50
         Shape (N, …), of the model's dtype and device.
     labels : Tensor
         Shape (N,), integers from 0.
-    batch_size : int
-        Images at a time.
+    batch_size : int, optional
+        Images at a time; by default at most 500, and on a CPU at most as many as hold 120 000
+        numbers (39 of CIFAR-10's), which is faster.
 
     Returns
     -------

@@ -27,6 +27,7 @@ from hw2lib.adversarial import main as attack
 from hw2lib.allcnn import AllCNN
 from hw2lib.datasets import ImageData, digits_data
 from hw2lib.training import main as train
+from hw2lib.training import predict
 
 EPS = 8 / 255
 
@@ -41,6 +42,26 @@ def batch(count=20, dtype=torch.float32):
     images = torch.rand(count, 1, 8, 8, generator=generator, dtype=dtype)
     images[0, 0, 0, :4] = torch.tensor([0.0, 1.0, 1e-9, 1 - 6e-8])
     return images, torch.randint(0, 10, (count,), generator=generator)
+
+
+def test_many_images_are_taken_a_few_at_a_time(monkeypatch):
+    model, (images, labels) = network(torch.float64), batch(7, torch.float64)
+    options = {"eps": 0.1, "steps": 2}
+    whole = input_gradient(model, images, labels)
+    attacked = signed_gradient_attack(model, images, labels, **options)
+    logits = predict(model, images)
+    taken = []
+    model.register_forward_pre_hook(lambda module, inputs: taken.append(len(*inputs)))
+    monkeypatch.setattr("hw2lib.training.NUMBERS_AT_A_TIME", 3 * 64)
+    torch.testing.assert_close(input_gradient(model, images, labels), whole)
+    torch.testing.assert_close(
+        signed_gradient_attack(model, images, labels, **options), attacked, rtol=0, atol=1e-12
+    )
+    torch.testing.assert_close(predict(model, images), logits)
+    assert taken == [3, 3, 1] * 4
+    labels[-1] = 10  # is none of the classes, and in the last batch
+    with pytest.raises(ValueError, match=r"labels must lie in 0\.\.9"):
+        input_gradient(model, images, labels)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
