@@ -31,14 +31,15 @@ from hw2lib._checks import (
 from hw2lib._scale import polar
 from hw2lib.training import (
     check_classes,
+    check_one_by_one,
     data_parser,
     evaluate,
     evaluation_mode,
     full_network,
-    images_at_a_time,
     load_data,
     logits_of,
     read_checkpoint,
+    size_of_batches,
 )
 
 __all__ = [
@@ -53,7 +54,9 @@ __all__ = [
 ]
 
 
-def input_gradient(model: nn.Module, images: Any, labels: Any) -> Tensor:
+def input_gradient(
+    model: nn.Module, images: Any, labels: Any, *, batch_size: int | None = None
+) -> Tensor:
     """Return the gradient of each image's own loss with respect to its pixels.
 
     In evaluation mode: otherwise dropout would make it random, and batch norm would make every
@@ -70,6 +73,8 @@ def input_gradient(model: nn.Module, images: Any, labels: Any) -> Tensor:
         Shape (N, …), of the model's dtype and device.
     labels : Tensor
         Shape (N,), integers from 0.
+    batch_size : int, optional
+        Images at a time, as in :func:`hw2lib.training.predict`.
 
     Returns
     -------
@@ -96,14 +101,15 @@ def input_gradient(model: nn.Module, images: Any, labels: Any) -> Tensor:
     """
     images = as_images("images", images, model)
     labels = as_labels("labels", labels, len(images)).to(images.device)
+    batch_size = size_of_batches(batch_size, images)
     with evaluation_mode(model):
-        odds, gradient = log_odds_and_gradient(model, images, labels)
+        odds, gradient = log_odds_and_gradient(model, images, labels, batch_size)
     doubt = logsigmoid(odds).exp()
     return doubt.view(-1, *[1] * (images.ndim - 1)) * gradient
 
 
 def log_odds_and_gradient(
-    model: nn.Module, images: Tensor, labels: Tensor
+    model: nn.Module, images: Tensor, labels: Tensor, batch_size: int
 ) -> tuple[Tensor, Tensor]:
     r"""Return the log-odds m = log Σ_{k≠y} exp(z_k − z_y) against the label, and their gradient.
 
@@ -113,20 +119,23 @@ def log_odds_and_gradient(
 
     Shapes (N,) and that of `images`; for a model in evaluation mode.
     """
-    count = images_at_a_time(images)
-    batches = zip(images.split(count), labels.split(count), strict=True)
-    odds, gradients = zip(*(differentiate(model, *batch) for batch in batches), strict=True)
-    return torch.cat(odds), finite("model and images", torch.cat(gradients))
+    batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)
+    found = [logits_and_gradient(model, *batch) for batch in batches]
+    logits, gradient = map(torch.cat, zip(*found, strict=True))
+    if len(found) > 1:
+        check_one_by_one(model, images[batch_size - 1], logits[batch_size - 1])
+    return log_odds(logits, labels), finite("model and images", gradient)
 
 
-def differentiate(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Do what :func:`log_odds_and_gradient` says, for all images at once."""
+def logits_and_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the logits of a batch, and the gradient of each image's log-odds."""
     with torch.enable_grad():
         images = images.detach().requires_grad_()
-        odds = log_odds(classified(model, images, labels), labels)
+        logits = classified(model, images, labels)
+        odds = log_odds(logits, labels)
         # where there is no other class the odds are −∞ whatever the image
         (gradient,) = torch.autograd.grad(odds[odds > -math.inf].sum(), images)
-    return odds.detach(), gradient
+    return logits.detach(), gradient
 
 
 def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
@@ -206,7 +215,9 @@ def steepest_direction(gradient: Any, norm: float) -> Tensor:
     raise ValueError(f"norm must be 1, 2 or infinity, got {norm!r}")
 
 
-def linear_prediction(model: nn.Module, images: Any, labels: Any, *, eps: float) -> Tensor:
+def linear_prediction(
+    model: nn.Module, images: Any, labels: Any, *, eps: float, batch_size: int | None = None
+) -> Tensor:
     """Return each image's loss after a signed step of size ε, to first order: ℓ + ε‖∇ℓ‖₁.
 
     As long as no unit of a piecewise linear network switches, the loss after the step itself, not
@@ -222,6 +233,8 @@ def linear_prediction(model: nn.Module, images: Any, labels: Any, *, eps: float)
         Shape (N,), integers from 0.
     eps : float
         Size of the step, in the pixels' unit.
+    batch_size : int, optional
+        Images at a time, as in :func:`hw2lib.training.predict`.
 
     Returns
     -------
@@ -249,8 +262,9 @@ def linear_prediction(model: nn.Module, images: Any, labels: Any, *, eps: float)
     images = as_images("images", images, model)
     labels = as_labels("labels", labels, len(images)).to(images.device)
     eps = check_eps(eps)
+    batch_size = size_of_batches(batch_size, images)
     with evaluation_mode(model):
-        odds, gradient = log_odds_and_gradient(model, images, labels)
+        odds, gradient = log_odds_and_gradient(model, images, labels, batch_size)
     doubt, slope = logsigmoid(odds).exp(), gradient.abs().flatten(1).sum(1)
     # in this order what underflows is nothing beside the loss
     return finite("model, images and eps", doubt * (eps * slope) - logsigmoid(-odds))
@@ -471,15 +485,16 @@ def signed_gradient_attack(
     project: bool = True,
     targeted: bool = False,
     start: Any = None,
+    batch_size: int | None = None,
 ) -> Tensor:
     """Raise the loss of every image by steps along the sign of its gradient, within ±ε of it.
 
     One step is the fast gradient sign method, several with projection are projected gradient
     ascent in the ℓ∞ ball, without a random start unless `start` is one. No pixel moves by more
     than ε (with `project`): exactly, rounding included. The signs are right however sure the model
-    is, also where the gradient itself underflows. The model runs in evaluation mode, on a CPU with
-    a few images at a time; its modes are restored and its parameters' gradients stay untouched.
-    Serves claims 5-projection, 5-accuracy, 5-worst-case and 5-sure.
+    is, also where the gradient itself underflows. The model runs in evaluation mode; its modes are
+    restored and its parameters' gradients stay untouched. Serves claims 5-projection, 5-accuracy,
+    5-worst-case and 5-sure.
 
     Parameters
     ----------
@@ -505,6 +520,8 @@ def signed_gradient_attack(
     start : Tensor, optional
         Where to begin, of the shape of `images` and moved into the box if it lies outside; by
         default at the images themselves.
+    batch_size : int, optional
+        Images at a time, as in :func:`hw2lib.training.predict`.
 
     Returns
     -------
@@ -535,6 +552,7 @@ def signed_gradient_attack(
     labels = as_labels("labels", labels, len(images)).to(images.device)
     eps = check_eps(eps)
     steps = check_integer("steps", steps, 1)
+    batch_size = size_of_batches(batch_size, images)
     size = eps if step_size is None else check_eps(step_size, "step_size")
     check_kind("project", project, bool)
     check_kind("targeted", targeted, bool)
@@ -549,7 +567,7 @@ def signed_gradient_attack(
     with evaluation_mode(model):
         for _ in range(steps):
             # of the log-odds: the sign of the loss's own, which can underflow
-            _, gradient = log_odds_and_gradient(model, adversarial, labels)
+            _, gradient = log_odds_and_gradient(model, adversarial, labels, batch_size)
             adversarial.add_(gradient.sign_(), alpha=step).clamp_(low, high)
     return adversarial
 

@@ -146,8 +146,8 @@ def predict(model: nn.Module, images: Any, *, batch_size: int | None = None) -> 
     images : Tensor
         Shape (N, …), of the model's dtype and device.
     batch_size : int, optional
-        Images at a time; by default at most 500, and on a CPU at most as many as hold 120 000
-        numbers (39 of CIFAR-10's), which is faster.
+        Images at a time; by default 500, on a CPU no more than hold 120 000 numbers (39 of
+        CIFAR-10's), which is faster. A model is refused if an image's logits depend on it.
 
     Returns
     -------
@@ -171,23 +171,42 @@ def predict(model: nn.Module, images: Any, *, batch_size: int | None = None) -> 
     (4, 3)
     """
     images = as_images("images", images, model)
-    if batch_size is None:
-        batch_size = min(500, images_at_a_time(images))
-    batch_size = check_integer("batch_size", batch_size, 1)
+    batch_size = size_of_batches(batch_size, images)
     with evaluation_mode(model), torch.no_grad():
-        return torch.cat([logits_of(model, batch) for batch in images.split(batch_size)])
+        batches = images.split(batch_size)
+        logits = torch.cat([logits_of(model, batch) for batch in batches])
+        if len(batches) > 1:
+            check_one_by_one(model, images[batch_size - 1], logits[batch_size - 1])
+        return logits
 
 
-def images_at_a_time(images: Tensor) -> int:
-    """Return how many images to run at once: on a CPU so few that their memory is used again.
+def size_of_batches(batch_size: int | None, images: Tensor) -> int:
+    """Return `batch_size`, by default 500, on a CPU so few that the memory they take is used again.
 
     Allocators give large blocks back to the system, and to fetch those anew, page by page, takes
     longer than the start of another batch. The batches are of nearly equal size.
     """
+    if batch_size is not None:
+        return check_integer("batch_size", batch_size, 1)
     if images.device.type != "cpu":
-        return len(images)
-    batches = math.ceil(images.numel() / NUMBERS_AT_A_TIME)
-    return math.ceil(len(images) / batches)
+        return 500
+    batches = max(len(images) / 500, images.numel() / NUMBERS_AT_A_TIME)
+    return math.ceil(len(images) / math.ceil(batches))
+
+
+def check_one_by_one(model: nn.Module, image: Tensor, logits: Tensor) -> None:
+    """Refuse a model that does not map an image alone to the logits it has beside others.
+
+    What is computed batch by batch would be wrong for it.
+    """
+    with torch.no_grad():
+        alone = logits_of(model, image[None])[0]
+    allowed = torch.finfo(logits.dtype).eps ** 0.5 * logits.abs().max()
+    if alone.shape != logits.shape or (alone - logits).abs().max() > allowed:
+        raise ValueError(
+            "model must map an image to the same logits whatever others come with it, got others "
+            "for one alone; give a batch_size that takes together what belongs together"
+        )
 
 
 def logits_of(model: nn.Module, images: Tensor) -> Tensor:
@@ -215,8 +234,8 @@ def evaluate(
     labels : Tensor
         Shape (N,), integers from 0.
     batch_size : int, optional
-        Images at a time; by default at most 500, and on a CPU at most as many as hold 120 000
-        numbers (39 of CIFAR-10's), which is faster.
+        Images at a time; by default 500, on a CPU no more than hold 120 000 numbers (39 of
+        CIFAR-10's), which is faster. A model is refused if an image's logits depend on it.
 
     Returns
     -------

@@ -26,8 +26,8 @@ from hw2lib.adversarial import (
 from hw2lib.adversarial import main as attack
 from hw2lib.allcnn import AllCNN
 from hw2lib.datasets import ImageData, digits_data
+from hw2lib.training import evaluate, predict
 from hw2lib.training import main as train
-from hw2lib.training import predict
 
 EPS = 8 / 255
 
@@ -58,10 +58,38 @@ def test_many_images_are_taken_a_few_at_a_time(monkeypatch):
         signed_gradient_attack(model, images, labels, **options), attacked, rtol=0, atol=1e-12
     )
     torch.testing.assert_close(predict(model, images), logits)
-    assert taken == [3, 3, 1] * 4
+    assert taken == [3, 3, 1, 1] * 4  # the last is one of the first three, by itself
     labels[-1] = 10  # is none of the classes, and in the last batch
     with pytest.raises(ValueError, match=r"labels must lie in 0\.\.9"):
         input_gradient(model, images, labels)
+
+
+@pytest.mark.parametrize(
+    "logits",
+    [
+        lambda z: z - z.mean(0),
+        lambda z: z + torch.arange(len(z))[:, None],
+        lambda z: z.unflatten(0, (2, -1)).flip(0).flatten(0, 1),
+        lambda z: z + torch.rand(1),
+    ],
+    ids=["centred", "by position", "in halves", "at random"],
+)
+def test_images_that_belong_together_are_not_taken_apart(logits):
+    class Together(nn.Linear):
+        def forward(self, images):
+            return logits(super().forward(images.flatten(1)))
+
+    model, (images, labels) = Together(64, 10), batch(8)
+    for call in (
+        lambda size: predict(model, images, batch_size=size),
+        lambda size: evaluate(model, images, labels, batch_size=size),
+        lambda size: input_gradient(model, images, labels, batch_size=size),
+        lambda size: linear_prediction(model, images, labels, eps=0.1, batch_size=size),
+        lambda size: signed_gradient_attack(model, images, labels, eps=0.1, batch_size=size),
+    ):
+        with pytest.raises(ValueError, match=r"give a batch_size that takes together|do not fit"):
+            call(4)
+        call(len(images))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hw2lib.adversarial import signed_gradient_attack
 from hw2lib.allcnn import AllCNN
 from hw2lib.claims.registry import Trial, claim, outside
 from hw2lib.claims.solution_5_adversarial.shared import (
     COUNT,
     SMALL,
     Seen,
+    attack,
     look,
     train_two_layers,
     two_layers,
@@ -141,7 +141,7 @@ def hands(seed: int) -> Hands:
     split, unseen = two_layers(seed), train_two_layers(forms, seed)
 
     def attacked(model: nn.Module, images: Tensor, labels: Tensor) -> Seen:
-        after = signed_gradient_attack(model, images, labels, eps=SMALL)
+        after = attack(model, images, labels, eps=SMALL)
         return look(model, after, labels)
 
     return Hands(

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from hw2lib.adversarial import input_gradient, signed_gradient_attack
+from hw2lib.adversarial import input_gradient
 from hw2lib.claims.registry import Trial, claim, counterexample
 from hw2lib.claims.solution_5_adversarial.shared import (
     COUNT,
     LARGE,
     Problem,
     Seen,
+    attack,
     family,
     gradients,
     look,
@@ -272,7 +273,7 @@ def signs_of_a_sure_network_need_no_difference(seed: int) -> Trial:
     single = naive_signs(model, images, labels)
     double = naive_signs(exact, images.double(), labels)
     # within bounds that no pixel meets, the whole step is seen
-    ours = signed_gradient_attack(model, images, labels, eps=LARGE, bounds=(-1.0, 2.0)) - images
+    ours = attack(model, images, labels, eps=LARGE, bounds=(-1.0, 2.0)) - images
 
     def wrong(found: Tensor) -> Tensor:
         """Return each network's share of wrong signs."""

@@ -25,6 +25,7 @@ from hw2lib.claims.solution_5_adversarial.shared import (
     COUNT,
     LARGE,
     SMALL,
+    attack,
     attacked,
     family,
     layered,
@@ -448,7 +449,7 @@ def linear_classifiers_are_vulnerable(seed: int) -> Trial:
     model, images, labels = logistic_regressions(seed)
     clean = look(model, images, labels).error
     noise = look(model, random_sign_perturbation(images, eps=LARGE, seed=seed), labels).error
-    after = signed_gradient_attack(model, images, labels, eps=LARGE)
+    after = attack(model, images, labels, eps=LARGE)
     one = look(model, after, labels).error
     parts = zip(
         model.weight.detach(),
@@ -506,7 +507,7 @@ def robustness(seed: int, eps: float) -> Robustness:
     draw = torch.Generator().manual_seed(seed)
 
     def wrong(**options: object) -> Tensor:
-        after = signed_gradient_attack(model, images, labels, eps=LARGE, **options)  # type: ignore[arg-type]
+        after = attack(model, images, labels, eps=LARGE, **options)
         return look(model, after, labels).wrong
 
     many = {"steps": 10, "step_size": LARGE / 4}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -81,6 +81,11 @@ class Family(nn.Module):
         beside = beside.contiguous(memory_format=torch.channels_last)
         logits = self.layers(beside).mean((2, 3)).unflatten(1, (self.count, -1))
         return logits.transpose(0, 1).flatten(0, 1)
+
+
+def attack(model: nn.Module, images: Tensor, labels: Tensor, **options: Any) -> Tensor:
+    """Attack networks side by side, with the images of all of them at once."""
+    return signed_gradient_attack(model, images, labels, batch_size=len(images), **options)
 
 
 def member(family: Family, number: int) -> AllCNN:
@@ -169,9 +174,7 @@ def train_two_layers(data: Sequence[ImageData], seed: int, eps: float = 0.0) -> 
             images = torch.cat([each.training_images[chosen] for each, chosen in pairs])
             labels = torch.cat([each.training_labels[chosen] for each, chosen in pairs])
             if eps:
-                images = signed_gradient_attack(
-                    model, images, labels, eps=eps, steps=2, step_size=0.625 * eps
-                )
+                images = attack(model, images, labels, eps=eps, steps=2, step_size=0.625 * eps)
             loss = COUNT * cross_entropy(model(images), labels)
             optimizer.zero_grad()
             loss.backward()
@@ -291,7 +294,7 @@ def attacked(seed: int, eps: float, steps: int = 1, targeted: bool = False) -> T
     if steps == 1:  # the gradient at the images is known
         change = (-eps if targeted else eps) * gradients(seed).sign().view_as(images)
         return (images + change).clamp(0.0, 1.0)
-    return signed_gradient_attack(
+    return attack(
         family(seed), images, labels, eps=eps, steps=steps, step_size=eps / 2, targeted=targeted
     )
 
@@ -314,7 +317,9 @@ def seen_at_random(seed: int, eps: float) -> Seen:
 @cache
 def gradients(seed: int) -> Tensor:
     """Return the gradients of the networks at the validation images, flattened: (count, N, n)."""
-    return input_gradient(family(seed), *validation()).flatten(1).unflatten(0, (COUNT, -1))
+    images, labels = validation()
+    gradient = input_gradient(family(seed), images, labels, batch_size=len(images))
+    return gradient.flatten(1).unflatten(0, (COUNT, -1))
 
 
 def whom(values: Tensor, shortfalls: Tensor, what: str) -> str:
