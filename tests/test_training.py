@@ -8,8 +8,10 @@ import subprocess
 import sys
 from urllib.error import URLError
 
+import alone
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -322,48 +324,51 @@ def test_progress_bar_shows_only_on_a_terminal(capfd):
 
 # ---- several processes
 
-PROCESS = """
-import sys
-import torch, torch.distributed as dist
-from test_training import few_digits, network
-from hw2lib.training import fit
-dist.init_process_group("gloo")
-torch.set_num_threads(1)
-model = network(seed=dist.get_rank(), batchnorm=False, dropout=(0.0, 0.0))
-history = fit(model, few_digits(), epochs=8, batch_size=20, learning_rate=0.1,
-              checkpoint=sys.argv[1])
-torch.save((*history, model.classes.weight), f"{sys.argv[1]}.{dist.get_rank()}")
-dist.destroy_process_group()
-"""
-
-
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo0"} if sys.platform == "darwin" else {}  # its name may be none
 
 
-def torchrun(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1",
-         "--nproc-per-node=2", *map(str, arguments)],
-        capture_output=True, text=True, timeout=300, check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | LOOPBACK | environment,
-    )  # fmt: skip
+def train_beside_another(rank, file):
+    """Train as one of two processes, and write what has come of it."""
+    os.environ |= LOOPBACK
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{file}.meeting", rank=rank, world_size=2)
+    model = network(seed=rank, batchnorm=False, dropout=(0.0, 0.0))
+    data = few_digits()
+    history = fit(model, data, epochs=8, batch_size=20, learning_rate=0.1, checkpoint=file)
+    torch.save((*history, model.classes.weight), f"{file}.{rank}")
+    dist.destroy_process_group()
 
 
 def test_two_processes_give_the_curve_of_one(tmp_path):
-    script = tmp_path / "process.py"
-    script.write_text(PROCESS)
-    process = torchrun(script, tmp_path / "run", PYTHONPATH=os.path.dirname(__file__))
-    assert process.returncode == 0, process.stderr
+    file = str(tmp_path / "run")
+    processes = [
+        alone.CONTEXT.Process(target=train_beside_another, args=(rank, file)) for rank in (0, 1)
+    ]
+    for process in processes:
+        process.start()
     model = network(batchnorm=False, dropout=(0.0, 0.0))
     history = fit(model, few_digits(), epochs=8, batch_size=20, learning_rate=0.1)
-    *first, weights = torch.load(tmp_path / "run.0")
-    *second, others = torch.load(tmp_path / "run.1")
+    for process in processes:
+        process.join(120)
+        process.kill()
+        assert process.exitcode == 0
+    *first, weights = torch.load(f"{file}.0")
+    *second, others = torch.load(f"{file}.1")
     assert same(first, second)
     assert torch.equal(weights, others)
     for ours, theirs in zip(history, first, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(model.classes.weight, weights, rtol=1e-3, atol=1e-5)
     assert history.training_loss[-1] < 0.9 * history.training_loss[0], "nothing was learned"
+
+
+def torchrun(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1",
+         "--nproc-per-node=2", *map(str, arguments)],
+        capture_output=True, text=True, timeout=300, check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | LOOPBACK,
+    )  # fmt: skip
 
 
 def test_batch_must_divide_among_the_processes(tmp_path):
