@@ -8,9 +8,10 @@ from torch import Tensor
 
 def polar(x: Tensor) -> tuple[float, Tensor]:
     """Return length and direction of all entries together; zero is its own direction."""
-    scale = x.detach().abs().max().item()
-    if scale == 0:
+    scale = x.detach().abs().max()  # a tensor: CUDA divides by a number through its reciprocal
+    size = scale.item()
+    if size == 0:
         return 0.0, x
     scaled = x / scale
     length = torch.linalg.vector_norm(scaled)
-    return scale * length.item(), scaled / length
+    return size * length.item(), scaled / length

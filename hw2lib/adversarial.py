@@ -31,7 +31,6 @@ from hw2lib._checks import (
 from hw2lib._scale import polar
 from hw2lib.training import (
     check_classes,
-    check_one_by_one,
     data_parser,
     evaluate,
     evaluation_mode,
@@ -101,9 +100,9 @@ def input_gradient(
     """
     images = as_images("images", images, model)
     labels = as_labels("labels", labels, len(images)).to(images.device)
-    batch_size = size_of_batches(batch_size, images)
     with evaluation_mode(model):
-        odds, gradient = log_odds_and_gradient(model, images, labels, batch_size)
+        size = size_of_batches(batch_size, model, images)
+        odds, gradient = log_odds_and_gradient(model, images, labels, size)
     doubt = logsigmoid(odds).exp()
     return doubt.view(-1, *[1] * (images.ndim - 1)) * gradient
 
@@ -122,8 +121,6 @@ def log_odds_and_gradient(
     batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)
     found = [logits_and_gradient(model, *batch) for batch in batches]
     logits, gradient = map(torch.cat, zip(*found, strict=True))
-    if len(found) > 1:
-        check_one_by_one(model, images[batch_size - 1], logits[batch_size - 1])
     return log_odds(logits, labels), finite("model and images", gradient)
 
 
@@ -262,9 +259,9 @@ def linear_prediction(
     images = as_images("images", images, model)
     labels = as_labels("labels", labels, len(images)).to(images.device)
     eps = check_eps(eps)
-    batch_size = size_of_batches(batch_size, images)
     with evaluation_mode(model):
-        odds, gradient = log_odds_and_gradient(model, images, labels, batch_size)
+        size = size_of_batches(batch_size, model, images)
+        odds, gradient = log_odds_and_gradient(model, images, labels, size)
     doubt, slope = logsigmoid(odds).exp(), gradient.abs().flatten(1).sum(1)
     # in this order what underflows is nothing beside the loss
     return finite("model, images and eps", doubt * (eps * slope) - logsigmoid(-odds))
@@ -552,7 +549,6 @@ def signed_gradient_attack(
     labels = as_labels("labels", labels, len(images)).to(images.device)
     eps = check_eps(eps)
     steps = check_integer("steps", steps, 1)
-    batch_size = size_of_batches(batch_size, images)
     size = eps if step_size is None else check_eps(step_size, "step_size")
     check_kind("project", project, bool)
     check_kind("targeted", targeted, bool)
@@ -565,9 +561,10 @@ def signed_gradient_attack(
         check_matching("start", begin, images.shape, "that of images")
         adversarial = begin.clamp(low, high)
     with evaluation_mode(model):
+        at_a_time = size_of_batches(batch_size, model, images)
         for _ in range(steps):
             # of the log-odds: the sign of the loss's own, which can underflow
-            _, gradient = log_odds_and_gradient(model, adversarial, labels, batch_size)
+            _, gradient = log_odds_and_gradient(model, adversarial, labels, at_a_time)
             adversarial.add_(gradient.sign_(), alpha=step).clamp_(low, high)
     return adversarial
 

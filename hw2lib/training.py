@@ -50,7 +50,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-NUMBERS_AT_A_TIME = 120_000  # in images on a CPU: more take blocks that no allocator keeps
+LARGEST_OUTPUT = 2**24  # bytes of a layer's, well below those that are never kept
+WORTH_A_TRIAL = 100_000  # numbers in images
 
 
 class History(NamedTuple):
@@ -146,8 +147,9 @@ def predict(model: nn.Module, images: Any, *, batch_size: int | None = None) -> 
     images : Tensor
         Shape (N, …), of the model's dtype and device.
     batch_size : int, optional
-        Images at a time; by default 500, on a CPU no more than hold 120 000 numbers (39 of
-        CIFAR-10's), which is faster. A model is refused if an image's logits depend on it.
+        Images at a time; by default 500, on a CPU fewer if a layer's output would take more than
+        16 MB, which is faster. By default a model is refused if the second image has other logits
+        beside the third than beside the first.
 
     Returns
     -------
@@ -171,41 +173,73 @@ def predict(model: nn.Module, images: Any, *, batch_size: int | None = None) -> 
     (4, 3)
     """
     images = as_images("images", images, model)
-    batch_size = size_of_batches(batch_size, images)
     with evaluation_mode(model), torch.no_grad():
-        batches = images.split(batch_size)
-        logits = torch.cat([logits_of(model, batch) for batch in batches])
-        if len(batches) > 1:
-            check_one_by_one(model, images[batch_size - 1], logits[batch_size - 1])
-        return logits
+        size = size_of_batches(batch_size, model, images)
+        return torch.cat([logits_of(model, batch) for batch in images.split(size)])
 
 
-def size_of_batches(batch_size: int | None, images: Tensor) -> int:
-    """Return `batch_size`, by default 500, on a CPU so few that the memory they take is used again.
-
-    Allocators give large blocks back to the system, and to fetch those anew, page by page, takes
-    longer than the start of another batch. The batches are of nearly equal size.
-    """
+def size_of_batches(batch_size: int | None, model: nn.Module, images: Tensor) -> int:
+    """Return `batch_size`, or what is fast for a model in evaluation mode that is fit for it."""
     if batch_size is not None:
         return check_integer("batch_size", batch_size, 1)
-    if images.device.type != "cpu":
-        return 500
-    batches = max(len(images) / 500, images.numel() / NUMBERS_AT_A_TIME)
-    return math.ceil(len(images) / math.ceil(batches))
+    size = 500
+    try:
+        if images.device.type == "cpu" and images.numel() > WORTH_A_TRIAL:
+            keep_memory()
+            pair = images[:2]
+            size = max(1, min(size, len(pair) * LARGEST_OUTPUT // largest_output(model, pair)))
+        if len(images) > size:
+            check_independent_of_batch(model, images)
+    except ValueError as error:
+        error.add_note(
+            "Two images were tried: give batch_size=len(images) if all of them belong together."
+        )
+        raise
+    return size
 
 
-def check_one_by_one(model: nn.Module, image: Tensor, logits: Tensor) -> None:
-    """Refuse a model that does not map an image alone to the logits it has beside others.
+def keep_memory() -> None:
+    """Have blocks of less than 32 MB kept for the next batch, where glibc allocates memory.
+
+    It keeps what is smaller than the largest block that was given back (mallopt(3),
+    M_MMAP_THRESHOLD); any other is fetched from the system anew, page by page. This block is never
+    written, so it costs nothing.
+    """
+    torch.empty(2**25 - 2**16, dtype=torch.uint8)
+
+
+def largest_output(model: nn.Module, images: Tensor) -> int:
+    """Return the bytes of the largest tensor that a module of the model makes of images."""
+    sizes = [1]
+
+    def note(module: nn.Module, inputs: Any, output: Any) -> None:
+        sizes.append(output.nbytes if isinstance(output, Tensor) else 1)
+
+    hooks = [module.register_forward_hook(note) for module in model.modules()]
+    try:
+        with torch.no_grad():
+            run_model(model, images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return max(sizes)
+
+
+def check_independent_of_batch(model: nn.Module, images: Tensor) -> None:
+    """Refuse a model that has other logits for the second image when it comes with another one.
 
     What is computed batch by batch would be wrong for it.
     """
     with torch.no_grad():
-        alone = logits_of(model, image[None])[0]
-    allowed = torch.finfo(logits.dtype).eps ** 0.5 * logits.abs().max()
-    if alone.shape != logits.shape or (alone - logits).abs().max() > allowed:
+        logits = [logits_of(model, pair) for pair in (images[:2], images[1:3])]
+    one, other = logits[0][1].double(), logits[1][0].double()
+    eps = torch.finfo(logits[0].dtype).eps if logits[0].is_floating_point() else 0.0
+    if images.device.type != "cpu":
+        eps = max(eps, 2**-10)  # of TF32
+    allowed = max(eps**0.5 * (one.max() - one.min()), 32 * eps * one.abs().max())
+    if one.shape != other.shape or (one - other).abs().max() > allowed:
         raise ValueError(
-            "model must map an image to the same logits whatever others come with it, got others "
-            "for one alone; give a batch_size that takes together what belongs together"
+            "model must map an image to the same logits in every batch, got others in two batches"
         )
 
 
@@ -234,8 +268,9 @@ def evaluate(
     labels : Tensor
         Shape (N,), integers from 0.
     batch_size : int, optional
-        Images at a time; by default 500, on a CPU no more than hold 120 000 numbers (39 of
-        CIFAR-10's), which is faster. A model is refused if an image's logits depend on it.
+        Images at a time; by default 500, on a CPU fewer if a layer's output would take more than
+        16 MB, which is faster. By default a model is refused if the second image has other logits
+        beside the third than beside the first.
 
     Returns
     -------

@@ -28,10 +28,7 @@ def run(script: Path, folder: Path, messages: Path) -> int | None:
 
 def execute(script: Path, folder: Path, messages: Path) -> None:
     """Run a script in this process, and write what it says into a file."""
-    with messages.open("w", encoding="utf-8") as file:
-        for stream in (1, 2):
-            os.dup2(file.fileno(), stream)
-    sys.stdout.reconfigure(encoding="utf-8")
+    write_into(messages)
     os.chdir(folder)
     matplotlib.use("Agg")
     torch.set_num_threads(1)
@@ -39,3 +36,11 @@ def execute(script: Path, folder: Path, messages: Path) -> None:
     warnings.simplefilter("error")
     sys.argv = [str(script)]
     runpy.run_path(str(script), run_name="__main__")
+
+
+def write_into(messages: Path) -> None:
+    """Write what this process says into a file from now on."""
+    with messages.open("w", encoding="utf-8") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    sys.stdout.reconfigure(encoding="utf-8")

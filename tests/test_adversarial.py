@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from hw2lib import training
 from hw2lib.adversarial import (
     first_switch,
     input_gradient,
@@ -26,7 +27,7 @@ from hw2lib.adversarial import (
 from hw2lib.adversarial import main as attack
 from hw2lib.allcnn import AllCNN
 from hw2lib.datasets import ImageData, digits_data
-from hw2lib.training import evaluate, predict
+from hw2lib.training import evaluate, evaluation_mode, predict
 from hw2lib.training import main as train
 
 EPS = 8 / 255
@@ -44,52 +45,101 @@ def batch(count=20, dtype=torch.float32):
     return images, torch.randint(0, 10, (count,), generator=generator)
 
 
+def take_at_most(count, model, images, monkeypatch):
+    """Let a layer's output take no more than that of some images."""
+    monkeypatch.setattr(training, "WORTH_A_TRIAL", 0)
+    with evaluation_mode(model):
+        allowed = count * training.largest_output(model, images) // len(images)
+    monkeypatch.setattr(training, "LARGEST_OUTPUT", allowed)
+
+
 def test_many_images_are_taken_a_few_at_a_time(monkeypatch):
     model, (images, labels) = network(torch.float64), batch(7, torch.float64)
-    options = {"eps": 0.1, "steps": 2}
-    whole = input_gradient(model, images, labels)
-    attacked = signed_gradient_attack(model, images, labels, **options)
-    logits = predict(model, images)
+    calls = (
+        (1, lambda: predict(model, images)),
+        (1, lambda: input_gradient(model, images, labels)),
+        (2, lambda: signed_gradient_attack(model, images, labels, eps=0.1, steps=2)),
+    )
+    whole = [call() for _, call in calls]
+    take_at_most(3, model, images, monkeypatch)
     taken = []
     model.register_forward_pre_hook(lambda module, inputs: taken.append(len(*inputs)))
-    monkeypatch.setattr("hw2lib.training.NUMBERS_AT_A_TIME", 3 * 64)
-    torch.testing.assert_close(input_gradient(model, images, labels), whole)
-    torch.testing.assert_close(
-        signed_gradient_attack(model, images, labels, **options), attacked, rtol=0, atol=1e-12
-    )
-    torch.testing.assert_close(predict(model, images), logits)
-    assert taken == [3, 3, 1, 1] * 4  # the last is one of the first three, by itself
+    for (steps, call), expected in zip(calls, whole, strict=True):
+        taken.clear()
+        torch.testing.assert_close(call(), expected, rtol=1e-12, atol=1e-12)
+        assert taken == [2, 2, 2, *[3, 3, 1] * steps]  # pairs are tried first
     labels[-1] = 10  # is none of the classes, and in the last batch
     with pytest.raises(ValueError, match=r"labels must lie in 0\.\.9"):
         input_gradient(model, images, labels)
+
+
+def linear_with(logits):
+    """Return a linear model that does something with its logits."""
+
+    class With(nn.Linear):
+        def forward(self, images):
+            return logits(super().forward(images.flatten(1)))
+
+    torch.manual_seed(0)
+    return With(64, 10)
 
 
 @pytest.mark.parametrize(
     "logits",
     [
         lambda z: z - z.mean(0),
-        lambda z: z + torch.arange(len(z))[:, None],
+        lambda z: 1e4 + z - z.mean(0),
+        lambda z: z.cumsum(0),
+        lambda z: z.flip(0).cumsum(0),
+        lambda z: z + z.abs().amax() * torch.eye(len(z), 10),
         lambda z: z.unflatten(0, (2, -1)).flip(0).flatten(0, 1),
-        lambda z: z + torch.rand(1),
+        lambda z: z.unflatten(0, (4, -1)).flip(0).flatten(0, 1),
+        lambda z: z + 10 * torch.rand(10),
     ],
-    ids=["centred", "by position", "in halves", "at random"],
+    ids=[
+        "centred",
+        "beside 1e4",
+        "summed",
+        "from the end",
+        "by position",
+        "halves",
+        "quarters",
+        "at random",
+    ],
 )
-def test_images_that_belong_together_are_not_taken_apart(logits):
-    class Together(nn.Linear):
-        def forward(self, images):
-            return logits(super().forward(images.flatten(1)))
-
-    model, (images, labels) = Together(64, 10), batch(8)
+@pytest.mark.parametrize("size", [1, 4])
+def test_images_that_belong_together_are_not_taken_apart(size, logits, monkeypatch):
+    model, (images, labels) = linear_with(logits), batch(8)
+    take_at_most(size, model, images, monkeypatch)
     for call in (
-        lambda size: predict(model, images, batch_size=size),
-        lambda size: evaluate(model, images, labels, batch_size=size),
-        lambda size: input_gradient(model, images, labels, batch_size=size),
-        lambda size: linear_prediction(model, images, labels, eps=0.1, batch_size=size),
-        lambda size: signed_gradient_attack(model, images, labels, eps=0.1, batch_size=size),
+        lambda **size: predict(model, images, **size),
+        lambda **size: evaluate(model, images, labels, **size),
+        lambda **size: input_gradient(model, images, labels, **size),
+        lambda **size: linear_prediction(model, images, labels, eps=0.1, **size),
+        lambda **size: signed_gradient_attack(model, images, labels, eps=0.1, **size),
     ):
-        with pytest.raises(ValueError, match=r"give a batch_size that takes together|do not fit"):
-            call(4)
-        call(len(images))
+        with pytest.raises(ValueError, match=r"same logits in every batch|do not fit") as refused:
+            call()
+        assert "give batch_size=len(images)" in refused.value.__notes__[0]
+        call(batch_size=len(images))
+
+
+@pytest.mark.parametrize(
+    "logits",
+    [
+        lambda z: 1e4 + z,
+        lambda z: z.squeeze(),  # of one image it would be a vector
+        lambda z: (z == z.amax(1, keepdim=True)).long(),
+        lambda z: z[:, :1],
+        lambda z: z.bfloat16(),
+    ],
+    ids=["beside 1e4", "of two at least", "votes", "one class", "bfloat16"],
+)
+def test_model_for_which_batches_make_no_difference_is_taken(logits, monkeypatch):
+    model, (images, _) = linear_with(logits), batch(8)
+    whole = predict(model, images)
+    take_at_most(4, model, images, monkeypatch)
+    torch.testing.assert_close(predict(model, images), whole)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from urllib.error import URLError
 
 import alone
@@ -329,6 +330,7 @@ LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo0"} if sys.platform == "darwin" else {}  # 
 
 def train_beside_another(rank, file):
     """Train as one of two processes, and write what has come of it."""
+    alone.write_into(Path(f"{file}.says.{rank}"))
     os.environ |= LOOPBACK
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{file}.meeting", rank=rank, world_size=2)
@@ -350,8 +352,10 @@ def test_two_processes_give_the_curve_of_one(tmp_path):
     history = fit(model, few_digits(), epochs=8, batch_size=20, learning_rate=0.1)
     for process in processes:
         process.join(120)
+    for rank, process in enumerate(processes):
         process.kill()
-        assert process.exitcode == 0
+        process.join()
+        assert process.exitcode == 0, Path(f"{file}.says.{rank}").read_text(encoding="utf-8")
     *first, weights = torch.load(f"{file}.0")
     *second, others = torch.load(f"{file}.1")
     assert same(first, second)

@@ -36,10 +36,7 @@ PAGE = "[data-vivliostyle-page-container]"
 ORIGIN = "http://book"  # of the documents that the browser asks for, and that no network sees
 SCALE = 1.1  # of the figures: their letters are then about as large as those of the text
 IN_FACES = str.maketrans("\u202f‖∎✗○", "\u2009∥■×◯")  # for what the faces of the book do not have
-SIGNS = {  # before the second part of an element in a line, and the third
-    **{"msub": "_", "msup": "^", "msubsup": "_^"},
-    **{"munder": "_", "mover": "^", "munderover": "_^"},
-}
+SIGNS = {"msub": "_", "msup": "^", "msubsup": "_^", "munder": "_", "mover": "^", "munderover": "_^"}
 PERCENT = re.compile("(\\S*\\d\u2009%)")
 
 
