@@ -148,8 +148,8 @@ def predict(model: nn.Module, images: Any, *, batch_size: int | None = None) -> 
         Shape (N, …), of the model's dtype and device.
     batch_size : int, optional
         Images at a time; by default 500, on a CPU fewer if a layer's output would take more than
-        16 MB, which is faster. By default a model is refused if the second image has other logits
-        beside the third than beside the first.
+        16 MB, which is faster. Before it splits them by default it refuses a model for which the
+        second image has other logits beside the third than beside the first.
 
     Returns
     -------
@@ -269,8 +269,8 @@ def evaluate(
         Shape (N,), integers from 0.
     batch_size : int, optional
         Images at a time; by default 500, on a CPU fewer if a layer's output would take more than
-        16 MB, which is faster. By default a model is refused if the second image has other logits
-        beside the third than beside the first.
+        16 MB, which is faster. Before it splits them by default it refuses a model for which the
+        second image has other logits beside the third than beside the first.
 
     Returns
     -------

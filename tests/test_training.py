@@ -4,6 +4,7 @@ import io
 import math
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,10 @@ from urllib.error import URLError
 import alone
 import pytest
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from hw2lib import training
 from hw2lib.allcnn import AllCNN
 from hw2lib.claims.solution_5_adversarial.shared import Family
 from hw2lib.datasets import ImageData, digits_data
@@ -328,34 +329,43 @@ def test_progress_bar_shows_only_on_a_terminal(capfd):
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo0"} if sys.platform == "darwin" else {}  # its name may be none
 
 
-def train_beside_another(rank, file):
-    """Train as one of two processes, and write what has come of it."""
+def train_beside_another(rank, port, file):
+    """Run the program as torchrun starts it, on few digits, and write what has come of it."""
+
+    def recorded(model, *data, **options):
+        history = fit(model, *data, **options)
+        torch.save((*history, model.classes.weight), f"{file}.{rank}")
+        return history
+
     alone.write_into(Path(f"{file}.says.{rank}"))
-    os.environ |= LOOPBACK
+    os.environ |= LOOPBACK | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": f"{port}"}
+    os.environ |= {"RANK": f"{rank}", "LOCAL_RANK": f"{rank}", "WORLD_SIZE": "2"}
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{file}.meeting", rank=rank, world_size=2)
-    model = network(seed=rank, batchnorm=False, dropout=(0.0, 0.0))
-    data = few_digits()
-    history = fit(model, data, epochs=8, batch_size=20, learning_rate=0.1, checkpoint=file)
-    torch.save((*history, model.classes.weight), f"{file}.{rank}")
-    dist.destroy_process_group()
+    training.load_data, training.fit = lambda given: few_digits(), recorded
+    training.full_network = lambda data: network(seed=rank, batchnorm=False, dropout=(0.0, 0.0))
+    main(["--epochs=8", "--batch-size=20", "--device=cpu", f"--checkpoint={file}"])
 
 
 def test_two_processes_give_the_curve_of_one(tmp_path):
     file = str(tmp_path / "run")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     processes = [
-        alone.CONTEXT.Process(target=train_beside_another, args=(rank, file)) for rank in (0, 1)
+        alone.CONTEXT.Process(target=train_beside_another, args=(rank, port, file))
+        for rank in (0, 1)
     ]
     for process in processes:
         process.start()
     model = network(batchnorm=False, dropout=(0.0, 0.0))
-    history = fit(model, few_digits(), epochs=8, batch_size=20, learning_rate=0.1)
+    history = fit(model, few_digits(), epochs=8, batch_size=20)
     for process in processes:
         process.join(120)
-    for rank, process in enumerate(processes):
+    for process in processes:
         process.kill()
         process.join()
-        assert process.exitcode == 0, Path(f"{file}.says.{rank}").read_text(encoding="utf-8")
+    said = "".join(Path(f"{file}.says.{rank}").read_text(encoding="utf-8") for rank in (0, 1))
+    assert [process.exitcode for process in processes] == [0, 0], said
+    assert said.count("validation error after 8 epochs") == 1
     *first, weights = torch.load(f"{file}.0")
     *second, others = torch.load(f"{file}.1")
     assert same(first, second)
