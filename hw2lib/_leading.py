@@ -12,7 +12,7 @@ to its rows. Put :math:`g=\theta_r-s`. Then for every y
 so the r largest eigenvalues of G add up to at most :math:`\sum\theta_i+\|R\|_F^2/g`, and the loss
 :math:`\|X-XV^\top V\|_F^2=\|X\|_F^2-\sum\theta_i` is within :math:`\|R\|_F^2/g` of the optimum
 (Mathias 1998 has such bounds for each eigenvalue). That s bounds the rest is proved in one of two
-ways: :func:`trace_bounds`, for which products with X suffice, and :func:`cholesky_bounds`.
+ways: :func:`trace_bound`, for which products with X suffice, and :func:`cholesky_bounds`.
 """
 
 from __future__ import annotations
@@ -77,23 +77,34 @@ def leading_rows(X: Tensor, rank: int, total: Tensor) -> Tensor | None:
     >>> leading_rows(X, 1, X.square().sum()).abs()[0, :3].round(decimals=6).tolist()
     [1.0, 0.0, 0.0]
     """
-    block = max(rank, SMALLEST)
+    block = -(-max(rank, SMALLEST) // 4) * 4
+    count = -(-3 * block // 8) * 8  # products are fastest with a multiple of 8
     slack = 2 * sum(X.shape) * torch.finfo(X.dtype).eps * total
     generator = torch.Generator().manual_seed(0)
-    count = -(-3 * block // 8) * 8  # products are fastest with a multiple of 8
-    start = torch.rand(count, X.shape[1], generator=generator, dtype=X.dtype) - 0.5
-    start = start.to(X.device)
-    for ritz in krylov(lambda rows: (X @ rows.T.contiguous()).T @ X, start, (3, 5), block):
-        if converged(ritz, rank, total, slack) and trace_bounds(ritz, rank, total, slack):
+    mixing = torch.rand(count, len(X), generator=generator, dtype=X.dtype) - 0.5
+    start = product(mixing.to(X.device), X)
+    for ritz in krylov(lambda rows: product(product(rows, X.T), X), start, (2, 3, 4, 5), block):
+        s = trace_bound(ritz, rank, total, slack)
+        if certified(ritz, rank, s, total, slack) and orthonormal(ritz.basis, slack / total):
             return ritz.rows[:rank]
+        if s > 4 * ritz.values[rank - 1]:  # too much is left for the steps that are left
+            break
     gap = ritz.values[rank - 1] - ritz.values[rank]
     if min(gap, total - ritz.values[:rank].sum()) <= slack:  # it would drown in rounding errors
         return None
-    gram, start = X.T @ X, ritz.rows
-    for ritz in krylov(lambda rows: rows @ gram, start, (30, 40), block):
-        if converged(ritz, rank, total, slack) and cholesky_bounds(gram, ritz, rank, total, slack):
+    gram, start = product(X.T, X), ritz.rows
+    for ritz in krylov(lambda rows: product(rows, gram), start, (30, 40, 60), block):
+        s = ritz.values[rank - 1] - (ritz.values[rank - 1] - ritz.values[rank]) / 4
+        if certified(ritz, rank, s, total, slack) and cholesky_bounds(gram, ritz, rank, s, slack):
             return ritz.rows[:rank]
     return None
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Return a matrix product, on a CPU by NumPy: on some its BLAS takes half of PyTorch's time."""
+    if left.device.type != "cpu":
+        return left @ right
+    return torch.from_numpy(left.numpy() @ right.numpy())
 
 
 def krylov(
@@ -101,82 +112,78 @@ def krylov(
 ) -> Iterator[Ritz]:
     """Yield Ritz pairs of a symmetric map in the span of its first powers on a block."""
     block, n = start.shape
-    basis, images = start.new_empty(2, max(steps) * block, n)
+    size = max(steps) * block
+    basis, images = start.new_empty(2, size, n)
+    projected = start.new_zeros(size, size)  # QGQᵀ, its lower triangle
     rows = start
     for step in range(1, max(steps) + 1):
         done, new = (step - 1) * block, step * block
-        rows = torch.linalg.qr(outside(rows, basis[:done]).T).Q.T
-        if done:  # a difference leaves rounding errors, which the division enlarges
-            rows = orthonormalized(outside(rows, basis[:done]))
+        rows = torch.linalg.qr(rows.T).Q.T
+        if done:  # the difference left rounding errors, which the division has enlarged
+            overlap = product(rows, basis[:done].T)
+            rows = orthonormalized(rows - product(overlap, basis[:done]))
         basis[done:new], images[done:new] = rows, (rows := apply(rows))
+        projected[done:new, :new] = overlap = product(rows, basis[:new].T)
         if step in steps:
-            yield ritz_pairs(basis[:new], images[:new], count)
-
-
-def outside(rows: Tensor, basis: Tensor) -> Tensor:
-    """Return what of the rows is orthogonal to an orthonormal basis."""
-    return rows - rows @ basis.T @ basis
+            yield ritz_pairs(basis[:new], images[:new], projected[:new, :new], count)
+        rows = rows - product(overlap, basis[:new])
 
 
 def orthonormalized(rows: Tensor) -> Tensor:
     """Return an orthonormal basis of rows that are nearly one, by Cholesky: it is fast."""
-    factor, failed = torch.linalg.cholesky_ex(rows @ rows.T)
-    if failed:  # they were not
+    factor, failed = torch.linalg.cholesky_ex(product(rows, rows.T))
+    if failed or factor.diagonal().min() < 0.5:  # they were not
         return torch.linalg.qr(rows.T).Q.T
     return torch.linalg.solve_triangular(factor, rows, upper=False)
 
 
-def ritz_pairs(basis: Tensor, images: Tensor, count: int) -> Ritz:
+def ritz_pairs(basis: Tensor, images: Tensor, projected: Tensor, count: int) -> Ritz:
     """Return Ritz pairs in the span of orthonormal rows, given their images: some vectors."""
-    values, turn = torch.linalg.eigh(basis @ images.T)
+    values, turn = torch.linalg.eigh(projected)
     values, turn = values.flip(0), turn.T.flip(0)[:count]
-    rows = turn @ basis
-    residuals = (turn @ images - values[:count, None] * rows).norm(dim=1)
+    rows = product(turn, basis)
+    residuals = (product(turn, images) - values[:count, None] * rows).norm(dim=1)
     return Ritz(values, rows, residuals, images.norm() ** 2 - values.norm() ** 2, basis)
 
 
 def orthonormal(rows: Tensor, tolerance: Tensor) -> bool:
     """Tell whether rows are orthonormal up to rounding errors."""
-    overlap = rows @ rows.T
+    overlap = product(rows, rows.T)
     overlap.diagonal().sub_(1)
     return bool(overlap.norm() <= tolerance)
 
 
-def bound(ritz: Ritz, rank: int) -> Tensor:
-    """Return the s that shall bound the rest: between the r-th and the next Ritz value."""
-    return ritz.values[rank - 1] - (ritz.values[rank - 1] - ritz.values[rank]) / 4
-
-
-def converged(ritz: Ritz, rank: int, total: Tensor, slack: Tensor) -> bool:
-    """Tell whether the loss is certified as the least, provided that s bounds the rest."""
-    excess = (ritz.residuals[:rank].norm() + slack).square()
-    excess = excess / (ritz.values[rank - 1] - bound(ritz, rank))
+def certified(ritz: Ritz, rank: int, s: Tensor, total: Tensor, slack: Tensor) -> bool:
+    """Tell whether the loss is proved to be the least, provided that s bounds the rest."""
+    gap = ritz.values[rank - 1] - slack - s
+    excess = (ritz.residuals[:rank].norm() + slack).square() / gap
     optimum = total - ritz.values[:rank].sum() - slack - excess
-    return bool(excess <= TOLERANCE * optimum) and orthonormal(ritz.rows, slack / total)
+    close = bool(gap > 0) and bool(excess <= TOLERANCE * optimum)
+    return close and orthonormal(ritz.rows, slack / total)
 
 
-def trace_bounds(ritz: Ritz, rank: int, total: Tensor, slack: Tensor) -> bool:
-    r"""Tell whether traces prove that s bounds the rest.
+def trace_bound(ritz: Ritz, rank: int, total: Tensor, slack: Tensor) -> Tensor:
+    r"""Return the least s of which traces prove that it bounds the rest.
 
     Outside of the Krylov space no eigenvalue exceeds the trace,
     :math:`t=\|X\|_F^2-\sum_{i\le k}\theta_i`. With the other k − r Ritz vectors, of residuals
     :math:`\rho_i`, none exceeds s if :math:`t+\sum_{i>r}\rho_i^2/(s-\theta_i)\le s` (Schur
-    complement), the more so if :math:`t+\sum_i\rho_i^2/(s-\theta_{r+1})\le s`.
+    complement), the more so if :math:`t+\sum_i\rho_i^2/(s-\theta_{r+1})\le s`, a quadratic
+    inequality.
     """
-    s = bound(ritz, rank)
     rest = total - ritz.values.sum() + slack
-    coupling = (ritz.defect + slack * ritz.values[0]) / (s - ritz.values[rank])
-    return bool(rest + coupling <= s) and orthonormal(ritz.basis, slack / total)
+    inside = ritz.values[rank]
+    defect = ritz.defect + slack * ritz.values[0]
+    return (rest + inside + torch.hypot(rest - inside, 2 * defect.sqrt())) / 2
 
 
-def cholesky_bounds(gram: Tensor, ritz: Ritz, rank: int, total: Tensor, slack: Tensor) -> bool:
+def cholesky_bounds(gram: Tensor, ritz: Ritz, rank: int, s: Tensor, slack: Tensor) -> bool:
     r"""Tell whether :math:`sI-G+V^\top\operatorname{diag}(\theta)V` is positive definite.
 
     Then s bounds G on what is orthogonal to V. A Cholesky decomposition proves so once its rounding
     errors, nε times the trace, are taken off the diagonal (Rump 2006).
     """
-    s = bound(ritz, rank)
     rows = ritz.rows[:rank]
     matrix = torch.addmm(gram, rows.T * ritz.values[:rank], rows, beta=-1)
-    matrix.diagonal().add_(s - slack * (1 + len(gram) * s / total))
+    matrix.diagonal().add_(s - slack * (1 + len(gram) * s / gram.trace()))
     return int(torch.linalg.cholesky_ex(matrix).info) == 0

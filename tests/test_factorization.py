@@ -107,13 +107,19 @@ def test_full_decomposition_where_nothing_is_certified(squares, monkeypatch):
     assert loss(X, A, B) <= truncation_error(X, 1) * (1 + 1e-10) + 1e-28
 
 
-@pytest.mark.parametrize("proof", ["trace_bounds", "cholesky_bounds"])
+def middle(ritz, rank):
+    """Return the bound that Cholesky decompositions are asked to prove."""
+    return ritz.values[rank - 1] - (ritz.values[rank - 1] - ritz.values[rank]) / 4
+
+
+@pytest.mark.parametrize("proof", ["trace_bound", "cholesky_bounds"])
 def test_each_proof_is_needed_for_some_matrix_and_refuses_a_missed_vector(proof, monkeypatch):
-    X = LARGE["decaying" if proof == "trace_bounds" else "flat"]()
+    X = LARGE["decaying" if proof == "trace_bound" else "flat"]()
     shapes = decompositions(monkeypatch)
-    monkeypatch.setattr(_leading, proof, lambda *_: False)
+    fails = {"trace_bound": torch.tensor(torch.inf), "cholesky_bounds": False}
+    monkeypatch.setattr(_leading, proof, lambda *_: fails[proof])
     low_rank_factors(X, 3)
-    assert shapes[-1] == ((640, 3) if proof == "trace_bounds" else (640, 560))
+    assert shapes[-1] == ((640, 3) if proof == "trace_bound" else (640, 560))
     values, vectors = torch.linalg.eigh(X.T @ X)
     values, rows, zero = values.flip(0), vectors.T.flip(0), torch.zeros(3).double()
     total = X.square().sum()
@@ -122,9 +128,11 @@ def test_each_proof_is_needed_for_some_matrix_and_refuses_a_missed_vector(proof,
     for start, proved in ((0, True), (1, False)):  # the first vector is in the space, or missed
         basis = rows[start:200]
         space = _leading.Ritz(values[start:200], basis[:3], zero, zero[0], basis)
-        traces = _leading.trace_bounds(space, 3, total, slack)
-        assert traces == (proved and proof == "trace_bounds")
-        assert _leading.cholesky_bounds(X.T @ X, space, 3, total, slack) == proved
+        s = _leading.trace_bound(space, 3, total, slack)
+        assert s > values[0 if start else 3]
+        assert (s < space.values[2]) == (proved and proof == "trace_bound")
+        s = middle(space, 3)
+        assert _leading.cholesky_bounds(X.T @ X, space, 3, s, slack) == proved
 
 
 @pytest.mark.parametrize(
@@ -135,25 +143,29 @@ def test_proofs_reach_to_the_bound_itself(rest, slack, proved):
     G[1, 2] = G[2, 1] = rest - 1  # so the eigenvalue after 4 is `rest`
     rows, coupling = torch.eye(3).double()[:2], torch.tensor([0.0, rest - 1]).double()
     ritz = _leading.Ritz(G.diagonal()[:2], rows, coupling, coupling.square().sum(), rows)
-    assert _leading.bound(ritz, 1) == 3.25
-    assert _leading.trace_bounds(ritz, 1, G.trace(), slack) == proved
-    assert _leading.cholesky_bounds(G, ritz, 1, G.trace(), slack) == proved
+    s = middle(ritz, 1)
+    assert s == 3.25
+    assert (_leading.trace_bound(ritz, 1, G.trace(), slack) <= s) == proved
+    assert _leading.cholesky_bounds(G, ritz, 1, s, slack) == proved
 
 
-def test_convergence_is_the_quadratic_bound_and_s_a_true_bound():
+def test_the_loss_is_certified_by_the_quadratic_bound_and_s_is_a_true_bound():
     X = LARGE["decaying"]()
-    start, zero = random(8, 560), torch.zeros(()).double()
+    start, slack = random(8, 560), torch.tensor(1e-13).double()
     squares = torch.linalg.svdvals(X).square()
-    total = squares.sum()
-    for ritz in _leading.krylov(lambda rows: rows @ X.T @ X, start, (2, 3, 4, 6), 8):
+    total, seen = squares.sum(), set()
+    for ritz in _leading.krylov(lambda rows: rows @ X.T @ X, start, (1, 2, 3, 4, 6), 8):
         excess = squares[:3].sum() - ritz.values[:3].sum()
-        s = _leading.bound(ritz, 3)
+        s = _leading.trace_bound(ritz, 3, total, slack)
         assert s > squares[3]
-        certified = ritz.residuals[:3].norm().square() / (ritz.values[2] - s)
-        assert -1e-14 < excess <= certified + 1e-14
-        assert _leading.converged(ritz, 3, total, zero + 1e-13) == (
-            certified < _leading.TOLERANCE * squares[3:].sum()
-        )
+        gap = ritz.values[2] - s
+        bound = ritz.residuals[:3].norm().square() / gap
+        assert excess > -1e-14
+        assert gap < 0 or excess <= bound + 1e-14
+        proved = bool(gap > 0 and bound < _leading.TOLERANCE * squares[3:].sum())
+        assert _leading.certified(ritz, 3, s, total, slack) == proved
+        seen.add((bool(gap > 0), proved))
+    assert seen == {(False, False), (True, False), (True, True)}
 
 
 @pytest.mark.parametrize("name", ["decaying", "of low rank"])
@@ -186,17 +198,26 @@ def test_rows_are_made_orthonormal_even_where_cholesky_fails():
 
 
 @pytest.mark.parametrize("skew", [1e-13, 1e-9])
-def test_nothing_is_certified_in_a_skew_basis(skew):
+def test_nothing_is_certified_in_a_skew_basis(skew, monkeypatch):
     X = LARGE["decaying"]()
     G, total = X.T @ X, X.square().sum()
     slack = 1e-12 * total
     *_, ritz = _leading.krylov(lambda rows: rows @ G, random(8, 560), (6,), 8)
-    assert _leading.converged(ritz, 3, total, slack)
-    assert _leading.trace_bounds(ritz, 3, total, slack)
+    s = _leading.trace_bound(ritz, 3, total, slack)
+    assert _leading.certified(ritz, 3, s, total, slack)
     ritz.rows[0] += skew * ritz.rows[1]
-    ritz.basis[40] += skew * ritz.basis[41]
-    assert _leading.converged(ritz, 3, total, slack) == (skew == 1e-13)
-    assert _leading.trace_bounds(ritz, 3, total, slack) == (skew == 1e-13)
+    assert _leading.certified(ritz, 3, s, total, slack) == (skew == 1e-13)
+    shapes = decompositions(monkeypatch)
+    monkeypatch.setattr(_leading, "cholesky_bounds", lambda *_: False)
+    pairs = _leading.ritz_pairs
+
+    def skewed(basis, *rest):
+        basis[40] += skew * basis[41]
+        return pairs(basis, *rest)
+
+    monkeypatch.setattr(_leading, "ritz_pairs", skewed)
+    low_rank_factors(X, 3)
+    assert shapes == [(640, 3) if skew == 1e-13 else (640, 560)]
 
 
 def test_large_matrix_leaves_the_global_generator_and_gives_the_same_bits():
