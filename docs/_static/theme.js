@@ -1,3 +1,5 @@
 // Before anything is drawn: the theme that the reader has chosen, and the buttons that need a script.
 document.body.dataset.theme = localStorage.getItem("theme") || "auto";
 document.documentElement.classList.remove("no-js");
+// From a disk the faces come too late, for no preload is allowed; an optional one would never show.
+if (location.protocol === "file:") document.fonts.forEach((face) => { face.display = "swap"; });

@@ -38,6 +38,31 @@ def test_every_page_loads_below_a_sub_path_without_a_message(browser, below):
     assert [url for status, url in asked if status >= 400] == []
 
 
+def test_from_a_disk_pages_have_their_faces_and_lack_nothing_else(browser):
+    page = browser.new_page()
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    session = page.context.new_cdp_session(page)
+    for method in ("DOM.enable", "CSS.enable"):
+        session.send(method)
+    for name, selector, face in (
+        ("index.html", "article p", "Source Serif 4"),
+        ("api/training.html", "article h1", "Source Sans 3"),
+        ("solutions/5-adversarial.html", "article h1", "Source Sans 3"),
+    ):
+        page.goto((SITE / name).as_uri(), wait_until="networkidle")
+        page.evaluate("document.fonts.ready.then(() => new Promise(requestAnimationFrame))")
+        root = session.send("DOM.getDocument")["root"]["nodeId"]
+        node = session.send("DOM.querySelector", {"nodeId": root, "selector": selector})
+        used = session.send("CSS.getPlatformFontsForNode", {"nodeId": node["nodeId"]})["fonts"]
+        assert max(used, key=lambda font: font["glyphCount"])["familyName"].startswith(face)
+    page.close()
+    refused = [text for text in said if "blocked by CORS" in text]
+    assert all(".woff2' from origin" in text for text in refused)  # the preloads
+    rest = [text for text in said if text not in refused]
+    assert all("preload" in text or "net::ERR_FAILED" in text for text in rest), rest
+
+
 def test_search_finds_pages_from_a_disk(browser):
     page = browser.new_page()
     errors = []
