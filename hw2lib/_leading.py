@@ -92,8 +92,8 @@ def leading_rows(X: Tensor, rank: int, total: Tensor) -> Tensor | None:
     gap = ritz.values[rank - 1] - ritz.values[rank]
     if min(gap, total - ritz.values[:rank].sum()) <= slack:  # it would drown in rounding errors
         return None
-    gram, start = product(X.T, X), ritz.rows
-    for ritz in krylov(lambda rows: product(rows, gram), start, (30, 40, 60), block):
+    gram, steps = product(X.T, X), (30, 40, min(60, X.shape[1] // block))
+    for ritz in krylov(lambda rows: product(rows, gram), ritz.rows, steps, block):
         s = ritz.values[rank - 1] - (ritz.values[rank - 1] - ritz.values[rank]) / 4
         if certified(ritz, rank, s, total, slack) and cholesky_bounds(gram, ritz, rank, s, slack):
             return ritz.rows[:rank]

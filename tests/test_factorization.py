@@ -188,6 +188,20 @@ def test_ritz_pairs_of_a_krylov_space(name):
         torch.testing.assert_close(ritz.defect, every, rtol=1e-6, atol=1e-14)
 
 
+def test_krylov_space_does_not_outgrow_the_matrix(monkeypatch):
+    X = with_spectrum(576, 576, (1 - 1e-7 * torch.arange(576).double() ** 2) ** 2)
+    pairs, sizes = _leading.ritz_pairs, []
+
+    def recorded(basis, *rest):
+        sizes.append(len(basis))
+        return pairs(basis, *rest)
+
+    monkeypatch.setattr(_leading, "ritz_pairs", recorded)
+    A, B = low_rank_factors(X, 9)
+    assert 12 * 40 < max(sizes) <= 576
+    torch.testing.assert_close(loss(X, A, B), truncation_error(X, 9), rtol=1e-12, atol=0)
+
+
 def test_rows_are_made_orthonormal_even_where_cholesky_fails():
     rows = random(4, 560)
     rows[3] = rows[2]
