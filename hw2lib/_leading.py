@@ -17,37 +17,107 @@ ways: :func:`trace_bound`, for which products with X suffice, and :func:`cholesk
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 TOLERANCE = 1e-10  # of the loss, relative to the optimum
 SMALLEST = 8  # block
+STEPS = 8  # of the first Krylov space
+
+
+class Task(NamedTuple):
+    """The rank r, the total ‖X‖², and what rounding errors may add to the square of one row."""
+
+    rank: int
+    total: Tensor
+    unit: Tensor
+
+    def slack(self, ritz: Ritz) -> Tensor:
+        """Return what they may add to the squares of all rows of a basis together."""
+        return self.unit * math.sqrt(len(ritz.values))
 
 
 class Ritz(NamedTuple):
     r"""Ritz pairs of G in the span of the k orthonormal rows of a basis Q.
 
     All values, decreasing, of shape (k,); some leading vectors as rows (c, n); the norms of their
-    residuals (c,); the defect :math:`\|QG-QGQ^\top Q\|_F^2`, which is the sum of the squares of
-    all k residuals; and Q.
+    residuals (c,); and the defect :math:`\|QG-QGQ^\top Q\|_F^2`, which is the sum of the squares of
+    all k residuals.
     """
 
     values: Tensor
     rows: Tensor
     residuals: Tensor
     defect: Tensor
-    basis: Tensor
 
 
-def leading_rows(X: Tensor, rank: int, total: Tensor) -> Tensor | None:
-    r"""Return orthonormal rows V for which :math:`\|X-XV^\top V\|_F^2` is the least, to 1e-10.
+class Krylov:
+    """The span of the first powers of a symmetric map on a block of rows, which grows by blocks.
+
+    Parameters
+    ----------
+    start : Tensor
+        Shape (b, n).
+    steps : int
+        The most blocks that it shall hold.
+    """
+
+    def __init__(self, start: Tensor, steps: int) -> None:
+        self.block, n = start.shape
+        self.size = 0
+        self._basis = start.new_empty((steps + 1) * self.block, n)  # the last block stays outside
+        self._images = start.new_empty(steps * self.block, n)
+        self._projected = start.new_zeros(steps * self.block, steps * self.block)  # lower triangle
+        self.next_rows.copy_(torch.linalg.qr(start.T).Q.T)
+
+    @property
+    def basis(self) -> Tensor:
+        """Orthonormal rows that span it."""
+        return self._basis[: self.size]
+
+    @property
+    def next_rows(self) -> Tensor:
+        """The orthonormal rows by which it will grow, outside of it as yet."""
+        return self._basis[self.size : self.size + self.block]
+
+    @property
+    def basis_and_next(self) -> Tensor:
+        """The basis, and the next rows after it."""
+        return self._basis[: self.size + self.block]
+
+    def grow(self, images: Tensor) -> None:
+        """Take in the next rows, given their images."""
+        old, self.size = self.size, self.size + self.block
+        self._images[old : self.size] = images
+        overlap = product(images, self.basis.T)
+        self._projected[old : self.size, : self.size] = overlap
+        rows = torch.linalg.qr((images - product(overlap, self.basis)).T).Q.T
+        overlap = product(rows, self.basis.T)  # rounding errors, which the division has enlarged
+        self.next_rows.copy_(orthonormalized(rows - product(overlap, self.basis)))
+
+    def ritz_pairs(self, count: int) -> Ritz:
+        """Return all Ritz values, and so many of the leading vectors."""
+        images = self._images[: self.size]
+        values, turn = torch.linalg.eigh(self._projected[: self.size, : self.size])
+        values, turn = values.flip(0), turn.T.flip(0)[:count]
+        rows = product(turn, self.basis)
+        residuals = (product(turn, images) - values[:count, None] * rows).norm(dim=1)
+        return Ritz(values, rows, residuals, images.norm() ** 2 - values.norm() ** 2)
+
+
+def leading_rows(X: Tensor, rank: int, total: Tensor) -> tuple[Tensor, Tensor] | None:
+    r"""Return orthonormal rows V for which :math:`\|X-XV^\top V\|_F^2` is the least, and VXᵀ.
+
+    The least to a relative 1e-10, as is proved.
 
     A block Krylov space of X from a fixed random start comes first. Where it is not certified, one
     of the Gram matrix follows, from the vectors that were found. Rounding errors count as
-    2(m + n)ε‖X‖², more than those of the products.
+    2(m + n)ε√k‖X‖² in a space of k dimensions, more than the worst case of a trace, a residual or
+    an eigenvalue (Higham 2002, section 3.5), even if (m + n)ε/2 is lacking to orthonormality.
 
     Parameters
     ----------
@@ -60,73 +130,86 @@ def leading_rows(X: Tensor, rank: int, total: Tensor) -> Tensor | None:
 
     Returns
     -------
-    Tensor or None
-        Shape (r, n); None where the gap to the next singular value, or the optimum beside ‖X‖², is
-        too small for a proof.
+    tuple of two Tensor, or None
+        Shapes (r, n) and (r, m); None where nothing was proved: because the gap to the next
+        singular value or the optimum beside ‖X‖² is too small, or the space too.
 
     References
     ----------
     Musco and Musco, "Randomized block Krylov methods for stronger and faster approximate singular
     value decomposition", NeurIPS 2015; Mathias, "Quadratic residual bounds for the Hermitian
     eigenvalue problem", SIAM Journal on Matrix Analysis and Applications 1998; Rump, "Verification
-    of positive definiteness", BIT 2006.
+    of positive definiteness", BIT 2006; Higham, "Accuracy and Stability of Numerical Algorithms",
+    2002.
 
     Examples
     --------
     >>> X = torch.diag(0.5 ** torch.arange(512, dtype=torch.float64))
-    >>> leading_rows(X, 1, X.square().sum()).abs()[0, :3].round(decimals=6).tolist()
+    >>> rows, _ = leading_rows(X, 1, X.square().sum())
+    >>> rows.abs()[0, :3].round(decimals=6).tolist()
     [1.0, 0.0, 0.0]
     """
-    block = -(-max(rank, SMALLEST) // 4) * 4
-    count = -(-3 * block // 8) * 8  # products are fastest with a multiple of 8
-    slack = 2 * sum(X.shape) * torch.finfo(X.dtype).eps * total
+    task = Task(rank, total, 2 * sum(X.shape) * torch.finfo(X.dtype).eps * total)
+    found, ritz = from_products(X, task)
+    return found if found or in_doubt(ritz, task) else from_gram(X, task, ritz.rows)
+
+
+def from_products(X: Tensor, task: Task) -> tuple[tuple[Tensor, Tensor] | None, Ritz]:
+    """Return what products with X prove, if they do, and the Ritz pairs that they gave."""
+    block = -(-max(task.rank, SMALLEST) // 4) * 4
+    count = max(24, 2 * block)  # products are fastest with a multiple of 8
     generator = torch.Generator().manual_seed(0)
-    mixing = torch.rand(count, len(X), generator=generator, dtype=X.dtype) - 0.5
-    start = product(mixing.to(X.device), X)
-    for ritz in krylov(lambda rows: product(product(rows, X.T), X), start, (2, 3, 4, 5), block):
-        s = trace_bound(ritz, rank, total, slack)
-        if certified(ritz, rank, s, total, slack) and orthonormal(ritz.basis, slack / total):
-            return ritz.rows[:rank]
-        if s > 4 * ritz.values[rank - 1]:  # too much is left for the steps that are left
+    mixing = torch.rand(count, len(X), generator=generator, dtype=X.dtype, device="cpu") - 0.5
+    space, halves = Krylov(product(mixing.to(X.device), X), STEPS), []
+    half = product(space.next_rows, X.T)
+    for step in range(1, STEPS + 1):
+        space.grow(product(half, X))
+        halves.append(half)
+        ritz = space.ritz_pairs(block)
+        proved = by_traces(ritz, task, space.basis)
+        if not proved:
+            half = product(space.next_rows, X.T)
+            proved = by_traces(ritz, task, space.basis_and_next, half)
+        if proved:
+            rows = ritz.rows[: task.rank]
+            return (rows, product(product(rows, space.basis.T), torch.cat(halves))), ritz
+        rest, least = task.total - ritz.values.sum(), ritz.values[task.rank - 1]
+        if rest * step > 4 * STEPS * least:  # more than the other steps would take
             break
-    gap = ritz.values[rank - 1] - ritz.values[rank]
-    if min(gap, total - ritz.values[:rank].sum()) <= slack:  # it would drown in rounding errors
-        return None
-    gram, steps = product(X.T, X), (30, 40, min(60, X.shape[1] // block))
-    for ritz in krylov(lambda rows: product(rows, gram), ritz.rows, steps, block):
-        s = ritz.values[rank - 1] - (ritz.values[rank - 1] - ritz.values[rank]) / 4
-        if certified(ritz, rank, s, total, slack) and cholesky_bounds(gram, ritz, rank, s, slack):
-            return ritz.rows[:rank]
+    return None, ritz
+
+
+def from_gram(X: Tensor, task: Task, start: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return what the Gram matrix proves, if it does."""
+    gram, most = product(X.T, X), min(60, X.shape[1] // (2 * len(start)))
+    space = Krylov(start, most)
+    for step in range(1, most + 1):
+        space.grow(product(space.next_rows, gram))
+        if step in {10, 20, 30, 40, most}:
+            ritz = space.ritz_pairs(len(start))
+            if in_doubt(ritz, task):
+                return None
+            last, following = ritz.values[task.rank - 1 : task.rank + 1]
+            s = last - (last - following) / 4
+            if certified(ritz, task, s) and cholesky_bounds(gram, ritz, task, s):
+                return ritz.rows[: task.rank], product(ritz.rows[: task.rank], X.T)
     return None
+
+
+def in_doubt(ritz: Ritz, task: Task) -> bool:
+    """Tell whether rounding errors alone are too large for a proof, as gap and optimum seem."""
+    slack = task.slack(ritz)
+    gap = ritz.values[task.rank - 1] - ritz.values[task.rank]
+    optimum = task.total - ritz.values[: task.rank].sum()
+    return bool(gap <= slack) or bool(slack.square() > TOLERANCE * gap * optimum)
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
     """Return a matrix product, on a CPU by NumPy: on some its BLAS takes half of PyTorch's time."""
     if left.device.type != "cpu":
         return left @ right
-    return torch.from_numpy(left.numpy() @ right.numpy())
-
-
-def krylov(
-    apply: Callable[[Tensor], Tensor], start: Tensor, steps: tuple[int, ...], count: int
-) -> Iterator[Ritz]:
-    """Yield Ritz pairs of a symmetric map in the span of its first powers on a block."""
-    block, n = start.shape
-    size = max(steps) * block
-    basis, images = start.new_empty(2, size, n)
-    projected = start.new_zeros(size, size)  # QGQᵀ, its lower triangle
-    rows = start
-    for step in range(1, max(steps) + 1):
-        done, new = (step - 1) * block, step * block
-        rows = torch.linalg.qr(rows.T).Q.T
-        if done:  # the difference left rounding errors, which the division has enlarged
-            overlap = product(rows, basis[:done].T)
-            rows = orthonormalized(rows - product(overlap, basis[:done]))
-        basis[done:new], images[done:new] = rows, (rows := apply(rows))
-        projected[done:new, :new] = overlap = product(rows, basis[:new].T)
-        if step in steps:
-            yield ritz_pairs(basis[:new], images[:new], projected[:new, :new], count)
-        rows = rows - product(overlap, basis[:new])
+    with np.errstate(under="ignore"):
+        return torch.from_numpy(left.numpy() @ right.numpy())
 
 
 def orthonormalized(rows: Tensor) -> Tensor:
@@ -137,15 +220,6 @@ def orthonormalized(rows: Tensor) -> Tensor:
     return torch.linalg.solve_triangular(factor, rows, upper=False)
 
 
-def ritz_pairs(basis: Tensor, images: Tensor, projected: Tensor, count: int) -> Ritz:
-    """Return Ritz pairs in the span of orthonormal rows, given their images: some vectors."""
-    values, turn = torch.linalg.eigh(projected)
-    values, turn = values.flip(0), turn.T.flip(0)[:count]
-    rows = product(turn, basis)
-    residuals = (product(turn, images) - values[:count, None] * rows).norm(dim=1)
-    return Ritz(values, rows, residuals, images.norm() ** 2 - values.norm() ** 2, basis)
-
-
 def orthonormal(rows: Tensor, tolerance: Tensor) -> bool:
     """Tell whether rows are orthonormal up to rounding errors."""
     overlap = product(rows, rows.T)
@@ -153,37 +227,50 @@ def orthonormal(rows: Tensor, tolerance: Tensor) -> bool:
     return bool(overlap.norm() <= tolerance)
 
 
-def certified(ritz: Ritz, rank: int, s: Tensor, total: Tensor, slack: Tensor) -> bool:
+def certified(ritz: Ritz, task: Task, s: Tensor) -> bool:
     """Tell whether the loss is proved to be the least, provided that s bounds the rest."""
+    rank, total, slack = task.rank, task.total, task.slack(ritz)
     gap = ritz.values[rank - 1] - slack - s
     excess = (ritz.residuals[:rank].norm() + slack).square() / gap
     optimum = total - ritz.values[:rank].sum() - slack - excess
     close = bool(gap > 0) and bool(excess <= TOLERANCE * optimum)
-    return close and orthonormal(ritz.rows, slack / total)
+    return close and orthonormal(ritz.rows, task.unit / (4 * total))
 
 
-def trace_bound(ritz: Ritz, rank: int, total: Tensor, slack: Tensor) -> Tensor:
-    r"""Return the least s of which traces prove that it bounds the rest.
+def by_traces(ritz: Ritz, task: Task, basis: Tensor, beyond: Tensor | None = None) -> bool:
+    """Tell whether traces prove that the loss is the least; the basis must be orthonormal."""
+    s = trace_bound(ritz, task, beyond)
+    return certified(ritz, task, s) and orthonormal(basis, task.unit / (4 * task.total))
+
+
+def trace_bound(ritz: Ritz, task: Task, beyond: Tensor | None = None) -> Tensor:
+    r"""Return an s that bounds the rest, as traces prove.
 
     Outside of the Krylov space no eigenvalue exceeds the trace,
-    :math:`t=\|X\|_F^2-\sum_{i\le k}\theta_i`. With the other k − r Ritz vectors, of residuals
-    :math:`\rho_i`, none exceeds s if :math:`t+\sum_{i>r}\rho_i^2/(s-\theta_i)\le s` (Schur
-    complement), the more so if :math:`t+\sum_i\rho_i^2/(s-\theta_{r+1})\le s`, a quadratic
-    inequality.
+    :math:`t=\|X\|_F^2-\sum_{i\le k}\theta_i`. If Z are orthonormal rows outside of it, and `beyond`
+    is :math:`ZX^\top`, then t less all eigenvalues but the largest of :math:`ZGZ^\top` is enough:
+    the largest of a positive semidefinite matrix of two by two blocks is at most the sum of the
+    largest of both diagonal blocks. With the other k − r Ritz vectors, of residuals
+    :math:`\rho_i`, none exceeds an :math:`s>\theta_{r+1}` for which
+    :math:`t+\sum_{i>r}\rho_i^2/(s-\theta_i)\le s` (Schur complement), the more so if
+    :math:`t+\sum_i\rho_i^2/(s-\theta_{r+1})\le s`: from the larger root of a quadratic on.
     """
-    rest = total - ritz.values.sum() + slack
-    inside = ritz.values[rank]
-    defect = ritz.defect + slack * ritz.values[0]
+    slack = task.slack(ritz)
+    rest = task.total - ritz.values.sum() + slack
+    if beyond is not None:
+        rest = rest - torch.linalg.eigvalsh(product(beyond, beyond.T))[:-1].sum() + slack
+    inside = ritz.values[task.rank]
+    defect = ritz.defect + 2 * slack * (ritz.values[0] * task.total).sqrt()
     return (rest + inside + torch.hypot(rest - inside, 2 * defect.sqrt())) / 2
 
 
-def cholesky_bounds(gram: Tensor, ritz: Ritz, rank: int, s: Tensor, slack: Tensor) -> bool:
+def cholesky_bounds(gram: Tensor, ritz: Ritz, task: Task, s: Tensor) -> bool:
     r"""Tell whether :math:`sI-G+V^\top\operatorname{diag}(\theta)V` is positive definite.
 
     Then s bounds G on what is orthogonal to V. A Cholesky decomposition proves so once its rounding
     errors, nε times the trace, are taken off the diagonal (Rump 2006).
     """
-    rows = ritz.rows[:rank]
-    matrix = torch.addmm(gram, rows.T * ritz.values[:rank], rows, beta=-1)
-    matrix.diagonal().add_(s - slack * (1 + len(gram) * s / gram.trace()))
+    rows = ritz.rows[: task.rank]
+    matrix = torch.addmm(gram, rows.T * ritz.values[: task.rank], rows, beta=-1)
+    matrix.diagonal().add_(s - task.unit * (1 + len(gram) * s / task.total))
     return int(torch.linalg.cholesky_ex(matrix).info) == 0
