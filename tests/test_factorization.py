@@ -160,13 +160,12 @@ def test_the_loss_is_certified_by_the_quadratic_bound_and_s_is_a_true_bound():
     task, seen = _leading.Task(3, squares.sum(), slack), set()
     space = _leading.Krylov(start, 6)
     for _ in range(6):
-        space.grow(space.next_rows @ X.T @ X)
+        rows = space.next_rows()
+        space.grow(rows, rows @ X.T @ X)
         ritz = space.ritz_pairs(8)
         excess = squares[:3].sum() - ritz.values[:3].sum()
         s = _leading.trace_bound(ritz, task)
-        closer = _leading.trace_bound(ritz, task, space.next_rows @ X.T)
         assert s > squares[3]
-        assert squares[3] < closer < s + slack
         gap = ritz.values[2] - s
         bound = ritz.residuals[:3].norm().square() / gap
         assert excess > -1e-14
@@ -183,11 +182,12 @@ def test_ritz_pairs_of_a_krylov_space(name):
     G, start = X.T @ X, random(6, 560)
     space = _leading.Krylov(start, 8)
     for steps in range(1, 9):  # with rank 29, new rows of the later steps are rounding errors
-        space.grow(space.next_rows @ G)
+        rows = space.next_rows()
+        space.grow(rows, rows @ G)
         ritz, Q = space.ritz_pairs(4), space.basis
         assert Q.shape == (6 * steps, 560)
         assert (Q @ Q.T - torch.eye(len(Q))).norm() < 1e-13
-        assert (Q @ space.next_rows.T).norm() < 1e-13
+        assert (Q @ space.next_rows().T).norm() < 1e-13
         powers = torch.cat([start @ torch.linalg.matrix_power(G, j) for j in range(min(steps, 3))])
         assert (powers - powers @ Q.T @ Q).norm() < 1e-12 * powers.norm()
         T = Q @ G @ Q.T
@@ -197,21 +197,6 @@ def test_ritz_pairs_of_a_krylov_space(name):
         torch.testing.assert_close(ritz.residuals, residuals.norm(dim=1), rtol=1e-6, atol=1e-14)
         every = (Q @ G - T @ Q).norm().square()
         torch.testing.assert_close(ritz.defect, every, rtol=1e-6, atol=1e-14)
-
-
-@given(st.integers(0, 10**6))
-def test_a_known_block_outside_makes_the_trace_bound_closer(seed):
-    X = random(9, 6, seed=seed) * 0.5 ** torch.arange(6)
-    G = X.T @ X
-    values, vectors = torch.linalg.eigh(G)
-    values, rows = values.flip(0), vectors.T.flip(0)
-    turn = torch.linalg.qr(random(4, 4, seed=seed)).Q  # Z are not Ritz vectors
-    ritz = _leading.Ritz(values[:2], rows[:2], 0 * values[:2], 0 * values[0])
-    bounds = [
-        _leading.trace_bound(ritz, _leading.Task(1, G.trace(), 0 * values[0]), beyond)
-        for beyond in (None, (turn[:2] @ rows[2:]) @ X.T, rows[2:] @ X.T)
-    ]
-    assert bounds[0] >= bounds[1] - 1e-12 >= bounds[2] - 2e-12 >= values[1] - 3e-12
 
 
 def test_krylov_space_takes_half_of_the_dimensions_at_most(monkeypatch):
@@ -238,24 +223,26 @@ def test_rows_are_made_orthonormal_even_where_cholesky_fails():
 
 
 @pytest.mark.parametrize("skew", [1e-13, 1e-9])
-def test_nothing_is_certified_in_a_skew_basis(skew):
+def test_nothing_is_certified_in_a_skew_basis(skew, monkeypatch):
     X = LARGE["decaying"]()
     G, total = X.T @ X, X.square().sum()
     task = _leading.Task(3, total, 1e-12 * total)
     space = _leading.Krylov(random(8, 560), 6)
     for _ in range(6):
-        space.grow(space.next_rows @ G)
+        rows = space.next_rows()
+        space.grow(rows, rows @ G)
     ritz = space.ritz_pairs(8)
     s = _leading.trace_bound(ritz, task)
     ritz.rows[0] += skew * ritz.rows[1]
     assert _leading.certified(ritz, task, s) == (skew == 1e-13)
-    ritz = space.ritz_pairs(8)
-    half = space.next_rows @ X.T
-    for number, basis, beyond in ((41, space.basis, None), (50, space.basis_and_next, half)):
-        assert _leading.by_traces(ritz, task, basis, beyond)
-        basis[number] += skew * basis[40]
-        assert _leading.by_traces(ritz, task, basis, beyond) == (skew == 1e-13)
-        basis[number] -= skew * basis[40]
+    assert _leading.orthonormal(space.basis, task)
+    space.basis[41] += skew * space.basis[40]
+    assert _leading.orthonormal(space.basis, task) == (skew == 1e-13)
+    shapes = decompositions(monkeypatch)
+    monkeypatch.setattr(_leading, "cholesky_bounds", lambda *_: False)
+    monkeypatch.setattr(_leading, "orthonormal", lambda rows, _: len(rows) < 24 or skew == 1e-13)
+    low_rank_factors(X, 3)
+    assert shapes == [(640, 3) if skew == 1e-13 else (640, 560)]
 
 
 def test_large_matrix_leaves_the_global_generator_and_gives_the_same_bits():
