@@ -44,15 +44,13 @@ class Task(NamedTuple):
 class Ritz(NamedTuple):
     r"""Ritz pairs of G in the span of the k orthonormal rows of a basis Q.
 
-    All values, decreasing, of shape (k,); some leading vectors as rows (c, n); the norms of their
-    residuals (c,); and the defect :math:`\|QG-QGQ^\top Q\|_F^2`, which is the sum of the squares of
-    all k residuals.
+    All values, decreasing, of shape (k,); some leading vectors as rows (c, n); and the norms of
+    their residuals (c,).
     """
 
     values: Tensor
     rows: Tensor
     residuals: Tensor
-    defect: Tensor
 
 
 class Krylov:
@@ -102,7 +100,13 @@ class Krylov:
         values, turn = values.flip(0), turn.T.flip(0)[:count]
         rows = product(turn, self.basis)
         residuals = (product(turn, images) - values[:count, None] * rows).norm(dim=1)
-        return Ritz(values, rows, residuals, images.norm() ** 2 - values.norm() ** 2)
+        return Ritz(values, rows, residuals)
+
+    def defect(self) -> Tensor:
+        r"""Return :math:`\|QG-QGQ^\top Q\|_F`, the norm of the residuals of all Ritz pairs."""
+        lower = self._projected[: self.size, : self.size].tril()
+        inside = product(lower + lower.tril(-1).T, self.basis)
+        return (self._images[: self.size] - inside).norm()
 
 
 def leading_rows(X: Tensor, rank: int, total: Tensor) -> Tensor | None:
@@ -110,8 +114,8 @@ def leading_rows(X: Tensor, rank: int, total: Tensor) -> Tensor | None:
 
     A block Krylov space of X from a fixed random start comes first. Where it is not certified, one
     of the Gram matrix follows, from the vectors that were found. Rounding errors count as
-    2(m + n)ε√k‖X‖² in a space of k dimensions, more than the worst case of a trace, a residual or
-    an eigenvalue (Higham 2002, section 3.5), even if (m + n)ε/2 is lacking to orthonormality.
+    (m + n)ε√k‖X‖² in a space of k dimensions: that covers the worst case of a trace, a residual and
+    an eigenvalue (Higham 2002, section 3.5), of a basis that is orthonormal to (m + n)ε/4.
 
     Parameters
     ----------
@@ -142,7 +146,7 @@ def leading_rows(X: Tensor, rank: int, total: Tensor) -> Tensor | None:
     >>> leading_rows(X, 1, X.square().sum()).abs()[0, :3].round(decimals=6).tolist()
     [1.0, 0.0, 0.0]
     """
-    task = Task(rank, total, 2 * sum(X.shape) * torch.finfo(X.dtype).eps * total)
+    task = Task(rank, total, sum(X.shape) * torch.finfo(X.dtype).eps * total)
     found, ritz = from_products(X, task)
     if found is not None or in_doubt(ritz, task):
         return found
@@ -160,9 +164,13 @@ def from_products(X: Tensor, task: Task) -> tuple[Tensor | None, Ritz]:
         rows = space.next_rows()
         space.grow(rows, product(product(rows, X.T), X))
         ritz = space.ritz_pairs(block)
-        if certified(ritz, task, trace_bound(ritz, task)) and orthonormal(space.basis, task):
-            return ritz.rows[: task.rank], ritz
         rest, least = task.total - ritz.values.sum(), ritz.values[task.rank - 1]
+        if (
+            rest < least  # or there is nothing to prove
+            and certified(ritz, task, trace_bound(ritz, task, space.defect()))
+            and orthonormal(space.basis, task)
+        ):
+            return ritz.rows[: task.rank], ritz
         if rest * step > 4 * STEPS * least:  # more than the other steps would take
             break
     return None, ritz
@@ -227,7 +235,7 @@ def certified(ritz: Ritz, task: Task, s: Tensor) -> bool:
     return close and orthonormal(ritz.rows, task)
 
 
-def trace_bound(ritz: Ritz, task: Task) -> Tensor:
+def trace_bound(ritz: Ritz, task: Task, defect: Tensor) -> Tensor:
     r"""Return an s that bounds the rest, as traces prove.
 
     Outside of the Krylov space no eigenvalue exceeds the trace,
@@ -239,8 +247,7 @@ def trace_bound(ritz: Ritz, task: Task) -> Tensor:
     slack = task.slack(ritz)
     rest = task.total - ritz.values.sum() + slack
     inside = ritz.values[task.rank]
-    defect = ritz.defect + 2 * slack * (ritz.values[0] * task.total).sqrt()
-    return (rest + inside + torch.hypot(rest - inside, 2 * defect.sqrt())) / 2
+    return (rest + inside + torch.hypot(rest - inside, 2 * (defect + slack))) / 2
 
 
 def cholesky_bounds(gram: Tensor, ritz: Ritz, task: Task, s: Tensor) -> bool:
