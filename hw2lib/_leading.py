@@ -203,8 +203,12 @@ def in_doubt(ritz: Ritz, task: Task) -> bool:
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """Return a matrix product, on a CPU by NumPy: on some its BLAS takes half of PyTorch's time."""
-    if left.device.type != "cpu":
+    """Return a matrix product.
+
+    With one thread it is NumPy's, whose BLAS takes half of the time of PyTorch's on some
+    processors; with more, the threads of both would wait for each other.
+    """
+    if left.device.type != "cpu" or torch.get_num_threads() > 1:
         return left @ right
     with np.errstate(under="ignore"):
         return torch.from_numpy(left.numpy() @ right.numpy())
