@@ -21,22 +21,23 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 TOLERANCE = 1e-10  # of the loss, relative to the optimum
 SMALLEST = 8  # block
 STEPS = 5  # of the first Krylov space
+
+Matrix = NDArray[np.float64]
 
 
 class Task(NamedTuple):
     """The rank r, the total ‖X‖², and what rounding errors may add to the square of one row."""
 
     rank: int
-    total: Tensor
-    unit: Tensor
+    total: float
+    unit: float
 
-    def slack(self, ritz: Ritz) -> Tensor:
+    def slack(self, ritz: Ritz) -> float:
         """Return what they may add to the squares of all rows of a basis together."""
         return self.unit * math.sqrt(len(ritz.values))
 
@@ -48,9 +49,9 @@ class Ritz(NamedTuple):
     their residuals (c,).
     """
 
-    values: Tensor
-    rows: Tensor
-    residuals: Tensor
+    values: Matrix
+    rows: Matrix
+    residuals: Matrix
 
 
 class Krylov:
@@ -58,59 +59,57 @@ class Krylov:
 
     Parameters
     ----------
-    start : Tensor
+    start : array
         Shape (b, n).
     steps : int
         The most blocks that it shall hold.
     """
 
-    def __init__(self, start: Tensor, steps: int) -> None:
+    def __init__(self, start: Matrix, steps: int) -> None:
         block, n = start.shape
         self.size = 0
         self._start = start
-        self._basis, self._images = start.new_empty(2, steps * block, n)
-        self._projected = start.new_zeros(steps * block, steps * block)  # its lower triangle
+        self._basis, self._images = np.empty((2, steps * block, n))
+        self._projected = np.zeros((steps * block, steps * block))  # its lower triangle
 
     @property
-    def basis(self) -> Tensor:
+    def basis(self) -> Matrix:
         """Orthonormal rows that span it."""
         return self._basis[: self.size]
 
-    def next_rows(self) -> Tensor:
+    def next_rows(self) -> Matrix:
         """Return the orthonormal rows by which it grows."""
         if not self.size:
-            return torch.linalg.qr(self._start.T).Q.T
+            return orthonormalized(self._start)
         last = slice(self.size - len(self._start), self.size)
-        inside = product(self._projected[last, : self.size], self.basis)
-        rows = torch.linalg.qr((self._images[last] - inside).T).Q.T
-        overlap = product(rows, self.basis.T)  # rounding errors, which the division has enlarged
-        return orthonormalized(rows - product(overlap, self.basis))
+        rows = self._images[last] - self._projected[last, : self.size] @ self.basis
+        rows = orthonormalized(rows)  # a division, which enlarges the rounding errors
+        return orthonormalized(rows - rows @ self.basis.T @ self.basis)
 
-    def grow(self, rows: Tensor, images: Tensor) -> None:
+    def grow(self, rows: Matrix, images: Matrix) -> None:
         """Take in rows, given their images."""
         new = slice(self.size, self.size + len(rows))
         self.size = new.stop
         self._basis[new], self._images[new] = rows, images
-        self._projected[new, : self.size] = product(images, self.basis.T)
+        self._projected[new, : self.size] = images @ self.basis.T
 
     def ritz_pairs(self, count: int) -> Ritz:
         """Return all Ritz values, and so many of the leading vectors."""
-        images = self._images[: self.size]
-        values, turn = torch.linalg.eigh(self._projected[: self.size, : self.size])
-        values, turn = values.flip(0), turn.T.flip(0)[:count]
-        rows = product(turn, self.basis)
-        residuals = (product(turn, images) - values[:count, None] * rows).norm(dim=1)
-        return Ritz(values, rows, residuals)
+        values, turn = np.linalg.eigh(self._projected[: self.size, : self.size])
+        values, turn = values[::-1], np.ascontiguousarray(turn.T[::-1][:count])
+        rows = turn @ self.basis
+        residuals = turn @ self._images[: self.size] - values[:count, None] * rows
+        return Ritz(values, rows, np.linalg.norm(residuals, axis=1))
 
-    def defect(self) -> Tensor:
+    def defect(self) -> float:
         r"""Return :math:`\|QG-QGQ^\top Q\|_F`, the norm of the residuals of all Ritz pairs."""
-        lower = self._projected[: self.size, : self.size].tril()
-        inside = product(lower + lower.tril(-1).T, self.basis)
-        return (self._images[: self.size] - inside).norm()
+        lower = np.tril(self._projected[: self.size, : self.size])
+        inside = (lower + np.tril(lower, -1).T) @ self.basis
+        return float(np.linalg.norm(self._images[: self.size] - inside))
 
 
-def leading_rows(X: Tensor, rank: int, total: Tensor) -> Tensor | None:
-    r"""Return orthonormal rows V for which :math:`\|X-XV^\top V\|_F^2` is the least, to 1e-10.
+def leading_rows(X: Matrix, rank: int, total: float) -> tuple[Matrix, Matrix] | None:
+    r"""Return XVᵀ and orthonormal rows V whose :math:`\|X-XV^\top V\|_F^2` is the least, to 1e-10.
 
     A block Krylov space of X from a fixed random start comes first. Where it is not certified, one
     of the Gram matrix follows, from the vectors that were found. Rounding errors count as
@@ -119,18 +118,18 @@ def leading_rows(X: Tensor, rank: int, total: Tensor) -> Tensor | None:
 
     Parameters
     ----------
-    X : Tensor
+    X : array
         Shape (m, n), in double precision, of a size whose squares are in range.
     rank : int
         r, much less than n.
-    total : Tensor
-        A scalar, ‖X‖².
+    total : float
+        ‖X‖².
 
     Returns
     -------
-    Tensor or None
-        Shape (r, n); None where nothing was proved: because the gap to the next singular value or
-        the optimum beside ‖X‖² is too small, or the space too.
+    tuple of two arrays, or None
+        Shapes (m, r) and (r, n); None where nothing was proved: because the gap to the next
+        singular value or the optimum beside ‖X‖² is too small, or the space too.
 
     References
     ----------
@@ -142,27 +141,28 @@ def leading_rows(X: Tensor, rank: int, total: Tensor) -> Tensor | None:
 
     Examples
     --------
-    >>> X = torch.diag(0.5 ** torch.arange(512, dtype=torch.float64))
-    >>> leading_rows(X, 1, X.square().sum()).abs()[0, :3].round(decimals=6).tolist()
+    >>> X = np.diag(0.5 ** np.arange(512.0))
+    >>> _, rows = leading_rows(X, 1, (X**2).sum())
+    >>> np.abs(rows[0, :3]).round(6).tolist()
     [1.0, 0.0, 0.0]
     """
-    task = Task(rank, total, sum(X.shape) * torch.finfo(X.dtype).eps * total)
-    found, ritz = from_products(X, task)
-    if found is not None or in_doubt(ritz, task):
-        return found
-    return from_gram(X, task, ritz.rows)
+    task = Task(rank, total, sum(X.shape) * float(np.finfo(X.dtype).eps) * total)
+    with np.errstate(under="ignore"):
+        rows, ritz = from_products(X, task)
+        if rows is None and not in_doubt(ritz, task):
+            rows = from_gram(X, task, ritz.rows)
+        return None if rows is None else (X @ rows.T, rows)
 
 
-def from_products(X: Tensor, task: Task) -> tuple[Tensor | None, Ritz]:
+def from_products(X: Matrix, task: Task) -> tuple[Matrix | None, Ritz]:
     """Return what products with X prove, if they do, and the Ritz pairs that they gave."""
     block = -(-max(task.rank, SMALLEST) // 4) * 4
     count = -(-3 * block // 8) * 8  # products are fastest with a multiple of 8
-    generator = torch.Generator().manual_seed(0)
-    mixing = torch.rand(count, len(X), generator=generator, dtype=X.dtype, device="cpu") - 0.5
-    space = Krylov(product(mixing.to(X.device), X), STEPS)
+    mixing = np.random.default_rng(0).uniform(-0.5, 0.5, (count, len(X)))
+    space = Krylov(mixing @ X, STEPS)
     for step in range(1, STEPS + 1):
         rows = space.next_rows()
-        space.grow(rows, product(product(rows, X.T), X))
+        space.grow(rows, rows @ X.T @ X)
         ritz = space.ritz_pairs(block)
         rest, least = task.total - ritz.values.sum(), ritz.values[task.rank - 1]
         if (
@@ -176,13 +176,13 @@ def from_products(X: Tensor, task: Task) -> tuple[Tensor | None, Ritz]:
     return None, ritz
 
 
-def from_gram(X: Tensor, task: Task, start: Tensor) -> Tensor | None:
+def from_gram(X: Matrix, task: Task, start: Matrix) -> Matrix | None:
     """Return what the Gram matrix proves, if it does."""
-    gram, most = product(X.T, X), min(60, X.shape[1] // (2 * len(start)))
+    gram, most = X.T @ X, min(60, X.shape[1] // (2 * len(start)))
     space = Krylov(start, most)
     for step in range(1, most + 1):
         rows = space.next_rows()
-        space.grow(rows, product(rows, gram))
+        space.grow(rows, rows @ gram)
         if step in {10, 20, 30, 40, most}:
             ritz = space.ritz_pairs(len(start))
             if in_doubt(ritz, task):
@@ -199,47 +199,33 @@ def in_doubt(ritz: Ritz, task: Task) -> bool:
     slack = task.slack(ritz)
     gap = ritz.values[task.rank - 1] - ritz.values[task.rank]
     optimum = task.total - ritz.values[: task.rank].sum()
-    return bool(gap <= slack) or bool(slack.square() > TOLERANCE * gap * optimum)
+    return bool(gap <= slack or slack**2 > TOLERANCE * gap * optimum)
 
 
-def product(left: Tensor, right: Tensor) -> Tensor:
-    """Return a matrix product.
-
-    With one thread it is NumPy's, whose BLAS takes half of the time of PyTorch's on some
-    processors; with more, the threads of both would wait for each other.
-    """
-    if left.device.type != "cpu" or torch.get_num_threads() > 1:
-        return left @ right
-    with np.errstate(under="ignore"):
-        return torch.from_numpy(left.numpy() @ right.numpy())
+def orthonormalized(rows: Matrix) -> Matrix:
+    """Return an orthonormal basis of rows."""
+    return np.linalg.qr(rows.T)[0].T
 
 
-def orthonormalized(rows: Tensor) -> Tensor:
-    """Return an orthonormal basis of rows that are nearly one, by Cholesky: it is fast."""
-    factor, failed = torch.linalg.cholesky_ex(product(rows, rows.T))
-    if failed or factor.diagonal().min() < 0.5:  # they were not
-        return torch.linalg.qr(rows.T).Q.T
-    return torch.linalg.solve_triangular(factor, rows, upper=False)
-
-
-def orthonormal(rows: Tensor, task: Task) -> bool:
+def orthonormal(rows: Matrix, task: Task) -> bool:
     """Tell whether rows are orthonormal up to rounding errors."""
-    overlap = product(rows, rows.T)
-    overlap.diagonal().sub_(1)
-    return bool(overlap.norm() <= task.unit / (4 * task.total))
+    overlap = rows @ rows.T
+    np.fill_diagonal(overlap, overlap.diagonal() - 1)
+    return bool(np.linalg.norm(overlap) <= task.unit / (4 * task.total))
 
 
-def certified(ritz: Ritz, task: Task, s: Tensor) -> bool:
+def certified(ritz: Ritz, task: Task, s: float) -> bool:
     """Tell whether the loss is proved to be the least, provided that s bounds the rest."""
-    rank, total, slack = task.rank, task.total, task.slack(ritz)
+    rank, slack = task.rank, task.slack(ritz)
     gap = ritz.values[rank - 1] - slack - s
-    excess = (ritz.residuals[:rank].norm() + slack).square() / gap
-    optimum = total - ritz.values[:rank].sum() - slack - excess
-    close = bool(gap > 0) and bool(excess <= TOLERANCE * optimum)
-    return close and orthonormal(ritz.rows, task)
+    if not gap > 0:
+        return False
+    excess = (np.linalg.norm(ritz.residuals[:rank]) + slack) ** 2 / gap
+    optimum = task.total - ritz.values[:rank].sum() - slack - excess
+    return bool(excess <= TOLERANCE * optimum) and orthonormal(ritz.rows, task)
 
 
-def trace_bound(ritz: Ritz, task: Task, defect: Tensor) -> Tensor:
+def trace_bound(ritz: Ritz, task: Task, defect: float) -> float:
     r"""Return an s that bounds the rest, as traces prove.
 
     Outside of the Krylov space no eigenvalue exceeds the trace,
@@ -248,19 +234,24 @@ def trace_bound(ritz: Ritz, task: Task, defect: Tensor) -> Tensor:
     :math:`t+\sum_{i>r}\rho_i^2/(s-\theta_i)\le s` (Schur complement), the more so if
     :math:`t+\sum_i\rho_i^2/(s-\theta_{r+1})\le s`: from the larger root of a quadratic on.
     """
-    slack = task.slack(ritz)
-    rest = task.total - ritz.values.sum() + slack
-    inside = ritz.values[task.rank]
-    return (rest + inside + torch.hypot(rest - inside, 2 * (defect + slack))) / 2
+    slack, inside = task.slack(ritz), float(ritz.values[task.rank])
+    rest = task.total - float(ritz.values.sum()) + slack
+    return (rest + inside + math.hypot(rest - inside, 2 * (defect + slack))) / 2
 
 
-def cholesky_bounds(gram: Tensor, ritz: Ritz, task: Task, s: Tensor) -> bool:
+def cholesky_bounds(gram: Matrix, ritz: Ritz, task: Task, s: float) -> bool:
     r"""Tell whether :math:`sI-G+V^\top\operatorname{diag}(\theta)V` is positive definite.
 
     Then s bounds G on what is orthogonal to V. A Cholesky decomposition proves so once its rounding
     errors, nε times the trace, are taken off the diagonal (Rump 2006).
     """
     rows = ritz.rows[: task.rank]
-    matrix = torch.addmm(gram, rows.T * ritz.values[: task.rank], rows, beta=-1)
-    matrix.diagonal().add_(s - task.unit * (1 + len(gram) * s / task.total))
-    return int(torch.linalg.cholesky_ex(matrix).info) == 0
+    matrix = (rows.T * ritz.values[: task.rank]) @ rows
+    matrix -= gram
+    shift = s - task.unit * (1 + len(gram) * s / task.total)
+    np.fill_diagonal(matrix, matrix.diagonal() + shift)
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True

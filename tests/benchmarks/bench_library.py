@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import multiprocessing
-from time import perf_counter
+import os
+from time import perf_counter, sleep
 
 import foolbox
 import numpy as np
@@ -64,6 +66,43 @@ def report(title, times):
         f"{title}: {times[:, 0].median() * 1e3:.1f} ms, "
         f"theirs / ours = {ratio:.2f} (quartiles {low:.2f} to {high:.2f})"
     )
+
+
+def serve(call_of, arguments, threads, line):
+    """Call a function whenever asked to, and tell how many seconds it took."""
+    with threadpool_limits(threads):
+        torch.set_num_threads(threads)
+        call = call_of(*arguments)
+        while line.recv():
+            line.send(seconds(call, 1))
+
+
+def in_processes_of_their_own(title, jobs, threads=1):
+    """Print how many times longer theirs takes, in turn, as for those who use one of the two.
+
+    In one process each would find the memory that the other has left: half of the time or none.
+    """
+    context = multiprocessing.get_context("spawn")
+    lines, processes = [], []
+    for call_of, *arguments in jobs:
+        line, end = context.Pipe()
+        given = (call_of, arguments, threads, end)
+        processes.append(context.Process(target=serve, args=given, daemon=True))
+        lines.append(line)
+    for process in processes:
+        process.start()
+
+    def ask(line):
+        sleep(0.3)  # the other's threads spin for a while after their work
+        line.send(True)
+        return line.recv()
+
+    for line in lines:
+        ask(line)  # the first call is slower
+    report(title, torch.tensor([[ask(line) for line in lines] for _ in range(ROUNDS)]))
+    for line, process in zip(lines, processes, strict=True):
+        line.send(False)
+        process.join()
 
 
 @pytest.mark.parametrize("images", [None, (3, 224, 224)], ids=["parameters", "with shapes"])
@@ -147,11 +186,21 @@ def plain_svd_factors(X, rank, columns, iterations):
     return U[:, :rank], S[:rank], Vh[:rank]
 
 
+def our_factors(X, rank, columns, iterations):
+    return low_rank_factors(X, rank)
+
+
+def call_of_factors(factors, name):
+    matrix, columns, iterations = SPECTRA[name]
+    return functools.partial(factors, matrix(), 10, columns, iterations)
+
+
+@pytest.mark.parametrize("threads", [1, os.cpu_count()], ids=["one thread", "a thread a core"])
 @pytest.mark.parametrize(
     "other", [svds_factors, randomized_svd_factors, svd_lowrank_factors, plain_svd_factors]
 )
 @pytest.mark.parametrize("name", SPECTRA)
-def test_few_factors_of_a_large_matrix_beside(name, other):
+def test_few_factors_of_a_large_matrix_beside(name, other, threads):
     matrix, columns, iterations = SPECTRA[name]
     X = matrix()
     least = truncation_error(X, 10)
@@ -164,11 +213,11 @@ def test_few_factors_of_a_large_matrix_beside(name, other):
     )
     ours, theirs = excess(*low_rank_factors(X, 10)), excess(U * S, Vh)
     assert ours < 1e-10
-    side_by_side(
-        f"low_rank_factors beside {other.__name__}, {name}, loss above the least, relatively, "
-        f"{ours:.0e} and {theirs:.0e}",
-        lambda: low_rank_factors(X, 10),
-        lambda: other(X, 10, columns, iterations),
+    in_processes_of_their_own(
+        f"low_rank_factors beside {other.__name__}, {name}, threads: {threads}, "
+        f"loss above the least, relatively, {ours:.0e} and {theirs:.0e}",
+        [(call_of_factors, factors, name) for factors in (our_factors, other)],
+        threads,
     )
 
 
@@ -238,38 +287,8 @@ def foolbox_pgd(model, images, labels, steps=5):
     return attack(bounded, images, labels, epsilons=8 / 255)[1]
 
 
-def serve(attack, widths, line):
-    """Run an attack whenever asked to, and tell how many seconds it took."""
-    torch.set_num_threads(1)
-    images = attacked_network(widths)
-    while line.recv():
-        line.send(seconds(lambda: attack(*images), 1))
-
-
-def in_processes_of_their_own(title, ours, theirs, widths):
-    """Print how many times longer theirs takes, in turn, as for those who use one of the two.
-
-    In one process each would find the memory that the other has left: half of the time or none.
-    """
-    context = multiprocessing.get_context("spawn")
-    lines, processes = [], []
-    for attack in (ours, theirs):
-        line, end = context.Pipe()
-        processes.append(context.Process(target=serve, args=(attack, widths, end), daemon=True))
-        lines.append(line)
-    for process in processes:
-        process.start()
-
-    def ask(line):
-        line.send(True)
-        return line.recv()
-
-    for line in lines:
-        ask(line)  # the first call is slower
-    report(title, torch.tensor([[ask(line) for line in lines] for _ in range(ROUNDS)]))
-    for line, process in zip(lines, processes, strict=True):
-        line.send(False)
-        process.join()
+def call_of_attack(attack, widths):
+    return functools.partial(attack, *attacked_network(widths))
 
 
 @pytest.mark.parametrize("other", [torchattacks_pgd, foolbox_pgd])
@@ -288,9 +307,7 @@ def test_attack_beside(other, widths):
     assert (apart[5] > 1e-6).double().mean() < 1e-3
     in_processes_of_their_own(
         f"5-step attack on 100 images, widths {widths}, beside {other.__name__}",
-        our_attack,
-        other,
-        widths,
+        [(call_of_attack, attack, widths) for attack in (our_attack, other)],
     )
 
 
