@@ -1,7 +1,6 @@
 """The algebra of ‖X − AB‖², as properties over random problems."""
 
 import itertools
-import math
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import forward_ad
 
-from hw2lib import _leading
+from hw2lib import _leading, factorization
 from hw2lib.factorization import (
     alternating_least_squares,
     balance_factors,
@@ -19,7 +18,6 @@ from hw2lib.factorization import (
     critical_hessian_eigenvalues,
     critical_point,
     gradient_descent,
-    length,
     loss,
     loss_gradient,
     loss_hessian,
@@ -245,14 +243,15 @@ def test_large_matrix_leaves_the_global_generator_and_gives_the_same_bits():
     assert all(map(torch.equal, first, low_rank_factors(X, 3)))
 
 
-def test_length_is_as_exact_as_the_proofs_count_on():
+def test_length_is_as_exact_as_the_proofs_count_on(monkeypatch):
     X = torch.full((1500, 1500), 0.1).double()
-    exact = math.sqrt(1500 * 1500 * float(X[0, 0]) ** 2)
-    assert abs(length(X).item() / exact - 1) < 1e-13 < abs(X.norm().item() / exact - 1)
-    X[:60] += 5e-11 * random(60, 1500)  # an optimum that would drown in the other's errors
-    A, B = low_rank_factors(X, 1)
-    U, S, Vh = torch.linalg.svd(X, full_matrices=False)
-    assert loss(X, A, B) <= loss(X, U[:, :1] * S[0], Vh[:1]) * (1 + 1e-6)
+    exact = 1500 * 1500 * float(X[0, 0]) ** 2
+    allowed = 3000 * torch.finfo(X.dtype).eps / 2
+    assert allowed < abs(X.norm().item() ** 2 / exact - 1)  # one sum over all entries
+    totals = []
+    monkeypatch.setattr(factorization, "leading_rows", lambda X, rank, total: totals.append(total))
+    low_rank_factors(X, 1)
+    assert totals == [pytest.approx(exact, rel=allowed)]
 
 
 def test_large_matrix_of_any_make():

@@ -48,7 +48,6 @@ def test_from_a_disk_pages_have_their_faces_and_lack_nothing_else(browser):
     for name, selector, face in (
         ("index.html", "article p", "Source Serif 4"),
         ("api/training.html", "article h1", "Source Sans 3"),
-        ("solutions/5-adversarial.html", "article h1", "Source Sans 3"),
     ):
         page.goto((SITE / name).as_uri(), wait_until="networkidle")
         page.evaluate("document.fonts.ready.then(() => new Promise(requestAnimationFrame))")
