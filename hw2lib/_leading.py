@@ -1,23 +1,27 @@
 r"""The leading right singular vectors of a large matrix, with a proof that none is missed.
 
-Let :math:`G=X^\top X` and let V have r orthonormal rows with
-:math:`VGV^\top=\Theta=\operatorname{diag}(\theta_1\ge\dots\ge\theta_r)`, residual
-:math:`R=VG-\Theta V`, and :math:`z^\top Gz\le s\|z\|^2`, :math:`s<\theta_r`, for every z orthogonal
-to its rows. Put :math:`g=\theta_r-s`. Then for every y
+Suppose that no more than r eigenvalues of :math:`G=X^\top X` exceed some s. Let V have r
+orthonormal rows with :math:`VGV^\top=\Theta=\operatorname{diag}(\theta_1\ge\dots\ge\theta_r)`,
+:math:`\theta_r>s`, and residual :math:`R=VG-\Theta V`. Then :math:`B=G-sI` has no more than r
+positive eigenvalues, :math:`C=VBV^\top=\Theta-sI` has r, and the Schur complement
+:math:`B-BV^\top C^{-1}VB` none, for the numbers add up (Haynsworth 1968). So the r largest
+eigenvalues of B add up to no more than the trace
 
 .. math::
-    (V^\top y+z)^\top G(V^\top y+z)=y^\top\Theta y+2\langle R^\top y,z\rangle+z^\top Gz
-    \le y^\top(\Theta+RR^\top/g)y+\theta_r\|z\|^2,
+    \operatorname{tr}BV^\top C^{-1}VB=\operatorname{tr}C^{-1}VB^2V^\top
+    =\operatorname{tr}(C+C^{-1}RR^\top)\le\sum_i(\theta_i-s)+\frac{\|R\|_F^2}{\theta_r-s},
 
-so the r largest eigenvalues of G add up to at most :math:`\sum\theta_i+\|R\|_F^2/g`, and the loss
-:math:`\|X-XV^\top V\|_F^2=\|X\|_F^2-\sum\theta_i` is within :math:`\|R\|_F^2/g` of the optimum
-(Mathias 1998 has such bounds for each eigenvalue). That s bounds the rest is proved in one of two
-ways: :func:`trace_bound`, for which products with X suffice, and :func:`cholesky_bounds`.
+and the loss :math:`\|X-XV^\top V\|_F^2=\|X\|_F^2-\sum_i\theta_i` is within
+:math:`\|R\|_F^2/(\theta_r-s)` of the optimum (Lehmann's bound of 1949, see Beattie 1998). V and R
+are computed in double precision. That no more than r eigenvalues exceed s is proved in one of two
+ways: :func:`trace_bound`, for which products with X suffice, even in single precision, and
+:func:`cholesky_bounds`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,9 +29,12 @@ from numpy.typing import NDArray
 
 TOLERANCE = 1e-10  # of the loss, relative to the optimum
 SMALLEST = 8  # block
-STEPS = 5  # of the first Krylov space
+BLOCKS = 5  # in a Krylov space of products with X
+LENGTH = 128  # of sums in single precision
+PRECISIONS: tuple[type[np.floating], ...] = (np.float32, np.float64)
 
-Matrix = NDArray[np.float64]
+Matrix = NDArray[np.floating]
+Factors = tuple[Matrix, Matrix]
 
 
 class Task(NamedTuple):
@@ -40,6 +47,46 @@ class Task(NamedTuple):
     def slack(self, ritz: Ritz) -> float:
         """Return what they may add to the squares of all rows of a basis together."""
         return self.unit * math.sqrt(len(ritz.values))
+
+
+class Rounded:
+    r"""X in single precision, for products that are made of sums of few terms.
+
+    A sum of l terms, of which c are then added, has an error of no more than l + c roundings of
+    ε/2. So :math:`\sum\|Xq\|^2` over k orthonormal rows q, taken from the images, is exact to
+    (l + c)ε√k‖X‖², as is the rest that :func:`trace_bound` needs, from six rows on. Four terms more
+    are allowed for the rounding of X and q.
+
+    Attributes
+    ----------
+    matrix : array
+        Shape (m, n).
+    unit : float
+        What rounding errors may add to the square of one row, relative to ‖X‖².
+    """
+
+    def __init__(self, X: Matrix) -> None:
+        self.matrix = X.astype(np.float32)
+        self._length = max(LENGTH, math.isqrt(len(X)))
+        terms = self._length + math.ceil(len(X) / self._length)
+        self.unit = (terms + 4) * float(np.finfo(np.float32).eps)
+
+    def mixtures(self, count: int) -> Matrix:
+        """Return so many random mixtures of the rows, always the same."""
+        mixing = np.random.default_rng(0).random((count, len(self.matrix)), np.float32)
+        return ((mixing - np.float32(0.5)) @ self.matrix).astype(float)
+
+    def images(self, rows: Matrix) -> Matrix:
+        """Return rows XᵀX."""
+        halves = self._product(self.matrix, rows.astype(np.float32).T)
+        return self._product(halves.T, self.matrix)
+
+    def _product(self, left: Matrix, right: Matrix) -> Matrix:
+        total = np.zeros((len(left), right.shape[1]), np.float32)
+        for first in range(0, len(right), self._length):
+            part = slice(first, first + self._length)
+            total += left[:, part] @ right[part]
+        return total
 
 
 class Ritz(NamedTuple):
@@ -61,16 +108,20 @@ class Krylov:
     ----------
     start : array
         Shape (b, n).
-    steps : int
-        The most blocks that it shall hold.
+    limit : int
+        The most dimensions that it shall have.
     """
 
-    def __init__(self, start: Matrix, steps: int) -> None:
-        block, n = start.shape
-        self.size = 0
+    def __init__(self, start: Matrix, limit: int) -> None:
+        self.size, self.limit = 0, limit
         self._start = start
-        self._basis, self._images = np.empty((2, steps * block, n))
-        self._projected = np.zeros((steps * block, steps * block))  # its lower triangle
+        self._basis, self._images = np.empty((2, limit, start.shape[1]))
+        self._projected = np.zeros((limit, limit))  # its lower triangle
+
+    @property
+    def full(self) -> bool:
+        """Whether another block would be too much."""
+        return self.size + len(self._start) > self.limit
 
     @property
     def basis(self) -> Matrix:
@@ -80,10 +131,10 @@ class Krylov:
     def next_rows(self) -> Matrix:
         """Return the orthonormal rows by which it grows."""
         if not self.size:
-            return orthonormalized(self._start)
+            return orthonormalized(orthonormalized(self._start))
         last = slice(self.size - len(self._start), self.size)
-        rows = self._images[last] - self._projected[last, : self.size] @ self.basis
-        rows = orthonormalized(rows)  # a division, which enlarges the rounding errors
+        outside = self._images[last] - self._projected[last, : self.size] @ self.basis
+        rows = orthonormalized(outside)  # a division, which enlarges the rounding errors
         return orthonormalized(rows - rows @ self.basis.T @ self.basis)
 
     def grow(self, rows: Matrix, images: Matrix) -> None:
@@ -92,6 +143,10 @@ class Krylov:
         self.size = new.stop
         self._basis[new], self._images[new] = rows, images
         self._projected[new, : self.size] = images @ self.basis.T
+
+    def ritz_values(self) -> Matrix:
+        """Return all Ritz values, decreasing."""
+        return np.linalg.eigvalsh(self._projected[: self.size, : self.size])[::-1]
 
     def ritz_pairs(self, count: int) -> Ritz:
         """Return all Ritz values, and so many of the leading vectors."""
@@ -108,18 +163,20 @@ class Krylov:
         return float(np.linalg.norm(self._images[: self.size] - inside))
 
 
-def leading_rows(X: Matrix, rank: int, total: float) -> tuple[Matrix, Matrix] | None:
+def leading_rows(X: Matrix, rank: int, total: float) -> Factors | None:
     r"""Return XVᵀ and orthonormal rows V whose :math:`\|X-XV^\top V\|_F^2` is the least, to 1e-10.
 
-    A block Krylov space of X from a fixed random start comes first. Where it is not certified, one
-    of the Gram matrix follows, from the vectors that were found. Rounding errors count as
-    (m + n)ε√k‖X‖² in a space of k dimensions: that covers the worst case of a trace, a residual and
-    an eigenvalue (Higham 2002, section 3.5), of a basis that is orthonormal to (m + n)ε/4.
+    A block Krylov space of X from a fixed random start is made in single precision, another in
+    double precision from what it gave. Where they prove nothing, one of the Gram matrix follows.
+
+    In a space of k dimensions rounding errors of double precision count as (m + n)ε√k‖X‖²: that
+    covers the worst case of a trace, a residual and an eigenvalue (Higham 2002, section 3.5), of a
+    basis that is orthonormal to nε/2. For single precision see :class:`Rounded`.
 
     Parameters
     ----------
     X : array
-        Shape (m, n), in double precision, of a size whose squares are in range.
+        Shape (m, n), m ≥ n, in double precision, of a size whose squares are in range.
     rank : int
         r, much less than n.
     total : float
@@ -134,10 +191,10 @@ def leading_rows(X: Matrix, rank: int, total: float) -> tuple[Matrix, Matrix] | 
     References
     ----------
     Musco and Musco, "Randomized block Krylov methods for stronger and faster approximate singular
-    value decomposition", NeurIPS 2015; Mathias, "Quadratic residual bounds for the Hermitian
-    eigenvalue problem", SIAM Journal on Matrix Analysis and Applications 1998; Rump, "Verification
-    of positive definiteness", BIT 2006; Higham, "Accuracy and Stability of Numerical Algorithms",
-    2002.
+    value decomposition", NeurIPS 2015; Haynsworth, "Determination of the inertia of a partitioned
+    Hermitian matrix", Linear Algebra and its Applications 1968; Beattie, "Harmonic Ritz and Lehmann
+    bounds", Electronic Transactions on Numerical Analysis 1998; Rump, "Verification of positive
+    definiteness", BIT 2006; Higham, "Accuracy and Stability of Numerical Algorithms", 2002.
 
     Examples
     --------
@@ -147,51 +204,106 @@ def leading_rows(X: Matrix, rank: int, total: float) -> tuple[Matrix, Matrix] | 
     [1.0, 0.0, 0.0]
     """
     task = Task(rank, total, sum(X.shape) * float(np.finfo(X.dtype).eps) * total)
+    block = max(SMALLEST, 4 * (rank // 4 + 1))  # more than the rank
     with np.errstate(under="ignore"):
-        rows, ritz = from_products(X, task)
-        if rows is None and not in_doubt(ritz, task):
-            rows = from_gram(X, task, ritz.rows)
-        return None if rows is None else (X @ rows.T, rows)
+        found, ritz = from_products(X, task, block)
+        if found is None and not in_doubt(ritz, task):
+            found = from_gram(X, task, ritz.rows)
+    return found
 
 
-def from_products(X: Matrix, task: Task) -> tuple[Matrix | None, Ritz]:
-    """Return what products with X prove, if they do, and the Ritz pairs that they gave."""
-    block = -(-max(task.rank, SMALLEST) // 4) * 4
+def from_products(X: Matrix, task: Task, block: int) -> tuple[Factors | None, Ritz]:
+    """Return what products with X prove, if they do, and the Ritz pairs that they gave.
+
+    In single precision first; in double precision then from the Ritz vectors if s is known, or from
+    the whole space.
+    """
     count = -(-3 * block // 8) * 8  # products are fastest with a multiple of 8
-    mixing = np.random.default_rng(0).uniform(-0.5, 0.5, (count, len(X)))
-    space = Krylov(mixing @ X, STEPS)
-    for step in range(1, STEPS + 1):
+    rounded, halves = Rounded(X), []
+    single = task._replace(unit=rounded.unit * task.total)
+    space = Krylov(rounded.mixtures(count), BLOCKS * count)
+    ritz, s = search(space, rounded.images, single, block, math.inf)
+    if too_wide(ritz.values, single, space.size):
+        return None, ritz
+
+    def images(rows: Matrix) -> Matrix:
+        halves.append(X @ rows.T)
+        return halves[-1].T @ X
+
+    start = ritz.rows if s < ritz.values[task.rank - 1] else space.basis
+    space = Krylov(start, space.limit)
+    ritz, s = search(space, images, task, block, s)
+    if not certified(ritz, task, s):
+        return None, ritz
+    rows = ritz.rows[: task.rank]
+    return (np.hstack(halves) @ (space.basis @ rows.T), rows), ritz
+
+
+def search(
+    space: Krylov, images: Callable[[Matrix], Matrix], task: Task, block: int, s: float
+) -> tuple[Ritz, float]:
+    """Let a space grow until the Ritz pairs are certified, or as exact as can be, or out of reach.
+
+    Return them, with a block of vectors, and the least s that is known, given one.
+    """
+    while not space.full:
         rows = space.next_rows()
-        space.grow(rows, rows @ X.T @ X)
-        ritz = space.ritz_pairs(block)
-        rest, least = task.total - ritz.values.sum(), ritz.values[task.rank - 1]
-        if (
-            rest < least  # or there is nothing to prove
-            and certified(ritz, task, trace_bound(ritz, task, space.defect()))
-            and orthonormal(space.basis, task)
-        ):
-            return ritz.rows[: task.rank], ritz
-        if rest * step > 4 * STEPS * least:  # more than the other steps would take
+        space.grow(rows, images(rows))
+        values = space.ritz_values()
+        last, following = values[task.rank - 1 : task.rank + 1]
+        outside = task.total - values.sum()
+        if s >= last and too_wide(values, task, space.limit):
             break
-    return None, ritz
+        if min(s, outside) >= last:
+            continue
+        ritz = space.ritz_pairs(block)
+        if outside < last and orthonormal(space.basis):
+            s = min(s, trace_bound(ritz, task, space.defect()))
+        exact = np.linalg.norm(ritz.residuals[: task.rank]) <= task.slack(ritz)
+        hidden = last - following <= 2 * task.slack(ritz)  # by rounding errors
+        if hidden or (s < last and (exact or certified(ritz, task, s))):
+            return ritz, s
+    return space.ritz_pairs(block), s
 
 
-def from_gram(X: Matrix, task: Task, start: Matrix) -> Matrix | None:
-    """Return what the Gram matrix proves, if it does."""
-    gram, most = X.T @ X, min(60, X.shape[1] // (2 * len(start)))
-    space = Krylov(start, most)
-    for step in range(1, most + 1):
-        rows = space.next_rows()
-        space.grow(rows, rows @ gram)
-        if step in {10, 20, 30, 40, most}:
-            ritz = space.ritz_pairs(len(start))
+def too_wide(values: Matrix, task: Task, limit: int) -> bool:
+    """Tell whether so much is left for traces that so many dimensions will not suffice."""
+    outside = task.total - values.sum()
+    return bool(outside * len(values) > 4 * limit * values[task.rank - 1])
+
+
+def from_gram(X: Matrix, task: Task, start: Matrix) -> Factors | None:
+    """Return what the Gram matrix proves, if it does: from single precision, or else from double.
+
+    Ritz pairs are made exact, and a bound is tried, after 10, 20, 30, 40 and the last steps.
+    """
+    gram = X.T @ X
+    block = len(start)
+    for dtype in PRECISIONS:
+        matrix = gram.astype(dtype)
+        space = Krylov(start, min(60 * block, len(gram) // 2))
+        while not space.full:
+            rows = space.next_rows()
+            space.grow(rows, rows.astype(dtype) @ matrix)
+            if not (space.full or space.size in {10 * block, 20 * block, 30 * block, 40 * block}):
+                continue
+            start = space.ritz_pairs(block).rows
+            ritz = exact_pairs(start, gram)
             if in_doubt(ritz, task):
                 return None
             last, following = ritz.values[task.rank - 1 : task.rank + 1]
             s = last - (last - following) / 4
             if certified(ritz, task, s) and cholesky_bounds(gram, ritz, task, s):
-                return ritz.rows[: task.rank]
+                rows = ritz.rows[: task.rank]
+                return X @ rows.T, rows
     return None
+
+
+def exact_pairs(rows: Matrix, gram: Matrix) -> Ritz:
+    """Return the Ritz pairs in the span of orthonormal rows, in double precision."""
+    space = Krylov(rows, len(rows))
+    space.grow(rows, rows @ gram)
+    return space.ritz_pairs(len(rows))
 
 
 def in_doubt(ritz: Ritz, task: Task) -> bool:
@@ -203,40 +315,43 @@ def in_doubt(ritz: Ritz, task: Task) -> bool:
 
 
 def orthonormalized(rows: Matrix) -> Matrix:
-    """Return an orthonormal basis of rows."""
-    return np.linalg.qr(rows.T)[0].T
+    """Return a basis of rows, orthonormal but for rounding errors that close ones enlarge."""
+    values, turn = np.linalg.eigh(rows @ rows.T)
+    if values[0] <= 1e-8 * values[-1]:
+        return np.linalg.qr(rows.T)[0].T
+    return (turn / np.sqrt(values)).T @ rows
 
 
-def orthonormal(rows: Matrix, task: Task) -> bool:
+def orthonormal(rows: Matrix) -> bool:
     """Tell whether rows are orthonormal up to rounding errors."""
     overlap = rows @ rows.T
     np.fill_diagonal(overlap, overlap.diagonal() - 1)
-    return bool(np.linalg.norm(overlap) <= task.unit / (4 * task.total))
+    return bool(np.linalg.norm(overlap) <= rows.shape[1] * np.finfo(float).eps / 2)
 
 
 def certified(ritz: Ritz, task: Task, s: float) -> bool:
-    """Tell whether the loss is proved to be the least, provided that s bounds the rest."""
+    """Tell whether the loss is proved to be the least, given s."""
     rank, slack = task.rank, task.slack(ritz)
     gap = ritz.values[rank - 1] - slack - s
     if not gap > 0:
         return False
     excess = (np.linalg.norm(ritz.residuals[:rank]) + slack) ** 2 / gap
     optimum = task.total - ritz.values[:rank].sum() - slack - excess
-    return bool(excess <= TOLERANCE * optimum) and orthonormal(ritz.rows, task)
+    return bool(excess <= TOLERANCE * optimum) and orthonormal(ritz.rows)
 
 
 def trace_bound(ritz: Ritz, task: Task, defect: float) -> float:
-    r"""Return an s that bounds the rest, as traces prove.
+    r"""Return an s that no more than r eigenvalues exceed, as traces prove.
 
-    Outside of the Krylov space no eigenvalue exceeds the trace,
-    :math:`t=\|X\|_F^2-\sum_{i\le k}\theta_i`. With the other k − r Ritz vectors, of residuals
-    :math:`\rho_i`, none exceeds an :math:`s>\theta_{r+1}` for which
-    :math:`t+\sum_{i>r}\rho_i^2/(s-\theta_i)\le s` (Schur complement), the more so if
-    :math:`t+\sum_i\rho_i^2/(s-\theta_{r+1})\le s`: from the larger root of a quadratic on.
+    Orthogonal to the r leading Ritz vectors are the other Ritz vectors, with no more than
+    :math:`\theta_{r+1}`, and what is outside of the Krylov space, where no eigenvalue exceeds the
+    trace, :math:`t=\|X\|_F^2-\sum_{i\le k}\theta_i`. The residuals couple the two; their norm is d.
+    So s is the larger eigenvalue of :math:`\begin{pmatrix}\theta_{r+1}&d\\d&t\end{pmatrix}`.
     """
-    slack, inside = task.slack(ritz), float(ritz.values[task.rank])
-    rest = task.total - float(ritz.values.sum()) + slack
-    return (rest + inside + math.hypot(rest - inside, 2 * (defect + slack))) / 2
+    slack = task.slack(ritz)
+    inside = float(ritz.values[task.rank]) + slack
+    outside = task.total - float(ritz.values.sum()) + slack
+    return (outside + inside + math.hypot(outside - inside, 2 * (defect + slack))) / 2
 
 
 def cholesky_bounds(gram: Matrix, ritz: Ritz, task: Task, s: float) -> bool:
