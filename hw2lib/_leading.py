@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 TOLERANCE = 1e-10  # of the loss, relative to the optimum
 SMALLEST = 8  # block
 BLOCKS = 5  # in a Krylov space of products with X
-LENGTH = 128  # of sums in single precision
+LENGTH = 128  # of sums with few terms
 PRECISIONS: tuple[type[np.floating], ...] = (np.float32, np.float64)
 
 Matrix = NDArray[np.floating]
@@ -38,15 +38,21 @@ Factors = tuple[Matrix, Matrix]
 
 
 class Task(NamedTuple):
-    """The rank r, the total ‖X‖², and what rounding errors may add to the square of one row."""
+    r"""The rank r, the total ‖X‖², and what rounding errors may do.
+
+    `unit` is what they may add to :math:`\|Xq\|^2` for one row q of a basis; `skew` what they may
+    hide of its overlap with another.
+    """
 
     rank: int
     total: float
     unit: float
+    skew: float
 
     def slack(self, ritz: Ritz) -> float:
-        """Return what they may add to the squares of all rows of a basis together."""
-        return self.unit * math.sqrt(len(ritz.values))
+        """Return what they may add to the squares of all k rows together."""
+        k = len(ritz.values)
+        return self.unit * math.sqrt(k) + self.skew * k
 
 
 class Rounded:
@@ -92,13 +98,14 @@ class Rounded:
 class Ritz(NamedTuple):
     r"""Ritz pairs of G in the span of the k orthonormal rows of a basis Q.
 
-    All values, decreasing, of shape (k,); some leading vectors as rows (c, n); and the norms of
-    their residuals (c,).
+    All values, decreasing, of shape (k,); some leading vectors as rows (c, n); the norms of their
+    residuals (c,); and the matrix (c, k) that makes them of Q.
     """
 
     values: Matrix
     rows: Matrix
     residuals: Matrix
+    turn: Matrix
 
 
 class Krylov:
@@ -108,41 +115,38 @@ class Krylov:
     ----------
     start : array
         Shape (b, n).
+    images : callable
+        The map, of rows.
     limit : int
         The most dimensions that it shall have.
     """
 
-    def __init__(self, start: Matrix, limit: int) -> None:
+    def __init__(self, start: Matrix, images: Callable[[Matrix], Matrix], limit: int) -> None:
         self.size, self.limit = 0, limit
-        self._start = start
+        self._map = images
+        self._next = np.linalg.qr(start.T)[0].T
         self._basis, self._images = np.empty((2, limit, start.shape[1]))
         self._projected = np.zeros((limit, limit))  # its lower triangle
-
-    @property
-    def full(self) -> bool:
-        """Whether another block would be too much."""
-        return self.size + len(self._start) > self.limit
 
     @property
     def basis(self) -> Matrix:
         """Orthonormal rows that span it."""
         return self._basis[: self.size]
 
-    def next_rows(self) -> Matrix:
-        """Return the orthonormal rows by which it grows."""
-        if not self.size:
-            return orthonormalized(orthonormalized(self._start))
-        last = slice(self.size - len(self._start), self.size)
-        outside = self._images[last] - self._projected[last, : self.size] @ self.basis
-        rows = orthonormalized(outside)  # a division, which enlarges the rounding errors
-        return orthonormalized(rows - rows @ self.basis.T @ self.basis)
-
-    def grow(self, rows: Matrix, images: Matrix) -> None:
-        """Take in rows, given their images."""
-        new = slice(self.size, self.size + len(rows))
+    def grow(self) -> bool:
+        """Grow by a block; tell whether another one is left, and allowed."""
+        images = self._map(self._next)
+        new = slice(self.size, self.size + len(images))
         self.size = new.stop
-        self._basis[new], self._images[new] = rows, images
+        self._basis[new], self._images[new] = self._next, images
         self._projected[new, : self.size] = images @ self.basis.T
+        if self.size == self.limit:
+            return False
+        outside = images - self._projected[new, : self.size] @ self.basis
+        rows = independent(outside, 1e-13 * np.square(outside).sum())
+        outside = rows - rows @ self.basis.T @ self.basis  # rounding errors, which were enlarged
+        self._next = independent(outside, 1e-4)[: self.limit - self.size]
+        return len(self._next) > 0
 
     def ritz_values(self) -> Matrix:
         """Return all Ritz values, decreasing."""
@@ -154,7 +158,7 @@ class Krylov:
         values, turn = values[::-1], np.ascontiguousarray(turn.T[::-1][:count])
         rows = turn @ self.basis
         residuals = turn @ self._images[: self.size] - values[:count, None] * rows
-        return Ritz(values, rows, np.linalg.norm(residuals, axis=1))
+        return Ritz(values, rows, np.linalg.norm(residuals, axis=1), turn)
 
     def defect(self) -> float:
         r"""Return :math:`\|QG-QGQ^\top Q\|_F`, the norm of the residuals of all Ritz pairs."""
@@ -170,8 +174,9 @@ def leading_rows(X: Matrix, rank: int, total: float) -> Factors | None:
     double precision from what it gave. Where they prove nothing, one of the Gram matrix follows.
 
     In a space of k dimensions rounding errors of double precision count as (m + n)ε√k‖X‖²: that
-    covers the worst case of a trace, a residual and an eigenvalue (Higham 2002, section 3.5), of a
-    basis that is orthonormal to nε/2. For single precision see :class:`Rounded`.
+    covers the worst case of a trace, a residual and an eigenvalue (Higham 2002, section 3.5). For
+    single precision see :class:`Rounded`. That a basis is orthonormal to nε/4 is computed, with
+    errors of their own.
 
     Parameters
     ----------
@@ -203,7 +208,9 @@ def leading_rows(X: Matrix, rank: int, total: float) -> Factors | None:
     >>> np.abs(rows[0, :3]).round(6).tolist()
     [1.0, 0.0, 0.0]
     """
-    task = Task(rank, total, sum(X.shape) * float(np.finfo(X.dtype).eps) * total)
+    step = float(np.finfo(X.dtype).eps) * total
+    overlap = LENGTH + math.ceil(X.shape[1] / LENGTH)
+    task = Task(rank, total, sum(X.shape) * step, overlap * step / 2)
     block = max(SMALLEST, 4 * (rank // 4 + 1))  # more than the rank
     with np.errstate(under="ignore"):
         found, ritz = from_products(X, task, block)
@@ -215,14 +222,14 @@ def leading_rows(X: Matrix, rank: int, total: float) -> Factors | None:
 def from_products(X: Matrix, task: Task, block: int) -> tuple[Factors | None, Ritz]:
     """Return what products with X prove, if they do, and the Ritz pairs that they gave.
 
-    In single precision first; in double precision then from the Ritz vectors if s is known, or from
-    the whole space.
+    In single precision first. Then in double precision, from the whole space until s is known, and
+    from the Ritz vectors.
     """
     count = -(-3 * block // 8) * 8  # products are fastest with a multiple of 8
     rounded, halves = Rounded(X), []
     single = task._replace(unit=rounded.unit * task.total)
-    space = Krylov(rounded.mixtures(count), BLOCKS * count)
-    ritz, s = search(space, rounded.images, single, block, math.inf)
+    space = Krylov(rounded.mixtures(count), rounded.images, BLOCKS * count)
+    ritz, s = search(space, single, block, math.inf)
     if too_wide(ritz.values, single, space.size):
         return None, ritz
 
@@ -230,25 +237,27 @@ def from_products(X: Matrix, task: Task, block: int) -> tuple[Factors | None, Ri
         halves.append(X @ rows.T)
         return halves[-1].T @ X
 
-    start = ritz.rows if s < ritz.values[task.rank - 1] else space.basis
-    space = Krylov(start, space.limit)
-    ritz, s = search(space, images, task, block, s)
-    if not certified(ritz, task, s):
-        return None, ritz
-    rows = ritz.rows[: task.rank]
-    return (np.hstack(halves) @ (space.basis @ rows.T), rows), ritz
+    for _ in range(2):
+        known = s < ritz.values[task.rank - 1]
+        halves.clear()
+        space = Krylov(ritz.rows if known else space.basis, images, space.limit)
+        ritz, s = search(space, task, block, s)
+        if certified(ritz, task, s):
+            rows = ritz.rows[: task.rank]
+            return (np.hstack(halves) @ ritz.turn[: task.rank].T, rows), ritz
+        if known or s >= ritz.values[task.rank - 1]:
+            break
+    return None, ritz
 
 
-def search(
-    space: Krylov, images: Callable[[Matrix], Matrix], task: Task, block: int, s: float
-) -> tuple[Ritz, float]:
+def search(space: Krylov, task: Task, block: int, s: float) -> tuple[Ritz, float]:
     """Let a space grow until the Ritz pairs are certified, or as exact as can be, or out of reach.
 
     Return them, with a block of vectors, and the least s that is known, given one.
     """
-    while not space.full:
-        rows = space.next_rows()
-        space.grow(rows, images(rows))
+    more = True
+    while more:
+        more = space.grow()
         values = space.ritz_values()
         last, following = values[task.rank - 1 : task.rank + 1]
         outside = task.total - values.sum()
@@ -259,8 +268,9 @@ def search(
         ritz = space.ritz_pairs(block)
         if outside < last and orthonormal(space.basis):
             s = min(s, trace_bound(ritz, task, space.defect()))
-        exact = np.linalg.norm(ritz.residuals[: task.rank]) <= task.slack(ritz)
-        hidden = last - following <= 2 * task.slack(ritz)  # by rounding errors
+        slack = task.slack(ritz)
+        exact = np.linalg.norm(ritz.residuals[: task.rank]) <= slack
+        hidden = last - following <= 2 * slack  # by rounding errors
         if hidden or (s < last and (exact or certified(ritz, task, s))):
             return ritz, s
     return space.ritz_pairs(block), s
@@ -275,17 +285,16 @@ def too_wide(values: Matrix, task: Task, limit: int) -> bool:
 def from_gram(X: Matrix, task: Task, start: Matrix) -> Factors | None:
     """Return what the Gram matrix proves, if it does: from single precision, or else from double.
 
-    Ritz pairs are made exact, and a bound is tried, after 10, 20, 30, 40 and the last steps.
+    Ritz pairs are made exact, and a bound is tried, after ten steps each and the last.
     """
     gram = X.T @ X
     block = len(start)
     for dtype in PRECISIONS:
-        matrix = gram.astype(dtype)
-        space = Krylov(start, min(60 * block, len(gram) // 2))
-        while not space.full:
-            rows = space.next_rows()
-            space.grow(rows, rows.astype(dtype) @ matrix)
-            if not (space.full or space.size in {10 * block, 20 * block, 30 * block, 40 * block}):
+        space = Krylov(start, times(gram.astype(dtype)), min(60 * block, len(gram) // 2))
+        steps, more = 0, True
+        while more:
+            steps, more = steps + 1, space.grow()
+            if more and steps % 10:
                 continue
             start = space.ritz_pairs(block).rows
             ritz = exact_pairs(start, gram)
@@ -296,13 +305,20 @@ def from_gram(X: Matrix, task: Task, start: Matrix) -> Factors | None:
             if certified(ritz, task, s) and cholesky_bounds(gram, ritz, task, s):
                 rows = ritz.rows[: task.rank]
                 return X @ rows.T, rows
+            if last - following <= np.finfo(dtype).eps * ritz.values[0]:
+                break  # this precision does not tell them apart
     return None
+
+
+def times(matrix: Matrix) -> Callable[[Matrix], Matrix]:
+    """Return the map that multiplies rows by a matrix, in its precision."""
+    return lambda rows: rows.astype(matrix.dtype) @ matrix
 
 
 def exact_pairs(rows: Matrix, gram: Matrix) -> Ritz:
     """Return the Ritz pairs in the span of orthonormal rows, in double precision."""
-    space = Krylov(rows, len(rows))
-    space.grow(rows, rows @ gram)
+    space = Krylov(rows, times(gram), len(rows))
+    space.grow()
     return space.ritz_pairs(len(rows))
 
 
@@ -314,19 +330,22 @@ def in_doubt(ritz: Ritz, task: Task) -> bool:
     return bool(gap <= slack or slack**2 > TOLERANCE * gap * optimum)
 
 
-def orthonormalized(rows: Matrix) -> Matrix:
-    """Return a basis of rows, orthonormal but for rounding errors that close ones enlarge."""
-    values, turn = np.linalg.eigh(rows @ rows.T)
-    if values[0] <= 1e-8 * values[-1]:
-        return np.linalg.qr(rows.T)[0].T
-    return (turn / np.sqrt(values)).T @ rows
+def independent(rows: Matrix, least: float) -> Matrix:
+    """Return an orthonormal basis of rows, less the directions whose square is no more than least.
+
+    It is orthonormal but for rounding errors, which the division by a small square enlarges.
+    """
+    squares, turn = np.linalg.eigh(rows @ rows.T)
+    kept = squares > least
+    return (turn[:, kept] / np.sqrt(squares[kept])).T @ rows
 
 
 def orthonormal(rows: Matrix) -> bool:
-    """Tell whether rows are orthonormal up to rounding errors."""
-    overlap = rows @ rows.T
-    np.fill_diagonal(overlap, overlap.diagonal() - 1)
-    return bool(np.linalg.norm(overlap) <= rows.shape[1] * np.finfo(float).eps / 2)
+    """Tell whether rows are orthonormal up to rounding errors: by sums of few terms."""
+    n = rows.shape[1]
+    parts = (rows[:, first : first + LENGTH] for first in range(0, n, LENGTH))
+    defect = sum((part @ part.T for part in parts), -np.eye(len(rows)))
+    return bool(np.linalg.norm(defect) <= n * np.finfo(float).eps / 4)
 
 
 def certified(ritz: Ritz, task: Task, s: float) -> bool:

@@ -184,7 +184,7 @@ def low_rank_factors(X: Any, rank: int) -> Factors:
 
     Where m and n are at least 64 max(r, 8), on a CPU, only the leading singular vectors are
     computed, in double precision at last, if they are proved to attain the least loss to a relative
-    1e-10; otherwise all of them.
+    1e-10 (before they are rounded to the dtype of `X`); otherwise all of them.
 
     Parameters
     ----------
@@ -258,8 +258,9 @@ def certified_factors(X: Tensor, rank: int) -> Factors | None:
         return None
     images, rows = found
     U, S, Vh = np.linalg.svd(images, full_matrices=False)  # NumPy's threads are awake
-    root = np.sqrt(unit * S)
-    factors = U * root, (root[:, None] * Vh) @ rows
+    with np.errstate(under="ignore"):
+        root = math.sqrt(unit) * np.sqrt(S)
+        factors = U * root, (root[:, None] * Vh) @ rows
     return Factors(*(torch.from_numpy(factor).to(X.dtype) for factor in factors))
 
 

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import forward_ad
+from torch.nn.functional import pad
 
 from hw2lib import _leading, factorization
 from hw2lib.factorization import (
@@ -121,6 +122,11 @@ def test_full_decomposition_where_nothing_is_certified(squares, monkeypatch):
     assert loss(X, A, B) <= truncation_error(X, 1) * (1 + 1e-10) + 1e-28
 
 
+def ritz_pairs(values, rows, residuals):
+    """Return Ritz pairs in a space whose basis they are."""
+    return _leading.Ritz(np.asarray(values), rows, np.asarray(residuals), np.eye(len(rows)))
+
+
 def middle(ritz, rank):
     """Return the bound that Cholesky decompositions are asked to prove."""
     return ritz.values[rank - 1] - (ritz.values[rank - 1] - ritz.values[rank]) / 4
@@ -137,10 +143,10 @@ def test_each_proof_is_needed_for_some_matrix_and_refuses_a_missed_vector(proof,
     G = (X.T @ X).numpy()
     values, vectors = np.linalg.eigh(G)
     values, rows = values[::-1], vectors.T[::-1]
-    task = _leading.Task(3, np.trace(G), 1e-12 * np.trace(G))
+    task = _leading.Task(3, np.trace(G), 1e-12 * np.trace(G), 0.0)
     monkeypatch.undo()
     for start, proved in ((0, True), (1, False)):  # the first vector is in the space, or missed
-        space = _leading.Ritz(values[start:200], rows[start : start + 3], np.zeros(3))
+        space = ritz_pairs(values[start:200], rows[start : start + 3], np.zeros(3))
         s = _leading.trace_bound(space, task, 0.0)
         assert s > values[0 if start else 3] * (1 - 1e-14)
         assert (s < space.values[2]) == (proved and proof == "trace_bound")
@@ -155,17 +161,18 @@ def test_proofs_reach_to_the_bound_itself(rest, slack, proved):
     G = np.diag([4.0, 1.0, 1.0])
     G[1, 2] = G[2, 1] = rest - 1  # so the eigenvalue after 4 is `rest`
     coupling = np.array([0.0, rest - 1])
-    ritz = _leading.Ritz(G.diagonal()[:2], np.eye(3)[:2], coupling)
+    ritz = ritz_pairs(G.diagonal()[:2], np.eye(3)[:2], coupling)
     s = middle(ritz, 1)
     assert s == 3.25
-    task = _leading.Task(1, np.trace(G), slack)
+    task = _leading.Task(1, np.trace(G), slack, 0.0)
     assert (_leading.trace_bound(ritz, task, rest - 1) <= s) == proved
     assert _leading.cholesky_bounds(G, ritz, task, s) == proved
 
 
 def test_trace_bound_is_the_larger_eigenvalue_with_rounding_errors_at_their_worst():
-    task = _leading.Task(1, 10.0, 0.05)  # slack of four values: 0.1
-    ritz = _leading.Ritz(np.array([5.0, 2.0, 1.0, 0.5]), np.eye(4)[:1], np.zeros(1))
+    task = _leading.Task(1, 10.0, 0.03, 0.01)
+    ritz = ritz_pairs([5.0, 2.0, 1.0, 0.5], np.eye(4)[:1], [0.0])
+    assert task.slack(ritz) == pytest.approx(0.1)  # 2 · 0.03 + 4 · 0.01
     worst = np.array([[2.1, 0.4], [0.4, 1.6]])  # the second value; the rest; the defect
     s = _leading.trace_bound(ritz, task, 0.3)
     assert s == pytest.approx(np.linalg.eigvalsh(worst)[1], rel=1e-14)
@@ -187,8 +194,8 @@ def test_certified_up_to_the_tolerance_with_rounding_errors_at_their_worst(
     monkeypatch.setattr(_leading, "TOLERANCE", 0.5)
     excess = (0.2 + slack) ** 2 / (3.0 - slack - 1.0)
     optimum = excess / 0.5 * (1.001 if proved else 0.999)
-    task = _leading.Task(1, 3.0 + slack + excess + optimum, slack)
-    ritz = _leading.Ritz(np.array([3.0]), np.eye(2)[:1], np.array([0.2]))
+    task = _leading.Task(1, 3.0 + slack + excess + optimum, slack / 2, slack / 2)
+    ritz = ritz_pairs([3.0], np.eye(2)[:1], [0.2])
     assert _leading.certified(ritz, task, 1.0) == proved
 
 
@@ -228,9 +235,9 @@ def test_bounds_from_single_precision_are_true_and_prove_a_gap(rank, matrix):
     X = matrix().numpy()
     squares = np.linalg.svd(X, compute_uv=False) ** 2
     rounded = _leading.Rounded(X)
-    task = _leading.Task(rank, squares.sum(), rounded.unit * squares.sum())
-    space = _leading.Krylov(rounded.mixtures(24), 120)
-    ritz, s = _leading.search(space, rounded.images, task, 8, np.inf)
+    task = _leading.Task(rank, squares.sum(), rounded.unit * squares.sum(), 0.0)
+    space = _leading.Krylov(rounded.mixtures(24), rounded.images, 120)
+    ritz, s = _leading.search(space, task, 8, np.inf)
     slack = task.slack(ritz)
     assert np.abs(ritz.values[:rank] - squares[:rank]).max() < slack
     assert squares[rank] < s < ritz.values[rank - 1]
@@ -239,11 +246,10 @@ def test_bounds_from_single_precision_are_true_and_prove_a_gap(rank, matrix):
 def test_the_loss_is_certified_by_the_quadratic_bound_and_s_is_a_true_bound():
     X = LARGE["decaying"]().numpy()
     squares = np.linalg.svd(X, compute_uv=False) ** 2
-    task, seen = _leading.Task(3, squares.sum(), 1e-13), set()
-    space = _leading.Krylov(random(8, 560).numpy(), 48)
+    task, seen = _leading.Task(3, squares.sum(), 1e-13, 0.0), set()
+    space = _leading.Krylov(random(8, 560).numpy(), _leading.times(X.T @ X), 48)
     for _ in range(6):
-        rows = space.next_rows()
-        space.grow(rows, rows @ X.T @ X)
+        space.grow()
         ritz = space.ritz_pairs(8)
         excess = squares[:3].sum() - ritz.values[:3].sum()
         s = _leading.trace_bound(ritz, task, space.defect())
@@ -258,19 +264,25 @@ def test_the_loss_is_certified_by_the_quadratic_bound_and_s_is_a_true_bound():
     assert seen == {(False, False), (True, False), (True, True)}
 
 
-@pytest.mark.parametrize("name", ["decaying", "of low rank"])
-def test_ritz_pairs_of_a_krylov_space(name):
-    X = LARGE[name]().numpy()
-    G, start = X.T @ X, random(6, 560).numpy()
-    space = _leading.Krylov(start, 48)
+@pytest.mark.parametrize(
+    ("matrix", "size"),
+    [
+        (LARGE["decaying"], 48),
+        (LARGE["of low rank"], 48),  # new rows of the later steps are rounding errors
+        (lambda: pad(random(640, 29), (0, 531)), 29),  # and these lie in the space
+    ],
+)
+def test_ritz_pairs_of_a_krylov_space(matrix, size):
+    X = matrix().numpy()
+    X = X / np.linalg.norm(X)
+    G, start = X.T @ X, random(6, 640).numpy() @ X
+    space = _leading.Krylov(start, _leading.times(G), 48)
     norm = np.linalg.norm
-    for steps in range(1, 9):  # with rank 29, new rows of the later steps are rounding errors
-        rows = space.next_rows()
-        space.grow(rows, rows @ G)
+    steps, more = 0, True
+    while more:
+        steps, more = steps + 1, space.grow()
         ritz, Q = space.ritz_pairs(4), space.basis
-        assert Q.shape == (6 * steps, 560)
         assert norm(Q @ Q.T - np.eye(len(Q))) < 1e-13
-        assert norm(Q @ space.next_rows().T) < 1e-13
         powers = [start @ np.linalg.matrix_power(G, power) for power in range(min(steps, 3))]
         powers = np.concatenate(powers)
         assert norm(powers - powers @ Q.T @ Q) < 1e-12 * norm(powers)
@@ -280,6 +292,17 @@ def test_ritz_pairs_of_a_krylov_space(name):
         assert norm(residuals @ Q.T) < 1e-13
         np.testing.assert_allclose(ritz.residuals, norm(residuals, axis=1), rtol=1e-6, atol=1e-14)
         np.testing.assert_allclose(space.defect(), norm(Q @ G - T @ Q), rtol=1e-6, atol=1e-13)
+    assert space.size == len(Q) == size
+
+
+def test_where_the_space_is_full_its_bound_serves_another_from_its_ritz_vectors(monkeypatch):
+    X = with_spectrum(640, 560, LEVELS**-4)
+    shapes = decompositions(monkeypatch)
+    monkeypatch.setattr(_leading, "BLOCKS", 2)
+    monkeypatch.setattr(_leading, "cholesky_bounds", lambda *_: False)
+    A, B = low_rank_factors(X, 8)
+    torch.testing.assert_close(loss(X, A, B), truncation_error(X, 8), rtol=1e-10, atol=0)
+    assert not shapes
 
 
 def test_krylov_space_takes_half_of_the_dimensions_at_most(monkeypatch):
@@ -300,11 +323,10 @@ def test_krylov_space_takes_half_of_the_dimensions_at_most(monkeypatch):
 def test_nothing_is_certified_in_a_skew_basis(skew, monkeypatch):
     X = LARGE["decaying"]()
     G = (X.T @ X).numpy()
-    task = _leading.Task(3, np.trace(G), 1e-12 * np.trace(G))
-    space = _leading.Krylov(random(8, 560).numpy(), 48)
-    for _ in range(6):
-        rows = space.next_rows()
-        space.grow(rows, rows @ G)
+    task = _leading.Task(3, np.trace(G), 1e-12 * np.trace(G), 0.0)
+    space = _leading.Krylov(random(8, 560).numpy(), _leading.times(G), 48)
+    while space.grow():
+        pass
     ritz = space.ritz_pairs(8)
     s = _leading.trace_bound(ritz, task, space.defect())
     assert _leading.certified(ritz, task, s)
@@ -342,8 +364,12 @@ def test_length_is_as_exact_as_the_proofs_count_on(monkeypatch):
 def test_large_matrix_of_any_make():
     X = random(600, 560)
     low = low_rank_factors(X, 3)
+    largest = X / X.abs().max() * torch.finfo(X.dtype).max
+    tiny = torch.cat([X[:12], 1e-310 * X[12:]])
     with np.errstate(all="raise"):
-        low_rank_factors(LARGE["diagonal"](), 3)
+        for odd in (LARGE["diagonal"](), largest, tiny, 1e-310 * X):
+            A, B = low_rank_factors(odd, 3)
+            assert (A.isfinite().all(), B.isfinite().all()) == (True, True)
     mirrored = torch.complex(X, -X).conj().imag  # its memory holds the negatives
     assert mirrored.is_neg()
     torch.testing.assert_close(low_rank_factors(mirrored, 3), low)
