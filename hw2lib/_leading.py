@@ -78,9 +78,10 @@ class Rounded:
         self.unit = (terms + 4) * float(np.finfo(np.float32).eps)
 
     def mixtures(self, count: int) -> Matrix:
-        """Return so many random mixtures of the rows, always the same."""
+        """Return an orthonormal basis of so many random mixtures of the rows, always the same."""
         mixing = np.random.default_rng(0).random((count, len(self.matrix)), np.float32)
-        return ((mixing - np.float32(0.5)) @ self.matrix).astype(float)
+        mixtures = (mixing - np.float32(0.5)) @ self.matrix
+        return np.linalg.qr(mixtures.T.astype(float))[0].T
 
     def images(self, rows: Matrix) -> Matrix:
         """Return rows XᵀX."""
@@ -114,7 +115,7 @@ class Krylov:
     Parameters
     ----------
     start : array
-        Shape (b, n).
+        Shape (b, n), with orthonormal rows.
     images : callable
         The map, of rows.
     limit : int
@@ -123,8 +124,7 @@ class Krylov:
 
     def __init__(self, start: Matrix, images: Callable[[Matrix], Matrix], limit: int) -> None:
         self.size, self.limit = 0, limit
-        self._map = images
-        self._next = np.linalg.qr(start.T)[0].T
+        self._next, self._map = start, images
         self._basis, self._images = np.empty((2, limit, start.shape[1]))
         self._projected = np.zeros((limit, limit))  # its lower triangle
 
@@ -175,8 +175,8 @@ def leading_rows(X: Matrix, rank: int, total: float) -> Factors | None:
 
     In a space of k dimensions rounding errors of double precision count as (m + n)ε√k‖X‖²: that
     covers the worst case of a trace, a residual and an eigenvalue (Higham 2002, section 3.5). For
-    single precision see :class:`Rounded`. That a basis is orthonormal to nε/4 is computed, with
-    errors of their own.
+    single precision see :class:`Rounded`. That a basis is orthonormal to nε/4 is computed by sums
+    of few terms, whose errors count too.
 
     Parameters
     ----------
@@ -208,9 +208,9 @@ def leading_rows(X: Matrix, rank: int, total: float) -> Factors | None:
     >>> np.abs(rows[0, :3]).round(6).tolist()
     [1.0, 0.0, 0.0]
     """
-    step = float(np.finfo(X.dtype).eps) * total
-    overlap = LENGTH + math.ceil(X.shape[1] / LENGTH)
-    task = Task(rank, total, sum(X.shape) * step, overlap * step / 2)
+    error = float(np.finfo(X.dtype).eps) * total
+    terms = LENGTH + math.ceil(X.shape[1] / LENGTH)
+    task = Task(rank, total, unit=sum(X.shape) * error, skew=terms * error / 2)
     block = max(SMALLEST, 4 * (rank // 4 + 1))  # more than the rank
     with np.errstate(under="ignore"):
         found, ritz = from_products(X, task, block)
