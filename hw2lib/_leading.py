@@ -124,7 +124,8 @@ class Krylov:
 
     def __init__(self, start: Matrix, images: Callable[[Matrix], Matrix], limit: int) -> None:
         self.size, self.limit = 0, limit
-        self._next, self._map = start, images
+        self._last = slice(0)
+        self._start, self._map = start, images
         self._basis, self._images = np.empty((2, limit, start.shape[1]))
         self._projected = np.zeros((limit, limit))  # its lower triangle
 
@@ -134,19 +135,24 @@ class Krylov:
         return self._basis[: self.size]
 
     def grow(self) -> bool:
-        """Grow by a block; tell whether another one is left, and allowed."""
-        images = self._map(self._next)
-        new = slice(self.size, self.size + len(images))
-        self.size = new.stop
-        self._basis[new], self._images[new] = self._next, images
-        self._projected[new, : self.size] = images @ self.basis.T
-        if self.size == self.limit:
+        """Grow by a block, if one is left and allowed; tell so."""
+        rows = self._next_rows()
+        if not len(rows):
             return False
-        outside = images - self._projected[new, : self.size] @ self.basis
+        new = slice(self.size, self.size + len(rows))
+        self.size, self._last = new.stop, new
+        self._basis[new], self._images[new] = rows, self._map(rows)
+        self._projected[new, : self.size] = self._images[new] @ self.basis.T
+        return True
+
+    def _next_rows(self) -> Matrix:
+        if not self.size:
+            return self._start
+        images, projected = self._images[self._last], self._projected[self._last, : self.size]
+        outside = images - projected @ self.basis
         rows = independent(outside, 1e-13 * np.square(outside).sum())
         outside = rows - rows @ self.basis.T @ self.basis  # rounding errors, which were enlarged
-        self._next = independent(outside, 1e-4)[: self.limit - self.size]
-        return len(self._next) > 0
+        return independent(outside, 1e-4)[: self.limit - self.size]
 
     def ritz_values(self) -> Matrix:
         """Return all Ritz values, decreasing."""
@@ -163,8 +169,9 @@ class Krylov:
     def defect(self) -> float:
         r"""Return :math:`\|QG-QGQ^\top Q\|_F`, the norm of the residuals of all Ritz pairs."""
         lower = np.tril(self._projected[: self.size, : self.size])
-        inside = (lower + np.tril(lower, -1).T) @ self.basis
-        return float(np.linalg.norm(self._images[: self.size] - inside))
+        difference = (lower + np.tril(lower, -1).T) @ self.basis
+        difference -= self._images[: self.size]
+        return float(np.linalg.norm(difference))
 
 
 def leading_rows(X: Matrix, rank: int, total: float) -> Factors | None:
@@ -255,9 +262,7 @@ def search(space: Krylov, task: Task, block: int, s: float) -> tuple[Ritz, float
 
     Return them, with a block of vectors, and the least s that is known, given one.
     """
-    more = True
-    while more:
-        more = space.grow()
+    while space.grow():
         values = space.ritz_values()
         last, following = values[task.rank - 1 : task.rank + 1]
         outside = task.total - values.sum()
