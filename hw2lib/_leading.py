@@ -85,15 +85,8 @@ class Rounded:
 
     def images(self, rows: Matrix) -> Matrix:
         """Return rows XᵀX."""
-        halves = self._product(self.matrix, rows.astype(np.float32).T)
-        return self._product(halves.T, self.matrix)
-
-    def _product(self, left: Matrix, right: Matrix) -> Matrix:
-        total = np.zeros((len(left), right.shape[1]), np.float32)
-        for first in range(0, len(right), self._length):
-            part = slice(first, first + self._length)
-            total += left[:, part] @ right[part]
-        return total
+        halves = product(self.matrix, rows.astype(np.float32).T, self._length)
+        return product(halves.T, self.matrix, self._length)
 
 
 class Ritz(NamedTuple):
@@ -347,10 +340,17 @@ def independent(rows: Matrix, least: float) -> Matrix:
 
 def orthonormal(rows: Matrix) -> bool:
     """Tell whether rows are orthonormal up to rounding errors: by sums of few terms."""
-    n = rows.shape[1]
-    parts = (rows[:, first : first + LENGTH] for first in range(0, n, LENGTH))
-    defect = sum((part @ part.T for part in parts), -np.eye(len(rows)))
-    return bool(np.linalg.norm(defect) <= n * np.finfo(float).eps / 4)
+    defect = product(rows, rows.T, LENGTH) - np.eye(len(rows))
+    return bool(np.linalg.norm(defect) <= rows.shape[1] * np.finfo(float).eps / 4)
+
+
+def product(left: Matrix, right: Matrix, length: int) -> Matrix:
+    """Return the product of two matrices, made of sums of so many terms, which are then added."""
+    total = np.zeros((len(left), right.shape[1]), left.dtype)
+    for first in range(0, len(right), length):
+        part = slice(first, first + length)
+        total += left[:, part] @ right[part]
+    return total
 
 
 def certified(ritz: Ritz, task: Task, s: float) -> bool:
