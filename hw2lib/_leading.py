@@ -9,12 +9,12 @@ eigenvalues of B add up to no more than the trace
 
 .. math::
     \operatorname{tr}BV^\top C^{-1}VB=\operatorname{tr}C^{-1}VB^2V^\top
-    =\operatorname{tr}(C+C^{-1}RR^\top)\le\sum_i(\theta_i-s)+\frac{\|R\|_F^2}{\theta_r-s},
+    =\operatorname{tr}(C+C^{-1}RR^\top)=\sum_i\Bigl(\theta_i-s+\frac{\|R_i\|^2}{\theta_i-s}\Bigr),
 
 and the loss :math:`\|X-XV^\top V\|_F^2=\|X\|_F^2-\sum_i\theta_i` is within
-:math:`\|R\|_F^2/(\theta_r-s)` of the optimum (Lehmann's bound of 1949, see Beattie 1998). V and R
-are computed in double precision. That no more than r eigenvalues exceed s is proved in one of two
-ways: :func:`trace_bound`, for which products with X suffice, even in single precision, and
+:math:`\sum_i\|R_i\|^2/(\theta_i-s)` of the optimum (Lehmann's bound of 1949, see Beattie 1998).
+V and R are computed in double precision. That no more than r eigenvalues exceed s is proved in one
+of two ways: :func:`trace_bound`, for which products with X suffice, even in single precision, and
 :func:`cholesky_bounds`.
 """
 
@@ -35,6 +35,7 @@ PRECISIONS: tuple[type[np.floating], ...] = (np.float32, np.float64)
 
 Matrix = NDArray[np.floating]
 Factors = tuple[Matrix, Matrix]
+Map = Callable[[Matrix], Matrix]
 
 
 class Task(NamedTuple):
@@ -49,10 +50,9 @@ class Task(NamedTuple):
     unit: float
     skew: float
 
-    def slack(self, ritz: Ritz) -> float:
-        """Return what they may add to the squares of all k rows together."""
-        k = len(ritz.values)
-        return self.unit * math.sqrt(k) + self.skew * k
+    def slack(self, count: int) -> float:
+        """Return what they may add to the squares of so many rows together."""
+        return self.unit * math.sqrt(count) + self.skew * count
 
 
 class Rounded:
@@ -78,14 +78,20 @@ class Rounded:
         self.unit = (terms + 4) * float(np.finfo(np.float32).eps)
 
     def mixtures(self, count: int) -> Matrix:
-        """Return an orthonormal basis of so many random mixtures of the rows, always the same."""
-        mixing = np.random.default_rng(0).random((count, len(self.matrix)), np.float32)
-        mixtures = (mixing - np.float32(0.5)) @ self.matrix
-        return np.linalg.qr(mixtures.T.astype(float))[0].T
+        """Return a basis of so many mixtures, of every count-th row each, with fixed weights."""
+        rest = len(self.matrix) % count
+        groups = self.matrix[rest:].reshape(-1, count, self.matrix.shape[1])
+        weights = np.random.default_rng(0).standard_normal(groups.shape[:2], np.float32)
+        mixtures = np.einsum("gc,gcn->cn", weights, groups)
+        mixtures[:rest] += self.matrix[:rest]
+        return orthonormal_basis(mixtures.astype(float))
 
-    def images(self, rows: Matrix) -> Matrix:
-        """Return rows XᵀX."""
-        halves = product(self.matrix, rows.astype(np.float32).T, self._length)
+    def halves(self, rows: Matrix) -> Matrix:
+        """Return X rowsᵀ."""
+        return product(self.matrix, rows.astype(np.float32).T, self._length)
+
+    def images(self, halves: Matrix) -> Matrix:
+        """Return halvesᵀ X."""
         return product(halves.T, self.matrix, self._length)
 
 
@@ -98,6 +104,7 @@ class Ritz(NamedTuple):
 
     values: Matrix
     rows: Matrix
+    images: Matrix
     residuals: Matrix
     turn: Matrix
 
@@ -109,42 +116,54 @@ class Krylov:
     ----------
     start : array
         Shape (b, n), with orthonormal rows.
-    images : callable
-        The map, of rows.
+    first, second : callable
+        The two halves of the map: of rows, and of what the first gave.
     limit : int
         The most dimensions that it shall have.
+
+    Attributes
+    ----------
+    size : int
+        Its dimensions.
+    rows : array
+        Orthonormal: a basis of it, and the rows that come next, once they are made.
+    halves : list of array
+        What the first half of the map gave of the basis, block by block.
     """
 
-    def __init__(self, start: Matrix, images: Callable[[Matrix], Matrix], limit: int) -> None:
-        self.size, self.limit = 0, limit
-        self._last = slice(0)
-        self._start, self._map = start, images
-        self._basis, self._images = np.empty((2, limit, start.shape[1]))
+    def __init__(self, start: Matrix, first: Map, second: Map, limit: int) -> None:
+        self.size, self.limit, self.halves = 0, limit, list[Matrix]()
+        self.rows = start[:0]
+        self._last, self._ahead = slice(0), start[:0]
+        self._start, self._first, self._second = start, first, second
+        self._memory, self._images = np.empty((2, limit, start.shape[1]))
         self._projected = np.zeros((limit, limit))  # its lower triangle
-
-    @property
-    def basis(self) -> Matrix:
-        """Orthonormal rows that span it."""
-        return self._basis[: self.size]
 
     def grow(self) -> bool:
         """Grow by a block, if one is left and allowed; tell so."""
-        rows = self._next_rows()
-        if not len(rows):
-            return False
-        new = slice(self.size, self.size + len(rows))
+        self.halves.append(self.ahead())
+        new = slice(self.size, len(self.rows))
         self.size, self._last = new.stop, new
-        self._basis[new], self._images[new] = rows, self._map(rows)
-        self._projected[new, : self.size] = self._images[new] @ self.basis.T
-        return True
+        self._images[new] = self._second(self.halves[-1])
+        self._projected[new, : self.size] = self._images[new] @ self.rows.T
+        return new.start < new.stop
+
+    def ahead(self) -> Matrix:
+        """Return what the first half of the map gives of the rows that come next."""
+        if len(self.rows) == self.size:
+            rows = self._next_rows()
+            self.rows = self._memory[: self.size + len(rows)]
+            self.rows[self.size :] = rows
+            self._ahead = self._first(rows)
+        return self._ahead
 
     def _next_rows(self) -> Matrix:
         if not self.size:
             return self._start
         images, projected = self._images[self._last], self._projected[self._last, : self.size]
-        outside = images - projected @ self.basis
+        outside = images - projected @ self.rows
         rows = independent(outside, 1e-13 * np.square(outside).sum())
-        outside = rows - rows @ self.basis.T @ self.basis  # rounding errors, which were enlarged
+        outside = rows - rows @ self.rows.T @ self.rows  # rounding errors, which were enlarged
         return independent(outside, 1e-4)[: self.limit - self.size]
 
     def ritz_values(self) -> Matrix:
@@ -155,14 +174,15 @@ class Krylov:
         """Return all Ritz values, and so many of the leading vectors."""
         values, turn = np.linalg.eigh(self._projected[: self.size, : self.size])
         values, turn = values[::-1], np.ascontiguousarray(turn.T[::-1][:count])
-        rows = turn @ self.basis
-        residuals = turn @ self._images[: self.size] - values[:count, None] * rows
-        return Ritz(values, rows, np.linalg.norm(residuals, axis=1), turn)
+        rows = turn @ self.rows[: self.size]
+        images = turn @ self._images[: self.size]
+        residuals = np.linalg.norm(images - values[:count, None] * rows, axis=1)
+        return Ritz(values, rows, images, residuals, turn)
 
     def defect(self) -> float:
         r"""Return :math:`\|QG-QGQ^\top Q\|_F`, the norm of the residuals of all Ritz pairs."""
         lower = np.tril(self._projected[: self.size, : self.size])
-        difference = (lower + np.tril(lower, -1).T) @ self.basis
+        difference = (lower + np.tril(lower, -1).T) @ self.rows[: self.size]
         difference -= self._images[: self.size]
         return float(np.linalg.norm(difference))
 
@@ -226,50 +246,48 @@ def from_products(X: Matrix, task: Task, block: int) -> tuple[Factors | None, Ri
     from the Ritz vectors.
     """
     count = -(-3 * block // 8) * 8  # products are fastest with a multiple of 8
-    rounded, halves = Rounded(X), []
+    rounded = Rounded(X)
     single = task._replace(unit=rounded.unit * task.total)
-    space = Krylov(rounded.mixtures(count), rounded.images, BLOCKS * count)
+    space = Krylov(rounded.mixtures(count), rounded.halves, rounded.images, BLOCKS * count)
     ritz, s = search(space, single, block, math.inf)
-    if too_wide(ritz.values, single, space.size):
+    if s == math.inf:
         return None, ritz
-
-    def images(rows: Matrix) -> Matrix:
-        halves.append(X @ rows.T)
-        return halves[-1].T @ X
-
     for _ in range(2):
         known = s < ritz.values[task.rank - 1]
-        halves.clear()
-        space = Krylov(ritz.rows if known else space.basis, images, space.limit)
+        start = orthonormal_basis(ritz.images) if known else space.rows
+        space = Krylov(start, lambda rows: X @ rows.T, lambda halves: halves.T @ X, space.limit)
         ritz, s = search(space, task, block, s)
         if certified(ritz, task, s):
-            rows = ritz.rows[: task.rank]
-            return (np.hstack(halves) @ ritz.turn[: task.rank].T, rows), ritz
+            images = np.hstack(space.halves) @ ritz.turn[: task.rank].T
+            return (images, ritz.rows[: task.rank]), ritz
         if known or s >= ritz.values[task.rank - 1]:
             break
     return None, ritz
 
 
 def search(space: Krylov, task: Task, block: int, s: float) -> tuple[Ritz, float]:
-    """Let a space grow until the Ritz pairs are certified, or as exact as can be, or out of reach.
+    """Let a space of X grow until its Ritz pairs are certified, exact, or out of reach.
 
     Return them, with a block of vectors, and the least s that is known, given one.
     """
     while space.grow():
         values = space.ritz_values()
         last, following = values[task.rank - 1 : task.rank + 1]
-        outside = task.total - values.sum()
-        if s >= last and too_wide(values, task, space.limit):
-            break
+        outside, slack = task.total - values.sum(), task.slack(space.size)
+        hidden = outside < last and last - following <= 2 * slack  # by rounding errors
         if min(s, outside) >= last:
+            if too_wide(values, task, space.limit):
+                break
+            halves = space.ahead().astype(float)
+            outside -= np.linalg.eigvalsh(halves.T @ halves)[:-1].sum()  # see trace_bound
+        if outside < last and orthonormal(space.rows):
+            slack = task.slack(len(space.rows))
+            s = min(s, trace_bound(following, outside, space.defect(), slack))
+        if not hidden and s >= last:
             continue
         ritz = space.ritz_pairs(block)
-        if outside < last and orthonormal(space.basis):
-            s = min(s, trace_bound(ritz, task, space.defect()))
-        slack = task.slack(ritz)
         exact = np.linalg.norm(ritz.residuals[: task.rank]) <= slack
-        hidden = last - following <= 2 * slack  # by rounding errors
-        if hidden or (s < last and (exact or certified(ritz, task, s))):
+        if hidden or exact or certified(ritz, task, s):
             return ritz, s
     return space.ritz_pairs(block), s
 
@@ -288,7 +306,7 @@ def from_gram(X: Matrix, task: Task, start: Matrix) -> Factors | None:
     gram = X.T @ X
     block = len(start)
     for dtype in PRECISIONS:
-        space = Krylov(start, times(gram.astype(dtype)), min(60 * block, len(gram) // 2))
+        space = gram_space(start, gram.astype(dtype), min(60 * block, len(gram) // 2))
         steps, more = 0, True
         while more:
             steps, more = steps + 1, space.grow()
@@ -308,21 +326,21 @@ def from_gram(X: Matrix, task: Task, start: Matrix) -> Factors | None:
     return None
 
 
-def times(matrix: Matrix) -> Callable[[Matrix], Matrix]:
-    """Return the map that multiplies rows by a matrix, in its precision."""
-    return lambda rows: rows.astype(matrix.dtype) @ matrix
+def gram_space(start: Matrix, gram: Matrix, limit: int) -> Krylov:
+    """Return a Krylov space of a Gram matrix, with products in its precision."""
+    return Krylov(start, lambda rows: rows.astype(gram.dtype), lambda rows: rows @ gram, limit)
 
 
 def exact_pairs(rows: Matrix, gram: Matrix) -> Ritz:
     """Return the Ritz pairs in the span of orthonormal rows, in double precision."""
-    space = Krylov(rows, times(gram), len(rows))
+    space = gram_space(rows, gram, len(rows))
     space.grow()
     return space.ritz_pairs(len(rows))
 
 
 def in_doubt(ritz: Ritz, task: Task) -> bool:
     """Tell whether rounding errors alone are too large for a proof, as gap and optimum seem."""
-    slack = task.slack(ritz)
+    slack = task.slack(len(ritz.values))
     gap = ritz.values[task.rank - 1] - ritz.values[task.rank]
     optimum = task.total - ritz.values[: task.rank].sum()
     return bool(gap <= slack or slack**2 > TOLERANCE * gap * optimum)
@@ -336,6 +354,12 @@ def independent(rows: Matrix, least: float) -> Matrix:
     squares, turn = np.linalg.eigh(rows @ rows.T)
     kept = squares > least
     return (turn[:, kept] / np.sqrt(squares[kept])).T @ rows
+
+
+def orthonormal_basis(rows: Matrix) -> Matrix:
+    """Return as many rows, orthonormal, whose span contains them."""
+    basis = independent(independent(rows, 1e-13 * np.square(rows).sum()), 1e-4)
+    return basis if len(basis) == len(rows) else np.linalg.qr(rows.T)[0].T
 
 
 def orthonormal(rows: Matrix) -> bool:
@@ -355,27 +379,31 @@ def product(left: Matrix, right: Matrix, length: int) -> Matrix:
 
 def certified(ritz: Ritz, task: Task, s: float) -> bool:
     """Tell whether the loss is proved to be the least, given s."""
-    rank, slack = task.rank, task.slack(ritz)
-    gap = ritz.values[rank - 1] - slack - s
-    if not gap > 0:
+    slack = task.slack(len(ritz.values))
+    values, residuals = ritz.values[: task.rank], ritz.residuals[: task.rank]
+    gaps = values - slack - s
+    if not gaps[-1] > 0:
         return False
-    excess = (np.linalg.norm(ritz.residuals[:rank]) + slack) ** 2 / gap
-    optimum = task.total - ritz.values[:rank].sum() - slack - excess
+    excess = (np.linalg.norm(residuals / np.sqrt(gaps)) + slack / math.sqrt(gaps[-1])) ** 2
+    optimum = task.total - values.sum() - slack - excess
     return bool(excess <= TOLERANCE * optimum) and orthonormal(ritz.rows)
 
 
-def trace_bound(ritz: Ritz, task: Task, defect: float) -> float:
+def trace_bound(inside: float, outside: float, coupling: float, slack: float) -> float:
     r"""Return an s that no more than r eigenvalues exceed, as traces prove.
 
     Orthogonal to the r leading Ritz vectors are the other Ritz vectors, with no more than
-    :math:`\theta_{r+1}`, and what is outside of the Krylov space, where no eigenvalue exceeds the
-    trace, :math:`t=\|X\|_F^2-\sum_{i\le k}\theta_i`. The residuals couple the two; their norm is d.
-    So s is the larger eigenvalue of :math:`\begin{pmatrix}\theta_{r+1}&d\\d&t\end{pmatrix}`.
+    :math:`\theta_{r+1}`, and what is outside of the Krylov space, where no eigenvalue exceeds some
+    t. The residuals couple the two; their norm is d. So s is the larger eigenvalue of
+    :math:`\begin{pmatrix}\theta_{r+1}&d\\d&t\end{pmatrix}`.
+
+    The trace outside, :math:`\|X\|_F^2-\sum_{i\le k}\theta_i`, is such a t. Where N are the rows
+    that come next, so is the trace less all eigenvalues of :math:`NGN^\top` but the largest: what
+    is positive semidefinite has no larger eigenvalue than two of its blocks on the diagonal
+    together, and the other block has none larger than its trace.
     """
-    slack = task.slack(ritz)
-    inside = float(ritz.values[task.rank]) + slack
-    outside = task.total - float(ritz.values.sum()) + slack
-    return (outside + inside + math.hypot(outside - inside, 2 * (defect + slack))) / 2
+    inside, outside, coupling = inside + slack, outside + slack, coupling + slack
+    return (inside + outside + math.hypot(inside - outside, 2 * coupling)) / 2
 
 
 def cholesky_bounds(gram: Matrix, ritz: Ritz, task: Task, s: float) -> bool:
