@@ -59,9 +59,10 @@ class Rounded:
     r"""X in single precision, for products that are made of sums of few terms.
 
     A sum of l terms, of which c are then added, has an error of no more than l + c roundings of
-    ε/2. So :math:`\sum\|Xq\|^2` over k orthonormal rows q, taken from the images, is exact to
-    (l + c)ε√k‖X‖², as is the rest that :func:`trace_bound` needs, from six rows on. Four terms more
-    are allowed for the rounding of X and q.
+    ε/2. So :math:`\sum\|Xq\|^2` over k orthonormal rows q, taken from their halves or images, is
+    exact to (l + c)ε√k‖X‖²; without the largest eigenvalue too, for the others add up to the least
+    such sum over one row fewer; and so is, from six rows on, the coupling that :func:`trace_bound`
+    needs. Four terms more are allowed for the rounding of X and q.
 
     Attributes
     ----------
@@ -78,12 +79,18 @@ class Rounded:
         self.unit = (terms + 4) * float(np.finfo(np.float32).eps)
 
     def mixtures(self, count: int) -> Matrix:
-        """Return a basis of so many mixtures, of every count-th row each, with fixed weights."""
+        """Return an orthonormal basis of so many mixtures of rows, the same at every call.
+
+        A row is in two of them: one holds every count-th row, the other whole runs of so many.
+        Where the mixtures depend on each other, other rows fill the basis up.
+        """
         rest = len(self.matrix) % count
-        groups = self.matrix[rest:].reshape(-1, count, self.matrix.shape[1])
-        weights = np.random.default_rng(0).standard_normal(groups.shape[:2], np.float32)
-        mixtures = np.einsum("gc,gcn->cn", weights, groups)
-        mixtures[:rest] += self.matrix[:rest]
+        runs = self.matrix[rest:].reshape(-1, count, self.matrix.shape[1])
+        weights = np.random.default_rng(0).standard_normal((2, *runs.shape[:2]), np.float32)
+        mixtures = np.einsum("rc,rcn->cn", weights[0], runs)
+        of_runs = np.einsum("rc,rcn->rn", weights[1], runs)
+        for more in (self.matrix[:rest], *np.split(of_runs, range(count, len(runs), count))):
+            mixtures[: len(more)] += more
         return orthonormal_basis(mixtures.astype(float))
 
     def halves(self, rows: Matrix) -> Matrix:
@@ -141,12 +148,15 @@ class Krylov:
 
     def grow(self) -> bool:
         """Grow by a block, if one is left and allowed; tell so."""
-        self.halves.append(self.ahead())
+        halves = self.ahead()
         new = slice(self.size, len(self.rows))
+        if new.start == new.stop:
+            return False
         self.size, self._last = new.stop, new
-        self._images[new] = self._second(self.halves[-1])
+        self.halves.append(halves)
+        self._images[new] = self._second(halves)
         self._projected[new, : self.size] = self._images[new] @ self.rows.T
-        return new.start < new.stop
+        return True
 
     def ahead(self) -> Matrix:
         """Return what the first half of the map gives of the rows that come next."""
@@ -281,8 +291,8 @@ def search(space: Krylov, task: Task, block: int, s: float) -> tuple[Ritz, float
             halves = space.ahead().astype(float)
             outside -= np.linalg.eigvalsh(halves.T @ halves)[:-1].sum()  # see trace_bound
         if outside < last and orthonormal(space.rows):
-            slack = task.slack(len(space.rows))
-            s = min(s, trace_bound(following, outside, space.defect(), slack))
+            bound = trace_bound(following, outside, space.defect(), task.slack(len(space.rows)))
+            s = min(s, bound)
         if not hidden and s >= last:
             continue
         ritz = space.ritz_pairs(block)
@@ -293,9 +303,12 @@ def search(space: Krylov, task: Task, block: int, s: float) -> tuple[Ritz, float
 
 
 def too_wide(values: Matrix, task: Task, limit: int) -> bool:
-    """Tell whether so much is left for traces that so many dimensions will not suffice."""
+    """Tell whether the trace outside will still be much too large in so many dimensions.
+
+    It mostly falls faster than 1/k, at which it would end four times too large.
+    """
     outside = task.total - values.sum()
-    return bool(outside * len(values) > 4 * limit * values[task.rank - 1])
+    return bool(outside * len(values) / limit > 4 * values[task.rank - 1])
 
 
 def from_gram(X: Matrix, task: Task, start: Matrix) -> Factors | None:
@@ -342,8 +355,8 @@ def in_doubt(ritz: Ritz, task: Task) -> bool:
     """Tell whether rounding errors alone are too large for a proof, as gap and optimum seem."""
     slack = task.slack(len(ritz.values))
     gap = ritz.values[task.rank - 1] - ritz.values[task.rank]
-    optimum = task.total - ritz.values[: task.rank].sum()
-    return bool(gap <= slack or slack**2 > TOLERANCE * gap * optimum)
+    optimum = task.total - ritz.values[: task.rank].sum() - slack
+    return bool(min(gap - slack, optimum) <= 0 or slack**2 > TOLERANCE * gap * optimum)
 
 
 def independent(rows: Matrix, least: float) -> Matrix:
@@ -398,8 +411,8 @@ def trace_bound(inside: float, outside: float, coupling: float, slack: float) ->
     :math:`\begin{pmatrix}\theta_{r+1}&d\\d&t\end{pmatrix}`.
 
     The trace outside, :math:`\|X\|_F^2-\sum_{i\le k}\theta_i`, is such a t. Where N are the rows
-    that come next, so is the trace less all eigenvalues of :math:`NGN^\top` but the largest: what
-    is positive semidefinite has no larger eigenvalue than two of its blocks on the diagonal
+    that come next, so is the trace less all eigenvalues of :math:`NGN^\top` but the largest: a
+    positive semidefinite matrix has no larger eigenvalue than the two blocks on its diagonal have
     together, and the other block has none larger than its trace.
     """
     inside, outside, coupling = inside + slack, outside + slack, coupling + slack

@@ -256,13 +256,26 @@ def test_products_in_single_precision_sum_as_few_terms_as_their_bound_counts(sha
         assert max(part) + len(part) + 4 <= terms < max(150, 2.05 * shape[0] ** 0.5)
 
 
-@pytest.mark.parametrize("row", [0, 15, 16, 639])
-def test_every_row_has_a_part_in_the_first_block(row):
-    X = np.zeros((640, 560))
-    X[row] = random(560).numpy()
-    mixtures = _leading.Rounded(X).mixtures(24)  # 640 = 26 · 24 + 16
+@pytest.mark.parametrize("rows", [[0], [15], [16], [639], [16, 40, 64], [16, 17, 18]])
+def test_every_row_has_a_part_of_its_own_in_the_first_block(rows):
+    X = np.zeros((640, 560))  # 640 = 16 + 26 · 24
+    X[rows] = random(len(rows), 560).numpy()
+    mixtures = _leading.Rounded(X).mixtures(24)
     np.testing.assert_allclose(mixtures @ mixtures.T, np.eye(24), rtol=0, atol=1e-13)
-    assert np.linalg.norm(mixtures @ X[row]) == pytest.approx(np.linalg.norm(X[row]), rel=1e-6)
+    assert np.linalg.norm(mixtures @ X.T) == pytest.approx(np.linalg.norm(X), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("gap", "optimum", "doubt"),
+    [(0.2, 0.5, False), (0.09, 0.5, True), (0.5, 0.09, True), (0.5, 0.12, True)],
+)
+def test_in_doubt_where_gap_or_optimum_are_as_small_as_rounding_errors(
+    gap, optimum, doubt, monkeypatch
+):
+    monkeypatch.setattr(_leading, "TOLERANCE", 0.5)
+    ritz = ritz_pairs([3.0, 3.0 - gap], np.eye(3)[:2], np.zeros(2))
+    task = _leading.Task(1, 3.0 + optimum, 0.1 / 2**0.5, 0.0)
+    assert _leading.in_doubt(ritz, task) == doubt
 
 
 @pytest.mark.parametrize(
