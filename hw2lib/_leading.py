@@ -105,8 +105,8 @@ class Rounded:
 class Ritz(NamedTuple):
     r"""Ritz pairs of G in the span of the k orthonormal rows of a basis Q.
 
-    All values, decreasing, of shape (k,); some leading vectors as rows (c, n); the norms of their
-    residuals (c,); and the matrix (c, k) that makes them of Q.
+    All values, decreasing, of shape (k,); some leading vectors as rows (c, n); their images (c, n);
+    the norms of their residuals (c,); and the matrix (c, k) that makes them of Q.
     """
 
     values: Matrix
@@ -252,8 +252,8 @@ def leading_rows(X: Matrix, rank: int, total: float) -> Factors | None:
 def from_products(X: Matrix, task: Task, block: int) -> tuple[Factors | None, Ritz]:
     """Return what products with X prove, if they do, and the Ritz pairs that they gave.
 
-    In single precision first. Then in double precision, from the whole space until s is known, and
-    from the Ritz vectors.
+    In single precision first. Then in double precision: from the whole space until s is known, and
+    from the images of the Ritz vectors, of which one more product has made better vectors.
     """
     count = -(-3 * block // 8) * 8  # products are fastest with a multiple of 8
     rounded = Rounded(X)
