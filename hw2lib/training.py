@@ -851,7 +851,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 compile=on_cuda if given.compile is None else given.compile,
                 checkpoint=given.checkpoint,
             )
-        except (ValueError, OSError, ImportError) as error:
+        except (ValueError, OSError) as error:
             parser().error(str(error))
         if not distributed or dist.get_rank() == 0:
             print(

@@ -12,7 +12,7 @@ import networks
 import torch
 
 # a fork of a process with the libraries, or each script would spend five seconds on them
-LIBRARIES = ["matplotlib.pyplot", "hw2lib.training", "sklearn.datasets", "torch._dynamo"]
+LIBRARIES = ["matplotlib.pyplot", "hw2lib.training", "scipy.stats", "torch._dynamo"]
 CONTEXT = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 CONTEXT.set_forkserver_preload(["alone", *LIBRARIES])
 

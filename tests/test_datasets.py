@@ -11,11 +11,20 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from hw2lib import datasets
 from hw2lib.datasets import cifar10_data, digits, digits_data, digits_forms
 
 # ---- digits
+
+
+def test_digits_are_those_of_scikit_learn():
+    images, labels = load_digits(return_X_y=True)
+    ours = digits()
+    assert np.array_equal(ours[0], images)
+    assert np.array_equal(ours[1], labels)
+    assert (ours[0].dtype, ours[1].dtype) == (torch.float64, torch.int64)
 
 
 @pytest.mark.parametrize("unseen_writers", [False, True])

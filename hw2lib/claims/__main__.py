@@ -6,11 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from io import TextIOWrapper
 
 from tqdm import tqdm
 
-from hw2lib.claims.registry import CASES, Claim, Evidence, Kind, ledger, run_all
+from hw2lib.claims.registry import CASES, Claim, Evidence, Kind, ledger, other_processes, run_all
 from hw2lib.claims.typeset import typeset
 
 LINE = "{:24} {:11} {:11} {:>7} {:>10} {:>10}  {:17} {}"
@@ -20,27 +21,29 @@ HEADING = ("claim", "verdict", "kind", "cases", "error", "tolerance", "mutants r
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print one line a claim, as its check ends; return 1 if any fails, 0 otherwise."""
     wanted = parse(arguments)
-    chosen = [
-        claim
-        for claim in ledger()
-        if (not wanted.parts or claim.id.startswith(tuple(wanted.parts)))
-        and wanted.kind in (None, claim.kind)
-    ]
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # on Windows a file would take fewer signs
-    print(LINE.format(*HEADING).rstrip())
-    failed = []
-    outcomes = run_all(chosen, wanted.seed, wanted.cases)
-    with tqdm(outcomes, total=len(chosen), unit="claim", leave=False, disable=None) as progress:
-        for claim, evidence in progress:
-            few = evidence is not None and wanted.cases < CASES
-            accepted = evidence.accepted if few else claim.accepts(evidence)
-            failed += [] if accepted else [claim.id]
-            tqdm.write(line(claim, evidence, accepted))
+    several = not wanted.parts or len({claim.part for claim in named(wanted.parts)}) > 1
+    with other_processes() if several else nullcontext() as pool:
+        chosen = [claim for claim in named(wanted.parts) if wanted.kind in (None, claim.kind)]
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # on Windows a file would take fewer signs
+        print(LINE.format(*HEADING).rstrip())
+        failed = []
+        outcomes = run_all(chosen, wanted.seed, wanted.cases, pool)
+        with tqdm(outcomes, total=len(chosen), unit="claim", leave=False, disable=None) as progress:
+            for claim, evidence in progress:
+                few = evidence is not None and wanted.cases < CASES
+                accepted = evidence.accepted if few else claim.accepts(evidence)
+                failed += [] if accepted else [claim.id]
+                tqdm.write(line(claim, evidence, accepted))
     print(f"\n{len(chosen) - len(failed)} of {len(chosen)} claims accepted")
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return int(bool(failed))
+
+
+def named(parts: Sequence[str]) -> list[Claim]:
+    """Return the claims whose ids begin with one of the parts; all of them if there is no part."""
+    return [claim for claim in ledger() if not parts or claim.id.startswith(tuple(parts))]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -61,7 +64,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     wanted = parser.parse_args(arguments)
     for part in wanted.parts:
-        if not any(claim.id.startswith(part) for claim in ledger()):
+        if not named([part]):
             known = ", ".join(dict.fromkeys(claim.part for claim in ledger()))
             parser.error(f"no claim's id begins with {part!r}; the parts are {known}")
     if wanted.seed < 0:

@@ -12,7 +12,8 @@ import pkgutil
 import re
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache, cached_property
@@ -29,6 +30,7 @@ CASES = 100
 MOSTLY = 0.9  # of the cases: a wrong conclusion refused on fewer is shown with its share
 LEAST = 0.5  # of the cases: one refused on fewer is no evidence
 SLOW = ("5",)  # parts that train networks
+MOST_PROCESSES = 16  # each needs longer to begin than most claims take
 NAMES = ("ReLU", "ResNet", "LSTM", "RNN", "GRU", "SGD", "Adam", "SVD", "Kreiss", "Leibniz")
 SPELLED = {name.lower(): name for name in NAMES} | {
     "allcnn": "the all-convolutional network",
@@ -477,9 +479,9 @@ def ledger() -> tuple[Claim, ...]:
 
 
 def run_all(
-    claims: Sequence[Claim], seed: int = 0, cases: int = CASES
+    claims: Sequence[Claim], seed: int = 0, cases: int = CASES, pool: Executor | None = None
 ) -> Iterator[tuple[Claim, Evidence | None]]:
-    """Yield claims with their evidence, in order; claims of several parts are checked side by side.
+    """Yield claims with their evidence, in order.
 
     Parameters
     ----------
@@ -487,32 +489,47 @@ def run_all(
         Of :func:`ledger`.
     seed, cases : int
         See :meth:`Claim.run`.
+    pool : Executor or None
+        Of :func:`other_processes`, to check side by side with this one.
 
     Yields
     ------
     tuple of Claim and Evidence
         As soon as its check is done, and those before it.
     """
-    processes = min(len({entry.part for entry in claims}), os.cpu_count() or 1)
-    if processes == 1:
+    if pool is None:
         yield from ((entry, entry.run(seed, cases)) for entry in claims)
         return
     use_one_thread()
     # a slow part trains its networks once, in one process; other claims go one by one
     slow = [tuple(entry.id for entry in claims if entry.part == part) for part in SLOW]
     quick = [(entry.id,) for entry in claims if entry.part not in SLOW]
-    with ProcessPoolExecutor(processes - 1, get_context("spawn"), initializer=begin_worker) as pool:
-        # the other processes start at the end, this one at the beginning; they meet
-        groups = [*slow, *reversed(quick)]
-        jobs = {ids: pool.submit(run_here, ids, seed, cases) for ids in groups if ids}
-        group_of = {id: ids for ids in jobs for id in ids}
-        found: dict[str, Evidence | None] = {}
-        for entry in claims:
-            if entry.id not in found:
-                ids = group_of[entry.id]
-                job = jobs[ids]
-                found |= run_here(ids, seed, cases) if job.cancel() else job.result()
-            yield entry, found[entry.id]
+    # the other processes start at the end, this one at the beginning; they meet
+    groups = [*slow, *reversed(quick)]
+    jobs = {ids: pool.submit(run_here, ids, seed, cases) for ids in groups if ids}
+    group_of = {id: ids for ids in jobs for id in ids}
+    found: dict[str, Evidence | None] = {}
+    for entry in claims:
+        if entry.id not in found:
+            ids = group_of[entry.id]
+            job = jobs[ids]
+            found |= run_here(ids, seed, cases) if job.cancel() else job.result()
+        yield entry, found[entry.id]
+
+
+@contextmanager
+def other_processes() -> Iterator[Executor | None]:
+    """Start a process for every other core, to read the ledger at once; give None if there is none.
+
+    They read it while this process does; it takes each of them more than a second.
+    """
+    others = min(os.cpu_count() or 1, MOST_PROCESSES) - 1
+    if not others:
+        yield None
+        return
+    with ProcessPoolExecutor(others, get_context("spawn"), initializer=begin_worker) as pool:
+        pool.submit(int)  # the first job starts them all
+        yield pool
 
 
 def run_here(ids: Sequence[str], seed: int, cases: int) -> dict[str, Evidence | None]:

@@ -1,15 +1,18 @@
-"""What the checks of several solutions share: measures of error, fits, spreads."""
+"""What the checks of several solutions share: measures of error, fits, spreads, optimizers."""
 
 from __future__ import annotations
 
+import inspect
 import math
 import statistics
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 
 def tensor(values: Any) -> Tensor:
@@ -82,3 +85,14 @@ def spread(name: str, values: Sequence[float]) -> dict[str, float]:
         f"{name}_least": min(values),
         f"{name}_most": max(values),
     }
+
+
+@cache
+def eager(optimizer: type[Optimizer]) -> Any:
+    """Return one of PyTorch's optimizers that does not load PyTorch's compiler, a second's work.
+
+    Its methods are the same, but for the compiler's wrappers around them.
+    """
+    plain = {n: inspect.unwrap(getattr(optimizer, n)) for n in ("add_param_group", "zero_grad")}
+    plain["step"] = torch.no_grad()(inspect.unwrap(optimizer.step))
+    return type(optimizer.__name__, (optimizer,), plain)

@@ -461,7 +461,8 @@ def objective_is_equivariant(case: Entry) -> Trial:
 @counterexample("1d-absorb", "affine: a zero-padded convolution")
 def a_zero_padded_convolution() -> float:
     layer = nn.Conv1d(1, 1, 3, padding=1).double()
-    nn.init.ones_(layer.weight)
+    for parameter in layer.parameters():
+        nn.init.ones_(parameter)
     x, shift = tensor([[[1.0, 2.0, 3.0]]]), tensor([1.0])
     there, here = absorb_shift(layer, shift)(x - 1).detach(), layer(x).detach()
     return abs((there.square().sum() - here.square().sum()).item())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -14,6 +13,7 @@ from torch import nn
 
 from hw2lib.claims.registry import Trial, claim, counterexample
 from hw2lib.claims.solution_1_resnet.shared import one_network, seeded
+from hw2lib.claims.tools import eager
 from hw2lib.parameters import (
     name_rule,
     name_rule_errors,
@@ -54,17 +54,11 @@ def networks(rng: np.random.Generator) -> Iterator[tuple[str, nn.Module]]:
     yield "norm layers only", nn.Sequential(nn.GroupNorm(2, 4), nn.InstanceNorm2d(4, affine=True))
 
 
-class Optimizer(torch.optim.Optimizer):
-    """PyTorch's base class with its own check of the groups, which else loads its compiler first."""
-
-    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
-
-
 def reaches(model: nn.Module, groups: Any) -> int:
     """Return how many trainable parameters an optimiser lacks, has twice, or decays wrongly."""
     trainable = [p for p in model.parameters() if p.requires_grad]
     try:
-        optimizer = Optimizer(groups, {"weight_decay": 0.0})
+        optimizer = eager(torch.optim.Optimizer)(groups, {"weight_decay": 0.0})
     except (TypeError, ValueError):
         return len(trainable) if trainable else 0
     held = Counter(p for group in optimizer.param_groups for p in group["params"])

@@ -239,17 +239,26 @@ class Sharper(nn.Module):
         return SHARPER * self.model(images)
 
 
-def backpropagated(model: nn.Module, images: Tensor, cotangent: Tensor) -> Tensor:
-    """Return the signs of a combination of the logits' gradients, each image with its own."""
-    x = images.clone().requires_grad_()
-    return torch.autograd.grad(model(x), x, cotangent)[0].sign()
+class Signs:
+    """The logits of a network, and the signs of their gradients, from one pass forward."""
 
+    def __init__(self, model: nn.Module, images: Tensor, labels: Tensor) -> None:
+        self.images, self.labels = images.clone().requires_grad_(), labels
+        self.logits = model(self.images)
 
-def naive_signs(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the signs of the gradient by softmax minus one-hot, as it is usually computed."""
-    probabilities = predict(model, images, batch_size=len(images)).softmax(1)
-    one_hot = nn.functional.one_hot(labels, probabilities.shape[1])
-    return backpropagated(model, images, probabilities - one_hot)
+    def of(self, cotangent: Tensor) -> Tensor:
+        """Return the signs of a combination of the logits' gradients, each image with its own."""
+        return torch.autograd.grad(self.logits, self.images, cotangent, retain_graph=True)[0].sign()
+
+    def naive(self) -> Tensor:
+        """Return the signs of the gradient by softmax minus one-hot, as it is usually computed."""
+        one_hot = nn.functional.one_hot(self.labels, self.logits.shape[1])
+        return self.of(self.logits.detach().softmax(1) - one_hot)
+
+    def exact(self) -> Tensor:
+        """Return them by the sum over the other classes, which does not cancel."""
+        others = self.logits.detach().scatter(1, self.labels[:, None], -torch.inf).softmax(1)
+        return self.of(others.scatter(1, self.labels[:, None], -1.0))
 
 
 @claim(
@@ -266,12 +275,10 @@ def naive_signs(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 )
 def signs_of_a_sure_network_need_no_difference(seed: int) -> Trial:
     images, labels = validation()
-    exact, model = Sharper(copy.deepcopy(family(seed)).double()), Sharper(family(seed))
-    logits = predict(exact, images.double(), batch_size=len(images))
-    others = logits.scatter(1, labels[:, None], -torch.inf).softmax(1)
-    signs = backpropagated(exact, images.double(), others.scatter(1, labels[:, None], -1.0))
-    single = naive_signs(model, images, labels)
-    double = naive_signs(exact, images.double(), labels)
+    model = Sharper(family(seed))
+    in_single = Signs(model, images, labels)
+    in_double = Signs(copy.deepcopy(model).double(), images.double(), labels)
+    single, double, signs = in_single.naive(), in_double.naive(), in_double.exact()
     # within bounds that no pixel meets, the whole step is seen
     ours = attack(model, images, labels, eps=LARGE, bounds=(-1.0, 2.0)) - images
 
@@ -283,7 +290,7 @@ def signs_of_a_sure_network_need_no_difference(seed: int) -> Trial:
         return look(model, (images + LARGE * found.float()).clamp(0.0, 1.0), labels)
 
     right, naive = after(ours.sign()).error, after(single).error
-    rounded = predict(model, images, batch_size=len(images)).softmax(1)
+    rounded = in_single.logits.detach().softmax(1)
     sure = rounded.gather(1, labels[:, None]).view(COUNT, -1) == 1
 
     def error(found: Tensor, gain: Tensor) -> float:

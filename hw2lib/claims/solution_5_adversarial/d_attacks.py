@@ -36,7 +36,7 @@ from hw2lib.claims.solution_5_adversarial.shared import (
     validation,
     whom,
 )
-from hw2lib.claims.tools import largest, shortfall, size, spread, tensor, whole
+from hw2lib.claims.tools import eager, largest, shortfall, size, spread, tensor, whole
 from hw2lib.datasets import digits_data
 
 # ---- one step
@@ -421,7 +421,7 @@ def logistic_regressions(seed: int) -> tuple[Heads, Tensor, Tensor]:
     masks = [a_fifth(labels, rng) for _ in range(COUNT)]
     model = Heads(COUNT, 64, 10)
     x, y = (torch.cat([part[~mask] for mask in masks]) for part in (images, labels))
-    optimizer = torch.optim.LBFGS(
+    optimizer = eager(torch.optim.LBFGS)(
         model.parameters(), max_iter=60, history_size=20, line_search_fn="strong_wolfe"
     )
 

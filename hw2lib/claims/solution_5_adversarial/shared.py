@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from hw2lib.adversarial import input_gradient, random_sign_perturbation, signed_gradient_attack
 from hw2lib.allcnn import AllCNN, PixelNormalization
-from hw2lib.claims.tools import normal, size, tensor
+from hw2lib.claims.tools import eager, normal, size, tensor
 from hw2lib.datasets import ImageData, digits_data
 from hw2lib.parameters import parameter_groups
 from hw2lib.training import predict, step_schedule
@@ -120,7 +120,7 @@ def family(seed: int) -> Family:
 def train(networks: Family, data: ImageData, rng: np.random.Generator) -> None:
     """Train each network on the images in an order of its own."""
     networks.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(
+    optimizer = eager(torch.optim.SGD)(
         parameter_groups(networks, 1e-3), lr=0.1, momentum=0.9, nesterov=True, fused=True
     )
     images, labels = data.training_images, data.training_labels
@@ -158,7 +158,7 @@ class TwoLayers(nn.Module):
 def train_two_layers(data: Sequence[ImageData], seed: int, eps: float = 0.0) -> TwoLayers:
     """Train each network on its own data, attacked first in two projected steps if ε is not 0."""
     epochs, batch, model = 9, 128, TwoLayers(COUNT * seed)
-    optimizer = torch.optim.Adam(model.parameters(), fused=True)
+    optimizer = eager(torch.optim.Adam)(model.parameters(), fused=True)
     fewest = min(len(each.training_labels) for each in data)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, 0.01, total_steps=epochs * (fewest // batch)
