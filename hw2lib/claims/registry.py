@@ -521,15 +521,18 @@ def run_all(
 def other_processes() -> Iterator[Executor | None]:
     """Start a process for every other core, to read the ledger at once; give None if there is none.
 
-    They read it while this process does; it takes each of them more than a second.
+    It takes each of them more than a second, in which this process reads it too.
     """
     others = min(os.cpu_count() or 1, MOST_PROCESSES) - 1
     if not others:
         yield None
         return
-    with ProcessPoolExecutor(others, get_context("spawn"), initializer=begin_worker) as pool:
-        pool.submit(int)  # the first job starts them all
+    pool = ProcessPoolExecutor(others, get_context("spawn"), initializer=begin_worker)
+    pool.submit(int)  # the first job starts them all
+    try:
         yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error nobody waits for what is left
 
 
 def run_here(ids: Sequence[str], seed: int, cases: int) -> dict[str, Evidence | None]:
