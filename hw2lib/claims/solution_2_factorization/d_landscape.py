@@ -51,7 +51,9 @@ def newton(X: np.ndarray, A: np.ndarray, B: np.ndarray) -> Factors | None:
         gradient = np.concatenate([(-2 * R @ B.T).ravel(), (-2 * A.T @ R).ravel()])
         if np.linalg.norm(gradient) < 1e-12 * scale**1.5:
             return Factors(tensor(A), tensor(B))
-        jacobian = np.hstack([np.kron(np.eye(m), B.T), np.kron(A, np.eye(n))])
+        of_A = np.einsum("ij,lc->icjl", np.eye(m), B).reshape(m * n, m * r)
+        of_B = np.einsum("il,cd->icld", A, np.eye(n)).reshape(m * n, r * n)
+        jacobian = np.concatenate([of_A, of_B], axis=1)  # of the product AB
         curvature = np.einsum("il,cd->icdl", R, np.eye(r)).reshape(m * r, r * n)
         hessian = 2 * jacobian.T @ jacobian
         hessian[: m * r, m * r :] -= 2 * curvature

@@ -263,8 +263,9 @@ def cliff(w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
     x, x_w, x_b = np.full_like(w, 0.5), np.zeros_like(w), np.zeros_like(w)
     for _ in range(50):
         s = 1 / (1 + np.exp(-x))
-        passed = w * s * (1 - s)
-        x, x_w, x_b = w * s + b, s + passed * x_w, 1 + passed * x_b
+        ws = w * s
+        passed = ws * (1 - s)
+        x, x_w, x_b = ws + b, s + passed * x_w, 1 + passed * x_b
     s = 1 / (1 + np.exp(-x))
     change = 2 * (s - 0.7) * s * (1 - s)
     return (s - 0.7) ** 2, change * x_w, change * x_b
