@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -85,6 +85,21 @@ def spread(name: str, values: Sequence[float]) -> dict[str, float]:
         f"{name}_least": min(values),
         f"{name}_most": max(values),
     }
+
+
+def jacobian(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return the Jacobian at a vector of a map from n numbers to n, by autograd.
+
+    The function takes rows, (N, n), and maps each by itself: on a copy of the vector for each
+    output one pass backward gives them all.
+
+    Examples
+    --------
+    >>> jacobian(lambda rows: rows[:, [1, 0]] * torch.tensor([2.0, 3.0]), torch.ones(2)).tolist()
+    [[0.0, 2.0], [3.0, 0.0]]
+    """
+    rows = x.repeat(len(x), 1).requires_grad_()
+    return torch.autograd.grad(function(rows).diagonal().sum(), rows)[0]
 
 
 @cache

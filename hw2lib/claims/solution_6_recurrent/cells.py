@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hw2lib.claims.tools import normal, size, tensor, whole
+from hw2lib.claims.tools import jacobian, normal, size, tensor, whole
 
 CHANNELS = 8
 SIZES = (8, 32, 64)
@@ -78,10 +78,23 @@ def with_zeros(run: Run, gates: Sequence[int]) -> Run:
 def memory_jacobian(run: Run) -> Tensor:
     """Return the Jacobian of an LSTM's last memory in its first, by autograd through PyTorch's."""
 
-    def last(memory: Tensor) -> Tensor:
-        return run.cell(run.inputs, (run.hidden[None], memory[None]))[1][1][0]
+    def last(memories: Tensor) -> Tensor:
+        inputs, hidden = (
+            each.expand(len(memories), *each.shape) for each in (run.inputs, run.hidden)
+        )
+        return run.cell(inputs.transpose(0, 1), (hidden[None], memories[None]))[1][1][0]
 
-    return torch.autograd.functional.jacobian(last, run.memory)
+    return jacobian(last, run.memory)
+
+
+def hidden_jacobian(run: Run) -> Tensor:
+    """Return the Jacobian of an RNN's or GRU's last state in its first, by autograd."""
+
+    def last(states: Tensor) -> Tensor:
+        inputs = run.inputs.expand(len(states), *run.inputs.shape)
+        return run.cell(inputs.transpose(0, 1), states[None])[1][0]
+
+    return jacobian(last, run.hidden)
 
 
 class Valued(NamedTuple):

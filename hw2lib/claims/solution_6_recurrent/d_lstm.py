@@ -18,6 +18,7 @@ from hw2lib.claims.solution_6_recurrent.cells import (
     SIZES,
     Run,
     Valued,
+    hidden_jacobian,
     lstm_sizes,
     memory_jacobian,
     new_cell,
@@ -27,7 +28,7 @@ from hw2lib.claims.solution_6_recurrent.cells import (
     valued,
     with_zeros,
 )
-from hw2lib.claims.tools import largest, relative, shortfall, size, spread, tensor, whole
+from hw2lib.claims.tools import jacobian, largest, relative, shortfall, size, spread, tensor, whole
 from hw2lib.recurrent import lstm_jacobian, rnn_jacobian
 
 SEEDS, STEPS = 8, 50
@@ -195,12 +196,12 @@ class Chain(NamedTuple):
     def jacobian(self) -> Tensor:
         """Return the Jacobian of the last state in the first, by autograd."""
 
-        def last(z: Tensor) -> Tensor:
+        def last(states: Tensor) -> Tensor:
             for function in self.functions:
-                z = function(self.W @ z)
-            return z
+                states = function(states @ self.W.T)
+            return states
 
-        return torch.autograd.functional.jacobian(last, self.state)
+        return jacobian(last, self.state)
 
     def product(self, factor: Callable[[Tensor, Tensor], Tensor], reverse: bool = False) -> Tensor:
         """Return the product of factors of slopes and W, the latest on the left or the right."""
@@ -275,17 +276,17 @@ class WholeLSTM(NamedTuple):
     functions: list[list[Valued]]  # a step: four gates, then tanh of the cell
 
     def last(self, h: Tensor, c: Tensor, hold_hidden: bool = False) -> tuple[Tensor, Tensor]:
-        """Return the last states from the first, where the hidden ones may be held fixed."""
+        """Return the last states from the first, in rows; the hidden ones may be held fixed."""
         for *gates, tanh in self.functions:
-            i, f, g, o = (gate(W @ h) for gate, W in zip(gates, self.weights, strict=True))
+            i, f, g, o = (gate(h @ W.T) for gate, W in zip(gates, self.weights, strict=True))
             c = f * c + i * g
             h = (o * tanh(c)).detach() if hold_hidden else o * tanh(c)
         return h, c
 
     def jacobian(self, hold_hidden: bool = False) -> Tensor:
         """Return the Jacobian of the last memory in the first, by autograd."""
-        return torch.autograd.functional.jacobian(
-            lambda memory: self.last(self.hidden, memory, hold_hidden)[1], self.memory
+        return jacobian(
+            lambda memories: self.last(self.hidden, memories, hold_hidden)[1], self.memory
         )
 
     def product(self, gate: int, slopes: bool = False) -> Tensor:
@@ -359,9 +360,12 @@ def direct_path_is_the_product_of_forget_gates(lstm: WholeLSTM) -> Trial:
 )
 def jacobian_of_an_lstm(lstm: WholeLSTM) -> Trial:
     lstm = lstm._replace(functions=lstm.functions[:3])  # all numbers stay below 2⁵³
-    J = torch.autograd.functional.jacobian(
-        lambda state: torch.cat(lstm.last(*state.chunk(2))), torch.cat([lstm.hidden, lstm.memory])
-    )
+
+    def last(states: Tensor) -> Tensor:
+        hidden, memory = states.chunk(2, 1)
+        return torch.cat(lstm.last(hidden, memory), 1)
+
+    J = jacobian(last, torch.cat([lstm.hidden, lstm.memory]))
 
     def error(output: float = 1.0, tanh: bool = True, reverse: bool = False) -> float:
         steps = steps_of_an_lstm(lstm, output, tanh)
@@ -470,10 +474,7 @@ def single_units(rng: np.random.Generator) -> Iterator[tuple[str, Run]]:
     tolerance=1e-12,
 )
 def rnn_decays_with_the_slope(run: Run) -> Trial:
-    def last(h: Tensor) -> Tensor:
-        return run.cell(run.inputs, h[None])[1][0]
-
-    J = torch.autograd.functional.jacobian(last, run.hidden)
+    J = hidden_jacobian(run)
     states = run.cell(run.inputs, run.hidden[None])[0].detach()
     w = run.cell.get_parameter("weight_hh_l0").detach()
 
@@ -652,12 +653,3 @@ def update_gates(run: Run) -> Tensor:
     before = torch.cat([run.hidden[None], states[:-1]])
     drives = run.inputs @ parts["weight_ih_l0"].T + before @ parts["weight_hh_l0"].T
     return (drives + parts["bias_ih_l0"] + parts["bias_hh_l0"]).sigmoid()
-
-
-def hidden_jacobian(run: Run) -> Tensor:
-    """Return the Jacobian of a GRU's last hidden state in its first, by autograd."""
-
-    def last(h: Tensor) -> Tensor:
-        return run.cell(run.inputs, h[None])[1][0]
-
-    return torch.autograd.functional.jacobian(last, run.hidden)
