@@ -600,7 +600,7 @@ def losses(case: LastBias, outputs: Tensor) -> Tensor:
     statement=r"**The last bias.** Let the outputs be $z=g_\theta(x)+d$, let $d$ take every value, and let the "
     r"penalty not depend on $d$. If the loss counts $z+a$ in the place of $z$, then $d\mapsto d-a$, the other "
     r"parameters fixed, keeps the objective's value, for every loss. For the squared loss that is a shift of the "
-    r"targets by $-a$; for cross-entropy, a change of the classes' odds by the factors $e^{a_k}$.",
+    r"targets by $-a$; for cross-entropy, the odds of class $k$ against class $l$ are multiplied by $e^{a_k-a_l}$.",
     family=last_biases,
     tolerance=0.0,
 )

@@ -100,8 +100,8 @@ def row_norms_are_sums_of_squares(C: Tensor) -> Trial:
     severity=1,
     printed=r"The above identity can now be obtained by summing up over all rows $j\le m$.",
     statement=r"It also takes $\sum_j\langle c_j,v_i\rangle^2=\|Cv_i\|^2=\sigma_i^2$, which is true of "
-    r"the right singular vectors and, unless $C^\top C$ is a multiple of the identity, not of every "
-    r"orthonormal basis.",
+    r"the right singular vectors and, unless all positive $\sigma_i$ are equal, not of every "
+    r"orthonormal basis of the row space.",
     corrected=r"needs $\|Cv_i\|=\sigma_i$ as well",
     family=matrices,
     tolerance=1e-12,

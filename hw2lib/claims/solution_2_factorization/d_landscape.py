@@ -253,7 +253,7 @@ def exchange_error(exchange: Exchange, second: float = 1.0, fourth: float = 1.0)
     kind="identity",
     verdict="theorem",
     statement=r"**Exchange.** At a critical point that keeps $r$ singular values, $\sigma_j$ among them and $\sigma_i$ not, the "
-    r"move that turns $u_j$, $v_j$ towards $u_i$, $v_i$ by $s$ changes the loss by exactly "
+    r"move that turns $u_j$, $v_j$ towards $u_i$, $v_i$ by $s/\sigma_j$ (to $u_j+\frac s{\sigma_j}u_i$, and so on) changes the loss by exactly "
     r"$s^2(2-2\sigma_i/\sigma_j)+s^4/\sigma_j^2$.",
     family=exchanges,
     exact=True,

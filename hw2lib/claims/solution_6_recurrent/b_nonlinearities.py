@@ -78,9 +78,9 @@ def networks(rng: np.random.Generator) -> Iterator[tuple[str, Network]]:
     "6b-necessary",
     kind="universal",
     verdict="theorem",
-    statement=r"**When gradients must vanish.** $\|\partial h_T/\partial h_0\|\le\bigl(\sup|\sigma'|\,\|W\|\bigr)^T$ for all inputs, with $\sup|\sigma'|=1$ for identity, tanh and ReLU, ¼ for the sigmoid. So "
-    r"$\sup|\sigma'|\,\|W\|>1$ is necessary for explosion. It is not sufficient: with weights that only point forward (a triangle with zeros on the diagonal, of any size) the gradient is "
-    r"exactly 0 after $p$ steps. Nor is $\rho(W)<1$ enough for gradients to vanish: with tanh, $W=\bigl[\begin{smallmatrix}1.1&1\\-1.3&-1.1\end{smallmatrix}\bigr]$ of $\rho=0.3$ and "
+    statement=r"**When the Jacobian must vanish.** $\|\partial h_T/\partial h_0\|\le\bigl(\sup|\sigma'|\,\|W\|\bigr)^T$ for all inputs, with $\sup|\sigma'|=1$ for identity, tanh and ReLU, ¼ for the sigmoid. So "
+    r"$\sup|\sigma'|\,\|W\|>1$ is necessary for it to explode. It is not sufficient: with weights that only point forward (a triangle with zeros on the diagonal, of any size) it is "
+    r"exactly 0 after $p$ steps. Nor is $\rho(W)<1$ enough for it to vanish: with tanh, $W=\bigl[\begin{smallmatrix}1.1&1\\-1.3&-1.1\end{smallmatrix}\bigr]$ of $\rho=0.3$ and "
     r"inputs that hold the state at $(0,-0.999)$, the Jacobian of every step is the same matrix, of spectral radius {value}`radius:.2f`.",
     family=networks,
     tolerance=1e-12,

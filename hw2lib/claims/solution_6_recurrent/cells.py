@@ -146,10 +146,18 @@ def norms(J: Tensor) -> Tensor:
 
 @cache
 def lstm_sizes(
-    seeds: tuple[int, ...], p: int, lengths: tuple[int, ...], forget_bias: float = 0.0
+    seeds: tuple[int, ...],
+    p: int,
+    lengths: tuple[int, ...],
+    forget_bias: float = 0.0,
+    weight_scale: float = 1.0,
 ) -> dict[int, Sizes]:
-    """Return the sizes of ∂c_T/∂c_0 and of its direct path at each length T."""
+    """Return the sizes of ∂c_T/∂c_0 and of its direct path at each length T.
+
+    A number is added to PyTorch's forget biases, and its recurrent weights are multiplied by one.
+    """
     incoming, weight, bias = stacked(nn.LSTM, seeds, p)
+    weight = weight_scale * weight
     bias[:, p : 2 * p] += forget_bias
     h = c = torch.zeros(len(seeds), p, dtype=torch.float64)
     from_h = torch.zeros(len(seeds), p, p, dtype=torch.float64)
