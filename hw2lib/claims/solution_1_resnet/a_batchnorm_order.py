@@ -316,7 +316,7 @@ def two_values_never_saturate() -> float:
     kind="identity",
     verdict="theorem",
     statement=r"The code uses ReLU, which is flat on one side only: after a batch norm with shift $\beta$ "
-    r"and scale $\gamma\ne0$, a normal unit is off with probability $\Phi(-\beta/|\gamma|)$: "
+    r"and scale $\gamma\ne0$, a normal unit is off with probability $\Phi(-\beta/|\gamma|)$ (up to $\varepsilon$): "
     r"{value}`fresh:.0%` at $\beta=0$, and {value}`low:.0%` at $\beta=-1$, $\gamma=1$.",
     family=normal_units,
     tolerance=1e-3,
@@ -354,8 +354,8 @@ def skewed_units() -> float:
     printed=r"However, the other order will also be a reasonable choice since this would imply that the "
     r"input to any layer would be of the the same scale.",
     statement=r"In training mode with $\gamma=1$, every convolution that a batch norm feeds directly gets "
-    r"channels of variance $\sigma^2/(\sigma^2+\varepsilon)$: 1 where $\sigma^2\gg\varepsilon$, less where a "
-    r"channel's ReLU is almost always off, and 0 for *dead* channels, where it always is. In ResNet-18 that is {value}`direct` of "
+    r"channels of variance $\sigma^2/(\sigma^2+\varepsilon)$: 1 where $\sigma^2\gg\varepsilon$, less where "
+    r"what leaves the ReLU varies little, and 0 for *dead* channels, where it is always off. In ResNet-18 that is {value}`direct` of "
     r"{value}`convolutions` convolutions; the first sees the image, the second what the max-pooling leaves. "
     r"In the reference order the variances there lie between {value}`reference_least:.2g` and "
     r"{value}`reference_most:.2g` (means over channels; fresh networks, normal random images).",

@@ -207,10 +207,10 @@ def validations(rng: np.random.Generator) -> Iterator[tuple[str, Validation]]:
     kind="identity",
     verdict="theorem",
     statement=r"**Validating in training mode is training.** Under `torch.no_grad()` no parameter changes, but "
-    r"in training mode every validation batch moves the running statistics, "
+    r"in training mode every validation batch moves the running statistics if the momentum $m$ is not 0, "
     r"$\hat\mu\leftarrow(1-m)\hat\mu+m\mu$, and likewise $v$, so later outputs in eval mode change; and an "
-    r"image's output depends on the other images of its batch. In eval mode nothing moves, and "
-    r"each image is on its own.",
+    r"image's output depends on the other images of its batch. In eval mode, with running statistics, nothing "
+    r"moves, and each image is on its own.",
     family=validations,
     tolerance=1e-12,
 )
@@ -226,6 +226,7 @@ def validation_moves_the_statistics(case: Validation) -> Trial:
         before = layer.train()(images)[:1]
         others = torch.cat([alone, 2 * images[1:] + 1])
         dependence = largest(copy.deepcopy(layer)(others)[:1] - before)
+        later = largest(copy.deepcopy(layer).eval()(images)[:1] - together)
 
     def error(share: float) -> float:
         moved = zip((layer.running_var, layer.running_mean), (variance, mean), new, strict=True)
@@ -238,8 +239,16 @@ def validation_moves_the_statistics(case: Validation) -> Trial:
         {
             "torch.no_grad() keeps the statistics": error(0.0),
             "an image's output in training mode is its own": dependence,
+            "later outputs in eval mode stay": later,
         },
     )
+
+
+@counterexample("1b-validation", "with running statistics: `track_running_stats=False`")
+def without_running_statistics() -> float:
+    layer: Layer = nn.BatchNorm1d(1, track_running_stats=False, dtype=DOUBLE).eval()
+    outputs = [layer(tensor([[1.0], [other]]))[0] for other in (0.0, 3.0)]
+    return largest(outputs[0] - outputs[1])
 
 
 @counterexample("1b-validation", "in eval mode nothing moves")
@@ -287,7 +296,7 @@ def refuses(model: nn.Module, x: Tensor) -> bool:
     statement=r"**A batch of one** has only its own positions to normalise by: in training mode batch norm then "
     r"is instance norm, and PyTorch refuses a channel of a single value. So ResNet-18 in training mode "
     r"refuses one image of 32×32, whose last feature maps are 1×1, and takes one of 33×33, where they are 2×2. "
-    r"In eval mode any batch will do.",
+    r"In eval mode, with running statistics, any batch will do.",
     family=ones,
     tolerance=1e-12,
 )
@@ -350,7 +359,7 @@ DRAWS = 2000
     printed=r"Similarly, dropout scales the activations by $1-p$, instead of sampling which activations to "
     r"zero out (like in train time).",
     statement=r"That is the original convention. PyTorch drops with probability $p$, divides what it keeps by "
-    r"$1-p$ while training and leaves eval mode alone. Under either convention the training output averages to "
+    r"$1-p$ while training and leaves eval mode alone. Under either convention, for $p<1$, the training output averages to "
     r"the output in eval mode if what follows is affine, or a ReLU or leaky ReLU of each unit alone. "
     r"Already a tanh of each unit alone breaks this, and so does a ReLU of linear units.",
     corrected=r"PyTorch: $1/(1-p)$ in training, nothing in eval mode",
@@ -573,8 +582,13 @@ def plain_network_ignores_the_mode(case: Plain) -> Trial:
     )
 
 
-@counterexample("1b-hw1", "none of its modules reads the flag `training`")
-def randomised_relu_reads_the_flag() -> float:
+@counterexample("1b-hw1", "none of its modules reads the flag `training`: batch norm draws nothing")
+def batchnorm_reads_the_flag() -> float:
+    return mode_gap(nn.BatchNorm1d(1), torch.tensor([[1.0], [3.0]]))
+
+
+@counterexample("1b-hw1", "reads the flag or draws at random: `nn.RReLU` does both")
+def randomised_relu_does_both() -> float:
     return mode_gap(nn.RReLU(), torch.full((8,), -1.0))
 
 

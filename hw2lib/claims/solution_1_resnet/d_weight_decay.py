@@ -434,7 +434,7 @@ def objective(case: Entry, layer: Layer, entering: Tensor, biases: bool = False)
     kind="identity",
     verdict="theorem",
     statement=r"**Shift equivariance.** Let $u$, the input or hidden activations, enter the rest of a network only "
-    r"through an affine layer $Wu+c$ whose bias may take every value, and let the penalty not depend on $c$. Then "
+    r"through an affine layer $Wu+c$ whose bias may grow by $Wb$, and let the penalty not depend on $c$. Then "
     r"$(W,c)\mapsto(W,c+Wb)$, the other parameters fixed, carries the objective with $u$ to the objective with "
     r"$u-b$ without changing its value; so it carries minimisers to minimisers.",
     family=entries,
@@ -458,7 +458,16 @@ def objective_is_equivariant(case: Entry) -> Trial:
         )
 
 
-@counterexample("1d-absorb", "affine: a zero-padded convolution")
+@counterexample("1d-absorb", "affine: the square of each entry, times W, plus c")
+def a_layer_of_squares() -> float:
+    x, shift, weight = tensor([1.0, 2.0]), 1.0, 2.0
+    here, there = weight * x**2, weight * (x - shift) ** 2 + weight * shift
+    return abs((there.square().sum() - here.square().sum()).item())
+
+
+@counterexample(
+    "1d-absorb", "whose bias may grow by Wb: a zero-padded convolution, a bias a channel"
+)
 def a_zero_padded_convolution() -> float:
     layer = nn.Conv1d(1, 1, 3, padding=1).double()
     for parameter in layer.parameters():
@@ -475,7 +484,7 @@ def a_shortcut_from_the_input() -> float:
     return abs((there.square().sum() - here.square().sum()).item())
 
 
-@counterexample("1d-absorb", "whose bias may take every value: no bias")
+@counterexample("1d-absorb", "whose bias may grow by Wb: no bias")
 def a_layer_without_a_bias() -> float:
     def least(x: Tensor, y: Tensor) -> float:  # of ‖xw − y‖² + w²
         w = x @ y / (x @ x + 1)

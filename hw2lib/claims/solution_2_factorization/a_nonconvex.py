@@ -163,7 +163,7 @@ def bilinear_and_convex(a: float, b: float) -> float:
     r"$\lVert X\rVert_F^2$, their midpoint $(0,0)$ is worse. Below it are, for $X\ne0$, all minimisers, and "
     r"already $A=x_{ij}e_ie_1^\top$, $B=e_1e_j^\top$ with one entry $x_{ij}\ne0$: by $x_{ij}^2$. For $X=0$, "
     r"$(A,0)$ and $(0,B)$ with $AB\ne0$ have the loss 0 and their midpoint $\lVert AB\rVert_F^2/16$.",
-    corrected=r"the midpoint of two opposite minimisers is worse",
+    corrected=r"for $X\ne0$ the midpoint of two opposite minimisers is worse",
     family=convexities,
     exact=True,
 )
@@ -211,9 +211,9 @@ def excess(X: Tensor, A: Tensor, B: Tensor) -> float:
     "2a-alternating",
     kind="identity",
     verdict="theorem",
-    statement=r"A sweep of alternating least squares, $B$ for $A$ and then $A$ for $B$, takes the column space "
-    r"of $A$ to its image under $XX^\top$: it is the power method for subspaces (rank $r$ of both factors is assumed only "
-    r"for convenience). That, not convexity in each factor, is why it finds the minimum from almost every start if "
+    statement=r"A sweep of alternating least squares, $B$ for $A$ and then $A$ for $B$, by pseudo-inverses or with "
+    r"both factors of rank $r$, takes the column space of $A$ to its image under $XX^\top$: it is the power method for "
+    r"subspaces. That, not convexity in each factor, is why it finds the minimum from almost every start if "
     r"$\sigma_r>\sigma_{r+1}$.",
     family=starts,
     tolerance=1e-9,
@@ -233,6 +233,14 @@ def sweeps_are_power_iterations(case: tuple[GapProblem, int]) -> Trial:
         max(outside(after.A, span(X @ half)), excess(X, late.A, late.B)),
         {"the image under X Xᵀ X Xᵀ": outside(after.A, twice)} if singular[rank:] > (0.0,) else {},
     )
+
+
+@counterexample("2a-alternating", "by pseudo-inverses: another solution, for a B of rank 1")
+def sweep_by_another_solution() -> float:
+    X, A = tensor(np.diag([1.0, 0.0])), tensor(np.eye(2))
+    B, image = A.T @ X, X @ X.T @ A
+    assert loss(X, A, B) == 0  # so A itself is a best A for this B
+    return outside(A, image[:, :1])
 
 
 @counterexample("2a-alternating", "almost every start: from $A=u_2$ it stays at a saddle")

@@ -145,7 +145,7 @@ def found_minimisers(rng: np.random.Generator) -> Iterator[tuple[str, tuple[GapP
     verdict="sharpened",
     severity=1,
     printed=r"In general, any $A=A^*Q$, $B=Q^\top B^*$ where $Q$ is an orthogonal matrix gives a different solution.",
-    statement=r"Right, but far from the whole family: all $(A^*G,G^{-1}B^*)$ with $G$ invertible are minimisers, the "
+    statement=r"Right for $Q\ne I$ if $\sigma_r>0$, but far from the whole family: all $(A^*G,G^{-1}B^*)$ with $G$ invertible are minimisers, the "
     r"print's own rescaling among them. If $\sigma_r>\sigma_{r+1}$ (counting $\sigma_{r+1}=0$ for $r=\min(m,n)$), "
     r"there are no others.",
     corrected=r"all of them: $(A^*G,G^{-1}B^*)$, $G$ invertible",
@@ -443,7 +443,7 @@ RUNS = 8
     kind="measured",
     verdict="measured",
     statement=r"Where on the orbit an optimiser lands depends on the optimiser. With $(A,B)=(A^*G,G^{-1}B^*)$, alternating "
-    r"least squares from random starts ends at a $G$ of condition number {value}`alternating:.2g` in the median (from "
+    r"least squares from random starts ends at a $G$ that lengthens or shortens some vector by a factor of {value}`alternating:.2g` in the median (from "
     r"{value}`alternating_least:.2g` to {value}`alternating_most:.2g`): far from orthogonal as a rule. Gradient descent from "
     r"small random starts ends nearly balanced, at {value}`descent:.3f` in the median and at most {value}`descent_most:.3f`.",
 )
@@ -459,8 +459,8 @@ def optimisers_land_on_different_parts_of_the_orbit(seed: int) -> Trial:
         for run, (X, end) in enumerate(zip(Xs, ends, strict=True)):
             best = low_rank_factors(X, rank)
             swept = alternating_least_squares(X, rank, 20, generator=torch_generator(rng))
-            alternating.append(condition(best, swept.A))
-            descent.append(condition(best, end))
+            alternating.append(stretch(best, swept.A))
+            descent.append(stretch(best, end))
             runs.append(f"{m}×{n}, rank {rank}, run {run}")
     usual, most = float(np.median(alternating)), max(descent)
     return Trial(
@@ -475,9 +475,10 @@ def optimisers_land_on_different_parts_of_the_orbit(seed: int) -> Trial:
     )
 
 
-def condition(best: Factors, A: Tensor) -> float:
-    """Return the condition number of the G that takes the balanced minimiser to another."""
-    return torch.linalg.cond(connecting_matrix(best.A, A)).item()
+def stretch(best: Factors, A: Tensor) -> float:
+    """Return the largest factor by which G, from the balanced minimiser to another, changes a length."""
+    S = torch.linalg.svdvals(connecting_matrix(best.A, A))
+    return max(S[0].item(), 1 / S[-1].item())
 
 
 @claim(

@@ -262,7 +262,7 @@ def loss_along_an_exchange(exchange: Exchange) -> Trial:
     roots, kept = exchange.point.problem.roots, exchange.point.kept
     wrong = {"without the fourth power": exchange_error(exchange, fourth=0)}
     if roots[exchange.missing] != roots[kept[exchange.place]]:
-        wrong |= {"$\\sigma_i$ and $\\sigma_j$ exchanged": exchange_error(exchange, second=-1)}
+        wrong |= {"the second order with the other sign": exchange_error(exchange, second=-1)}
     return Trial(exchange_error(exchange), wrong)
 
 

@@ -327,7 +327,7 @@ def rank(matrix: np.ndarray) -> int:
     verdict="sharpened",
     severity=1,
     printed=r"$P=I-uu^T$ is a projection matrix in the direction orthogonal to $u$",
-    statement=r"Beyond two dimensions there is no single such direction: for $\|u\|=1$, $P$ is the orthogonal projector onto the hyperplane "
+    statement=r"Except in two dimensions there is no single such direction: for $\|u\|=1$, $P$ is the orthogonal projector onto the hyperplane "
     r"$u^\perp$, of rank $n-1$.",
     corrected=r"onto the hyperplane $u^\perp$",
     family=unit_vectors,
