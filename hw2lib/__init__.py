@@ -1,4 +1,4 @@
-"""hw2lib: the mathematics behind the solutions of ESE 546, homework 2, every statement checked.
+"""hw2lib: the mathematics behind the solutions of ESE 546, homework 2, and its ledger of claims.
 
 Modules are named after their topics: :mod:`hw2lib.resnet`, :mod:`hw2lib.architecture`,
 :mod:`hw2lib.parameters`, :mod:`hw2lib.normalization`, :mod:`hw2lib.dropout`,

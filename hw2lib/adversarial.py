@@ -337,7 +337,7 @@ def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
     Returns
     -------
     Tensor
-        ε₀, shape (N,): 0 for an image at a kink, infinite where no unit ever switches.
+        ε₀, shape (N,): 0 for an image that leaves a kink, infinite where no unit ever switches.
 
     Raises
     ------

@@ -109,8 +109,10 @@ def batch_normalize(
     least = max(math.sqrt(eps), torch.finfo(x.dtype).tiny)
     largest = torch.maximum(x.detach().abs().amax(axes, keepdim=True), x.new_tensor(least))
     unit = torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent - 1)
-    variance, mean = torch.var_mean(x / unit, axes, correction=0, keepdim=True)
-    y = (x / unit - mean) / (variance + (math.sqrt(eps) / unit).square()).sqrt()
+    centred = x / unit - (x / unit).mean(axes, keepdim=True)
+    # a rounded mean leaves something over, as large as all the rest if that varies little
+    variance, mean = torch.var_mean(centred, axes, correction=0, keepdim=True)
+    y = (centred - mean) / (variance + (math.sqrt(eps) / unit).square()).sqrt()
     column = (1, x.shape[1]) + (1,) * (x.ndim - 2)
     for name, parameter, scale in (("weight", weight, True), ("bias", bias, False)):
         if parameter is not None:
@@ -544,7 +546,7 @@ def padding_mask(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, size: Sequence[int]) 
     TypeError
         If `layer` is not a convolution, or `size` not a sequence of integers.
     ValueError
-        If `size` has the wrong length or an entry below 1.
+        If `size` has the wrong length, an entry below 1, or no room for a window.
 
     References
     ----------
@@ -567,7 +569,10 @@ def padding_mask(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, size: Sequence[int]) 
     inside = torch.ones(1, 1, *sizes)
     window = torch.ones(1, 1, *layer.kernel_size)
     convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[dims - 1]
-    seen = convolve(inside, window, None, layer.stride, layer.padding, layer.dilation)
+    try:
+        seen = convolve(inside, window, None, layer.stride, layer.padding, layer.dilation)
+    except RuntimeError as error:
+        raise ValueError(f"size must have room for a window, got {tuple(sizes)}: {error}") from None
     return seen[0, 0] < window.numel()
 
 

@@ -7,7 +7,7 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -201,7 +201,8 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
     """Count the parameters of every module that owns some, and its multiply–accumulates.
 
     One multiply–accumulate (MAC) is one product added to a sum. Counted are convolutions and
-    linear layers, without biases, batch norm, pooling and additions: output positions × weights.
+    linear layers, without biases, batch norm, pooling and additions: output positions × weights
+    (for a transposed convolution input positions × weights), in every call of a layer.
     Shapes come from a run on an empty batch, which computes nothing.
     Serves claims 1c-stem to 1c-work and 1e-counts.
 
@@ -241,41 +242,48 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
     total                       44                         1,296
     """
     check_model("model", model)
-    shapes = None if input_shape is None else output_shapes(model, input_shape)
+    calls = None if input_shape is None else calls_of(model, input_shape)
     counted: set[Tensor] = set()
     rows = []
     for name, module in model.named_modules():
         own = {p for p in module._parameters.values() if p is not None} - counted
-        if own:
+        done = calls.get(name, Calls(None, 0)) if calls is not None else Calls(None, None)
+        if own or done.macs:  # a layer may share all of its parameters, but not its work
             counted |= own
-            row = Row(name, type(module).__name__, sum(p.numel() for p in own))
-            if shapes is not None:
-                shape = shapes.get(name)
-                row = replace(row, output=shape, macs=multiply_accumulates(module, shape))
-            rows.append(row)
+            rows.append(Row(name, type(module).__name__, sum(p.numel() for p in own), *done))
     return ParameterTable(tuple(rows))
 
 
-def multiply_accumulates(module: nn.Module, output: tuple[int, ...] | None) -> int:
-    """Return output positions × weights of a convolution or linear layer, 0 for other modules."""
-    if output is None or not isinstance(module, MULTIPLYING):
+class Calls(NamedTuple):
+    """What a layer did with one input: its last output's shape, and multiply–accumulates of all."""
+
+    output: tuple[int, ...] | None
+    macs: int | None
+
+
+def multiply_accumulates(module: nn.Module, entering: Tensor, leaving: Tensor) -> int:
+    """Return positions × weights of a convolution or linear layer, 0 for other modules."""
+    if not isinstance(module, MULTIPLYING):
         return 0
-    positions = output[:-1] if isinstance(module, nn.Linear) else output[1:]
-    return int(torch.Size(positions).numel()) * module.weight.numel()
+    if isinstance(module, nn.Linear):
+        positions = leaving.shape[1:-1]
+    else:
+        positions = (entering if module.transposed else leaving).shape[2:]
+    return int(positions.numel()) * module.weight.numel()
 
 
-def output_shapes(model: nn.Module, input_shape: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    """Return the output shapes of all modules with parameters, without the batch dimension.
+def calls_of(model: nn.Module, input_shape: Sequence[int]) -> dict[str, Calls]:
+    """Return what all modules with parameters do with one input.
 
     An empty batch needs no arithmetic and no meta device, whose first use loads torch's compiler
     for a second; but a model that reshapes with -1 refuses it, so the meta device is the fallback.
     """
     shape = check_image_shape("input_shape", input_shape)
     try:
-        return recorded_shapes(model, torch.empty(0, *shape))
+        return recorded_calls(model, torch.empty(0, *shape))
     except RuntimeError:
         try:
-            return recorded_shapes(model, torch.empty(1, *shape, device="meta"))
+            return recorded_calls(model, torch.empty(1, *shape, device="meta"))
         except RuntimeError as error:
             raise ValueError(
                 f"input_shape {shape} does not fit the model (it is that of one input, without the "
@@ -283,26 +291,29 @@ def output_shapes(model: nn.Module, input_shape: Sequence[int]) -> dict[str, tup
             ) from error
 
 
-def recorded_shapes(model: nn.Module, images: Tensor) -> dict[str, tuple[int, ...]]:
-    """Run a copy of the model without its data, and record what its modules return."""
-    shapes: dict[str, tuple[int, ...]] = {}
+def recorded_calls(model: nn.Module, images: Tensor) -> dict[str, Calls]:
+    """Run a copy of the model without its data, and record what its modules do."""
+    calls: dict[str, Calls] = {}
 
     def record(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        def hook(module: nn.Module, inputs: Any, named: Any, output: Any) -> None:
             if isinstance(output, Tensor):
-                shapes[name] = tuple(output.shape[1:])
+                entering = (*inputs, *named.values())[0]
+                before = calls[name].macs or 0 if name in calls else 0
+                work = before + multiply_accumulates(module, entering, output)
+                calls[name] = Calls(tuple(output.shape[1:]), work)
 
         return hook
 
-    skeleton = without_data(model, images.device)
+    skeleton = without_data(model, images.device, {})
     for name, module in skeleton.named_modules():
         if module._parameters:
-            module.register_forward_hook(record(name))
+            module.register_forward_hook(record(name), with_kwargs=True)
         if isinstance(module, SHAPE_KEEPING):
             vars(module)["forward"] = keep_shape
     with torch.no_grad():
         skeleton(images)
-    return shapes
+    return calls
 
 
 def keep_shape(x: Tensor) -> Tensor:
@@ -310,12 +321,17 @@ def keep_shape(x: Tensor) -> Tensor:
     return x
 
 
-def without_data(module: nn.Module, device: torch.device) -> nn.Module:
+def without_data(
+    module: nn.Module, device: torch.device, copies: dict[nn.Module, nn.Module]
+) -> nn.Module:
     """Return a copy of a module, and of those inside, whose tensors have shapes but no values.
 
-    ``copy.deepcopy`` would do the same, in three times the time of all the rest.
+    ``copy.deepcopy`` would do the same, in three times the time of all the rest. `copies` holds
+    those made so far, for a module may stand in several places.
     """
-    bare = copy.copy(module)
+    if module in copies:
+        return copies[module]
+    copies[module] = bare = copy.copy(module)
     bare._forward_hooks = OrderedDict(module._forward_hooks)
     bare._parameters = {
         name: None if p is None else nn.Parameter(torch.empty_like(p, device=device), False)
@@ -326,7 +342,7 @@ def without_data(module: nn.Module, device: torch.device) -> nn.Module:
         for name, b in module._buffers.items()
     }
     bare._modules = {
-        name: None if child is None else without_data(child, device)
+        name: None if child is None else without_data(child, device, copies)
         for name, child in module._modules.items()
     }
     return bare

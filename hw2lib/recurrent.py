@@ -476,7 +476,8 @@ def clip_by_norm(gradient: Any, max_norm: float) -> Tensor:
     gradient = as_tensor("gradient", gradient)
     limit = check_number("max_norm", max_norm, "positive", lambda value: value > 0)
     norm, direction = polar(gradient)
-    return limit * direction if norm > limit else gradient.clone()
+    # in double precision, where no length of a vector in single precision overflows
+    return (limit * direction.double()).to(gradient) if norm > limit else gradient.clone()
 
 
 def rescale_to_norm(gradient: Any, norm: float) -> Tensor:
@@ -515,7 +516,7 @@ def rescale_to_norm(gradient: Any, norm: float) -> Tensor:
     norm, direction = polar(gradient)
     if norm == 0:
         raise ValueError("gradient must not be zero: it has no direction to keep")
-    return finite("norm", target * direction)
+    return finite("norm", (target * direction.double()).to(gradient))
 
 
 def clip_by_value(gradient: Any, bound: float) -> Tensor:

@@ -113,10 +113,7 @@ def function_gradient(function: Function, x: Any) -> Tensor:
     >>> function_gradient(lambda z: z[1] / z[0], [2.0, 3.0])
     tensor([-0.7500,  0.5000])
     """
-    point = as_tensor("x", x).detach().clone().requires_grad_()
-    value = call(function, point)
-    (gradient,) = torch.autograd.grad(value, point)
-    return finite("function and x", gradient)
+    return finite("function and x", value_and_gradient(function, as_tensor("x", x))[1])
 
 
 def tangent_projector(u: Any) -> Tensor:
@@ -399,9 +396,7 @@ def descend(
     rate, decay = check_rates(learning_rate, weight_decay)
     losses, norms, gradient_norms, angles = [], [polar(x)[0]], [], []
     for _ in range(check_integer("steps", steps, 1)):
-        point = x.detach().clone().requires_grad_()
-        value = call(function, point)
-        (gradient,) = torch.autograd.grad(value, point)
+        value, gradient = value_and_gradient(function, x)
         following = (1 - rate * decay) * x - rate * gradient
         losses.append(value.item())
         gradient_norms.append(polar(gradient)[0] * norms[-1])
@@ -472,6 +467,16 @@ def batchnorm_loss(
         return finite("inputs, targets, readout and weight", (hidden @ a - y).square().mean())
 
     return loss
+
+
+def value_and_gradient(function: Function, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return value and gradient of a function that has to be scalar and to depend on `x`."""
+    point = x.detach().clone().requires_grad_()
+    value = call(function, point)
+    (gradient,) = torch.autograd.grad(value, point, allow_unused=True)
+    if gradient is None:
+        raise ValueError("function must return a tensor that depends on its argument")
+    return value.detach(), gradient
 
 
 def call(function: Function, x: Tensor) -> Tensor:

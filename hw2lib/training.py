@@ -314,7 +314,8 @@ def check_classes(name: str, labels: Tensor, logits: Tensor) -> None:
 
 def totals(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the sum of the losses and the number of wrong answers, shape (2,)."""
-    losses = cross_entropy(logits.float(), labels, reduction="sum")
+    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    losses = cross_entropy(precise, labels, reduction="sum")
     return torch.stack([losses, (logits.argmax(1) != labels).sum()])
 
 

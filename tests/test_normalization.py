@@ -57,6 +57,25 @@ def test_batch_normalize_where_squares_over_or_underflow(dtype, power):
         assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("digits", [0.3, 0.6, 0.9])
+def test_batch_normalize_where_a_channel_varies_little_beside_its_mean(dtype, digits):
+    x = 1 + torch.finfo(dtype).eps ** digits * random(64, 3).to(dtype)
+    moved = x - 1  # exactly
+    torch.testing.assert_close(batch_normalize(x), batch_normalize(moved))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_two_neighbouring_numbers_become_minus_one_and_one(dtype):
+    x = torch.tensor([[1.0], [1 + torch.finfo(dtype).eps]], dtype=dtype)
+    torch.testing.assert_close(batch_normalize(x)[:, 0], torch.tensor([-1.0, 1.0], dtype=dtype))
+
+
+def test_size_without_room_for_a_window_is_refused():
+    with pytest.raises(ValueError, match="size must have room for a window, got"):
+        padding_mask(nn.Conv2d(1, 1, 3), (2, 2))
+
+
 def test_constant_channel_has_a_gradient_with_eps():
     x = torch.ones(4, 2, requires_grad=True)
     (gradient,) = torch.autograd.grad(batch_normalize(x, eps=1e-5)[0].sum(), x)

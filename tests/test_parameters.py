@@ -68,6 +68,30 @@ def test_totals_survive_folding_and_summing():
         assert (other.total, other.macs) == (table.total, table.macs)
 
 
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (lambda c: nn.Sequential(c, c), 2 * 4 * 4 * 9 * 64),
+        (lambda c: nn.Sequential(c, sharing(c)), 2 * 4 * 4 * 9 * 64),
+        (lambda c: nn.ConvTranspose2d(4, 3, 2, stride=2), 4 * 3 * 4 * 64),
+        (lambda c: nn.ConvTranspose2d(4, 6, 3, groups=2), 4 * 3 * 9 * 64),
+    ],
+    ids=["called twice", "weights shared", "transposed", "transposed, groups"],
+)
+def test_every_product_counts(build, expected):
+    model = build(nn.Conv2d(4, 4, 3, padding=1, bias=False))
+    table = parameter_table(model, (4, 8, 8))
+    assert table.macs == expected
+    assert table.total == sum(p.numel() for p in model.parameters())
+
+
+def sharing(convolution):
+    """Return another convolution with the same weights."""
+    other = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+    other.weight = convolution.weight
+    return other
+
+
 def test_shared_parameters_count_once_and_are_optimised_once():
     layer = nn.Linear(3, 3)
     model = nn.Sequential(layer, nn.ReLU(), layer)

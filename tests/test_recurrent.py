@@ -387,6 +387,12 @@ def test_zero_has_no_direction_to_keep():
         rescale_to_norm(torch.zeros(3), 1.0)
 
 
+def test_norm_beyond_the_numbers_of_single_precision_is_kept():
+    gradient = torch.full((100,), 3e38)
+    for change in (clip_by_norm, rescale_to_norm):
+        torch.testing.assert_close(change(gradient, 1e39), torch.full((100,), 1e38))
+
+
 def test_bound_beyond_the_numbers_of_the_dtype_clips_nothing():
     assert clip_by_value([3.0, -4.0], 1e300).tolist() == [3.0, -4.0]
     assert clip_by_norm([3.0, -4.0], 1e300).tolist() == [3.0, -4.0]

@@ -240,3 +240,13 @@ def test_function_without_slope_is_refused():
         function_gradient(lambda x: torch.tensor(1.0), torch.ones(2))
     with pytest.raises(ValueError, match=r"^function and x must be of a size"):
         function_gradient(lambda x: x.sqrt().sum(), torch.zeros(2))
+
+
+def test_function_of_something_else_is_refused():
+    other = torch.ones(2, requires_grad=True)
+    for call in (
+        lambda: function_gradient(lambda x: other.sum(), [1.0, 2.0]),
+        lambda: descend(lambda x: other.sum(), [1.0, 2.0], 0.1, 3),
+    ):
+        with pytest.raises(ValueError, match="depends on its argument"):
+            call()

@@ -70,6 +70,15 @@ def test_evaluate_agrees_with_the_definition():
     assert math.isclose(found.error, (logits.argmax(1) != labels).double().mean().item())
 
 
+def test_loss_of_a_model_in_double_precision_is_computed_in_it():
+    model = nn.Linear(1, 2, dtype=torch.float64)
+    with torch.no_grad():
+        model.weight.zero_()
+        model.bias.copy_(torch.tensor([18.0, 0.0]))
+    found = evaluate(model, torch.zeros(1, 1, dtype=torch.float64), torch.tensor([0]))
+    assert math.isclose(found.loss, math.log1p(math.exp(-18)), rel_tol=1e-6)
+
+
 def test_predict_runs_in_evaluation_mode_and_restores_every_mode():
     model, images = network(), few_digits().validation_images
     model.features[1].eval()

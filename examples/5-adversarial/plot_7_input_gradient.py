@@ -43,12 +43,17 @@ shown = [int(right[len(right) // 2]), int(right[0]), *mistakes[:2].tolist()]
 # %%
 # Verify
 # ------
-# The gradient of every misclassified digit is more than ten times as large as the typical one, and
-# the bound ‖∇ℓ‖₁ ≤ (1 − p)·(largest ‖∇(z′ − z)‖₁) is why: its first factor is at least a half for
-# each of them.
+# The gradient of every misclassified digit is more than ten times as large as the typical one. It
+# is 1 − p times a slope, that of the log-odds against the label. The slopes differ too, but the
+# factor 1 − p differs more: at least a half for every mistake, it is small for the typical digit.
 
 assert sizes[mistakes].min() > 10 * sizes[right].median()
 assert (1 - truth[mistakes]).min() >= 0.5
+factor, slope = (
+    (values[mistakes].min() / values[right].median()).item()
+    for values in (1 - truth, sizes / (1 - truth))
+)
+assert factor > 10 * slope
 print(f"median over right digits {sizes[right].median():.2g}, wrong {sizes[mistakes].median():.2g}")
 
 # %%

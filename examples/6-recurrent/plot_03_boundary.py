@@ -1,6 +1,6 @@
 """
-At magnitude 1 the gradient grows like a power of t
-===================================================
+At magnitude 1 the gradient can grow like a power of t
+======================================================
 
 A mode with an eigenvalue above 1 in magnitude explodes, one below it, say 0.9, decays. What
 happens exactly at 1, where neither word fits?
@@ -59,7 +59,7 @@ for (name, values), (color, width, power) in zip(growth.items(), looks, strict=T
     axes.text(*end, f"{name}\nlike {power}", color=color, va="center")
 axes.set(xlabel="steps t", xlim=(2, times[-1]), ylim=(0.3, 3e20))
 axes.set_xticks([10, 100, 1000, 10000])
-figures.headline(figure, "At |λ| = 1 the gradient grows like a power of t")
+figures.headline(figure, "At |λ| = 1 the gradient can grow like a power of t")
 figures.describe(
     figure,
     "Size of the gradient against the number of steps, both axes logarithmic. For a rotation "

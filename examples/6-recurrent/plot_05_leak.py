@@ -2,7 +2,8 @@
 Rounding finds the unstable mode
 ================================
 
-A state that starts exactly on a stable eigenvector decays. Can a computer make it start there?
+A state that starts exactly on a stable eigenvector decays. What if its entries are no binary
+fractions, so that a computer rounds them?
 
 The derivation is in :doc:`/solutions/6-recurrent/a-linear-gradient`; this script is evidence for
 the claim ``6a-leak``.
@@ -55,8 +56,8 @@ axes.set_yticks([1e-30, 1e-15, 1, 1e15])
 figures.headline(figure, "Rounding the start excites the unstable mode")
 figures.describe(
     figure,
-    "Norm of the state against steps. From a start on the stable eigenvector it decays for "
-    "ever in exact arithmetic; in double precision it decays at first and then grows without "
+    "Norm of the state against steps. From the start (−2/3, 1) on the stable eigenvector it decays "
+    "for ever in exact arithmetic; in double precision it decays at first and then grows without "
     "bound.",
 )
 plt.show()
@@ -65,4 +66,5 @@ plt.show()
 # What to see
 # -----------
 # The entry −2/3 is no binary fraction, so the rounded start has a small unstable component. It
-# doubles in every step, and after some thirty steps it is all that is left.
+# doubles in every step, and after some thirty steps it is all that is left. From (−2, 3),
+# on the same line, nothing is rounded, and the state decays.

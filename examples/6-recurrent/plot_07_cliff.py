@@ -128,7 +128,7 @@ figures.describe(
     "The loss of a one-unit recurrent network over w and b: a high and a low plain meet in a "
     "steep wall, along which the loss is 0. Two paths of gradient descent from one start reach "
     "the wall; the free one is thrown far out over the low plain in one step, the clipped one "
-    "goes on along the wall and ends at loss 0.",
+    "goes on along the wall and ends near loss 0.",
 )
 plt.show()
 
