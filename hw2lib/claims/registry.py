@@ -132,8 +132,8 @@ class Mutant:
 
     @property
     def share(self) -> float:
-        """The share of the cases in which it is refused; an error that is NaN refuses nothing."""
-        return sum(error > self.tolerance for error in self.errors) / len(self.errors)
+        """The share of the cases in which it is refused; NaN and infinity refuse nothing."""
+        return sum(self.tolerance < error < math.inf for error in self.errors) / len(self.errors)
 
     @property
     def refused(self) -> bool:

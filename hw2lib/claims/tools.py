@@ -44,21 +44,27 @@ def torch_generator(rng: np.random.Generator) -> torch.Generator:
 
 
 def largest(x: Tensor) -> float:
-    """Return the largest absolute value; 0 if there is no entry."""
-    return x.abs().max().item() if x.numel() else 0.0
+    """Return the largest absolute value; 0 if there is no entry, infinity if one is NaN."""
+    found = x.abs().max().item() if x.numel() else 0.0
+    return math.inf if math.isnan(found) else found
 
 
 def relative(error: Tensor, scale: Tensor) -> float:
     """Return the largest entry of an error over that of what it is measured against.
 
-    Against zeros, the error itself.
+    Against zeros, the error itself; infinity if it is infinite or NaN somewhere.
     """
-    return largest(error) / (largest(scale) or 1.0)
+    found = largest(error)
+    return found if found == math.inf else found / (largest(scale) or 1.0)
 
 
 def shortfall(value: float, bound: float) -> float:
-    """Return by how much a value lies below its lower bound, 0 if it does not."""
-    return max(0.0, bound - value)
+    """Return by how much a value lies below its lower bound, 0 if it does not.
+
+    Infinity if one of them is NaN: Python's ``max`` would lose it.
+    """
+    short = bound - value
+    return math.inf if math.isnan(short) else max(0.0, short)
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> float:
@@ -85,6 +91,19 @@ def spread(name: str, values: Sequence[float]) -> dict[str, float]:
         f"{name}_least": min(values),
         f"{name}_most": max(values),
     }
+
+
+def medians(rows: Tensor) -> list[float]:
+    """Return the median of each row; of an even number of entries the mean of the middle two.
+
+    ``torch.median`` returns the lower one.
+
+    Examples
+    --------
+    >>> medians(torch.tensor([[1.0, 2.0, 4.0, 8.0], [3.0, 3.0, 3.0, 5.0]]))
+    [3.0, 3.0]
+    """
+    return [statistics.median(row) for row in rows.tolist()]
 
 
 def jacobian(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -756,7 +756,7 @@ def growth_exponent(W: Tensor, z0: Tensor, zbar: Tensor) -> float:
     verdict="holds",
     printed=r"…an eigenvalue with magnitude greater than 1 … $\to\infty$. On the other hand if the largest magnitude of eigenvalues of $A$ is smaller "
     r"than 1, or … $\alpha_iv_i=0$ for all eigenvalues $|\lambda_i|\ge1$ … $\to0$.",
-    statement=r"Both are right; what lies between them, a largest magnitude of exactly 1, is left open. There, for $z_0$ and $\bar z$ outside a set of measure zero, the "
+    statement=r"Both are right; what lies between them, a largest magnitude of exactly 1 among the modes that $z_0$ meets, is left open. If the largest of all is 1, then for $z_0$ and $\bar z$ outside a set of measure zero, the "
     r"gradient grows like $t^{2m-1}$, with $m$ the size of the largest Jordan block at an eigenvalue of magnitude 1: linearly if these are simple.",
     tolerance=0.15,
 )

@@ -125,6 +125,8 @@ def exponents(
 ) -> Tensor:
     """Return the growth rates of a small change in a batch of networks, averaged over `steps`.
 
+    Minus infinity where the change dies.
+
     W (…, p, p), start (…, p), inputs (WARM_UP + steps, …, p); the first WARM_UP steps are left out. Without
     inputs, ReLU and identity keep their state at length 1.
     """
@@ -136,9 +138,10 @@ def exponents(
             z = z + inputs[step][..., None]
         h, tangent = SIGMA[name](z), SLOPE[name](z) * (W @ tangent)
         growth = tangent.norm(dim=-2, keepdim=True)
-        tangent = tangent / growth
+        tangent = tangent / growth.where(growth > 0, 1.0)
         if inputs is None and name in ("relu", "identity"):
-            h = h / h.norm(dim=-2, keepdim=True)
+            length = h.norm(dim=-2, keepdim=True)
+            h = h / length.where(length > 0, 1.0)
         if step >= WARM_UP:
             total = total + growth.log()
     return torch.as_tensor(total).flatten() / steps
