@@ -16,7 +16,8 @@ from hw2lib.claims import Claim, Evidence, Kind, Mutant, Trial, Verdict, find, l
 from hw2lib.claims.__main__ import main
 from hw2lib.claims.registry import CASES, MOSTLY, add, counterexample, outside
 from hw2lib.claims.registry import claim as register
-from hw2lib.claims.tools import eager
+from hw2lib.claims.solution_6_recurrent.shared import exponents
+from hw2lib.claims.tools import eager, largest, relative, shortfall
 from hw2lib.claims.typeset import typeset
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -267,6 +268,7 @@ def evidence(error, tolerance, *mutants, condition=False):
         evidence(0.0, 1.0, (0.5,)),
         evidence(0.0, 1.0, (1.0,)),
         evidence(0.0, 1.0, (math.nan,)),
+        evidence(0.0, 1.0, (math.inf,)),
         evidence(math.nan, 1.0, (3.0,)),
         evidence(math.inf, math.inf, (3.0,)),
         evidence(0.0, 1.0, (3.0,), (0.5,)),
@@ -325,6 +327,21 @@ def test_nan_in_one_case_of_many_is_not_accepted():
     right = make(lambda x: Trial(0.0, {"m": 1.0}))
     assert right.accepted
     assert not make(lambda x: Trial(math.nan if x > 1 else 0.0, {"m": 1.0})).accepted
+
+
+def test_nan_is_not_lost_among_other_errors():
+    bad = torch.tensor([0.0, math.nan])
+    for error in (largest(bad), relative(bad, torch.ones(2)), relative(bad, bad)):
+        assert max(0.0, error) == math.inf
+    for value, bound in ((math.nan, 1.0), (1.0, math.nan)):
+        assert max(0.0, shortfall(value, bound)) == math.inf
+
+
+def test_rate_of_a_change_that_dies_is_minus_infinity():
+    W = -torch.ones(1, 1, dtype=torch.float64)
+    for inputs in (None, torch.zeros(60, 1, dtype=torch.float64)):
+        found = exponents("relu", W, torch.ones(1, dtype=torch.float64), inputs, steps=20)
+        assert found.tolist() == [-math.inf]
 
 
 def test_too_few_cases_are_not_enough():
