@@ -51,7 +51,7 @@ def as_dense(name: str, value: Any) -> Tensor:
             value = np.asarray(value)
         if isinstance(value, np.ndarray):  # torch wants this machine's byte order, steps forward
             value = value.astype(value.dtype.newbyteorder("="), order="C")
-        tensor = torch.as_tensor(value)
+        tensor = torch.as_tensor(value).resolve_neg()
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise TypeError(
             f"{name} must be a tensor, an array or nested lists of numbers, rows of equal length, "
@@ -187,7 +187,7 @@ def as_images(name: str, value: Any, model: nn.Module) -> Tensor:
 def run_model(model: nn.Module, images: Tensor) -> Any:
     """Return what a model makes of images, or say that they do not fit it."""
     try:
-        return model(images)
+        return model(images.clone())  # its first layer may work in place
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise ValueError(
             f"images of shape {tuple(images.shape)} do not fit the model: {error}"

@@ -138,7 +138,10 @@ def logits_and_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> tup
 def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
     """Return log Σ_{k≠y} exp(z_k − z_y), shape (N,)."""
     label = labels[:, None]
-    return logits.scatter(1, label, -math.inf).logsumexp(1) - logits.gather(1, label)[:, 0]
+    margins = logits - logits.gather(
+        1, label
+    )  # first, for an offset of all logits would round them
+    return margins.scatter(1, label, -math.inf).logsumexp(1)
 
 
 def classified(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -466,7 +469,7 @@ def worst_linear_margins(
     check_classes("labels", labels, weight.T)
     difference = weight - weight[labels][:, None]  # N, classes, n
     reached = torch.where(difference > 0, high[:, None], low[:, None])
-    margins = (difference * reached).sum(2) + bias - bias[labels][:, None]
+    margins = (difference * reached).sum(2) + (bias - bias[labels][:, None])
     return finite("weight, bias, images and bounds", margins)
 
 

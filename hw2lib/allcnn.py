@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -163,7 +164,10 @@ def by_channel(name: str, value: Any, channels: int, positive: bool = False) -> 
         raise ValueError(
             f"{name} must be a number or {channels} numbers, one a channel, got {value}"
         )
-    expected = "a number above 0" if positive else "a finite number"
-    return torch.tensor(
-        [check_number(name, v, expected, lambda v: not positive or v > 0) for v in numbers]
-    )
+    expected = "a number above 0" if positive else "a finite number"  # in single precision
+
+    def accept(number: float) -> bool:
+        rounded = torch.tensor(number).item()
+        return math.isfinite(rounded) and (not positive or rounded > 0)
+
+    return torch.tensor([check_number(name, v, expected, accept) for v in numbers])

@@ -421,7 +421,9 @@ def connecting_matrix(A: Any, A_other: Any) -> Tensor:
     check_same_kind(A=A, A_other=A_other)
     check_matching("A_other", A_other, A.shape, "the shape of A")
     check_independent("A must have independent columns", A)
-    return finite("A and A_other", torch.linalg.lstsq(A, A_other).solution)
+    # in double precision: in single, many rows would make lstsq drop columns that are independent
+    solution = torch.linalg.lstsq(A.double(), A_other.double()).solution
+    return finite("A and A_other", solution.to(A))
 
 
 def balance_factors(A: Any, B: Any) -> Factors:

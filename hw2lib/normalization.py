@@ -172,7 +172,11 @@ def running_statistics(
                 f"batches[{index}] must have shape (N, C, …) and two values a channel, C as in "
                 f"batches[0], got {tuple(x.shape)}"
             )
-        variance, mean = torch.var_mean(x.transpose(0, 1).flatten(1), 1, correction=1)
+        rows = x.transpose(0, 1).flatten(1)
+        mean = rows.mean(1)
+        variance = (rows - mean[:, None]).var(
+            1
+        )  # the mean is rounded; its own mean is taken off too
         means.append(mean)
         variances.append(variance)
     count = len(means)
@@ -367,7 +371,7 @@ def layer_inputs(model: nn.Module, images: Tensor, kind: type[nn.Module] = nn.Re
     inputs: list[Tensor] = []
     for module in model.modules():
         if isinstance(module, kind):
-            module.register_forward_pre_hook(lambda _, args: inputs.append(args[0].detach()))
+            module.register_forward_pre_hook(lambda _, args: inputs.append(args[0].clone()))
     with torch.no_grad():
         run_model(model, images)
     return list(finite("model and images", tuple(inputs)))
@@ -681,13 +685,15 @@ def ridge(
     # the best intercept takes all of a mean residual, or what λ leaves to it: kept² is the rest
     count, penalty = len(x), decay if penalize_intercept else 0.0
     kept = math.sqrt(penalty / (count + penalty))
+    dtype, precise = x.dtype, torch.float64 if penalize_intercept else x.dtype
+    x, y = x.to(precise), y.to(precise)  # for a small intercept is a difference of large numbers
     x_mean, y_mean = x.mean(0), y.mean(0)
     x = x - x_mean
     rest = x.mean(0)  # what the first mean was rounded by
     design = finite("inputs", x - rest + kept * (x_mean + rest))
     weight = shrunken(design, y - y_mean + kept * y_mean, decay)
     intercept = count / (count + penalty) * (y_mean - x_mean @ weight - rest @ weight)
-    return RidgeSolution(weight, finite("inputs and targets", intercept))
+    return finite("inputs and targets", RidgeSolution(weight.to(dtype), intercept.to(dtype)))
 
 
 def shrunken(x: Tensor, y: Tensor, decay: float) -> Tensor:

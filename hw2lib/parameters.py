@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,6 +42,10 @@ SHAPE_KEEPING = (
     *(nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Identity),
 )
 MULTIPLYING = (nn.modules.conv._ConvNd, nn.Linear)
+HOOKS = (
+    *("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
+    *("_forward_pre_hooks", "_forward_pre_hooks_with_kwargs"),
+)
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,8 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
     One multiply–accumulate (MAC) is one product added to a sum. Counted are convolutions and
     linear layers, without biases, batch norm, pooling and additions: output positions × weights
     (for a transposed convolution input positions × weights), in every call of a layer.
-    Shapes come from a run on an empty batch, which computes nothing.
+    Shapes come from a run on an empty batch, which computes nothing; so in every layer the first
+    dimension has to be the batch's.
     Serves claims 1c-stem to 1c-work and 1e-counts.
 
     Parameters
@@ -279,11 +283,12 @@ def calls_of(model: nn.Module, input_shape: Sequence[int]) -> dict[str, Calls]:
     for a second; but a model that reshapes with -1 refuses it, so the meta device is the fallback.
     """
     shape = check_image_shape("input_shape", input_shape)
+    dtype = next((p.dtype for p in model.parameters()), None)
     try:
-        return recorded_calls(model, torch.empty(0, *shape))
+        return recorded_calls(model, torch.empty(0, *shape, dtype=dtype))
     except RuntimeError:
         try:
-            return recorded_calls(model, torch.empty(1, *shape, device="meta"))
+            return recorded_calls(model, torch.empty(1, *shape, dtype=dtype, device="meta"))
         except RuntimeError as error:
             raise ValueError(
                 f"input_shape {shape} does not fit the model (it is that of one input, without the "
@@ -298,7 +303,7 @@ def recorded_calls(model: nn.Module, images: Tensor) -> dict[str, Calls]:
     def record(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, named: Any, output: Any) -> None:
             if isinstance(output, Tensor):
-                entering = (*inputs, *named.values())[0]
+                entering = inputs[0] if inputs else named.get("input", output)
                 before = calls[name].macs or 0 if name in calls else 0
                 work = before + multiply_accumulates(module, entering, output)
                 calls[name] = Calls(tuple(output.shape[1:]), work)
@@ -311,7 +316,7 @@ def recorded_calls(model: nn.Module, images: Tensor) -> dict[str, Calls]:
             module.register_forward_hook(record(name), with_kwargs=True)
         if isinstance(module, SHAPE_KEEPING):
             vars(module)["forward"] = keep_shape
-    with torch.no_grad():
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
         skeleton(images)
     return calls
 
@@ -331,8 +336,10 @@ def without_data(
     """
     if module in copies:
         return copies[module]
-    copies[module] = bare = copy.copy(module)
-    bare._forward_hooks = OrderedDict(module._forward_hooks)
+    copies[module] = bare = object.__new__(type(module))  # some modules refuse to be copied
+    vars(bare).update(vars(module))
+    for hooks in HOOKS:
+        setattr(bare, hooks, OrderedDict())
     bare._parameters = {
         name: None if p is None else nn.Parameter(torch.empty_like(p, device=device), False)
         for name, p in module._parameters.items()

@@ -434,7 +434,13 @@ def fit(
     """
     check_kind("model", model, nn.Module)
     check_kind("data", data, ImageData)
-    labels = as_labels("data.training_labels", data.training_labels, len(data.training_images))
+    labels, _ = (
+        as_labels(f"data.{part}_labels", getattr(data, f"{part}_labels"), len(images))
+        for part, images in (
+            ("training", data.training_images),
+            ("validation", data.validation_images),
+        )
+    )
     world = dist.get_world_size() if dist.is_initialized() else 1
     settings = {
         "epochs": check_integer("epochs", epochs, 1),
@@ -539,10 +545,10 @@ class Run:
                 momentum = torch.zeros_like(parameter, requires_grad=False)
                 self.optimizer.state[parameter]["momentum_buffer"] = momentum
         self.images = data.training_images.to(self.device)
-        self.labels = data.training_labels.to(self.device)
+        self.labels = data.training_labels.long().to(self.device)
         share = slice(self.rank, None, self.world)
         self.validation_images = data.validation_images[share].to(self.device)
-        self.validation_labels = data.validation_labels[share].to(self.device)
+        self.validation_labels = data.validation_labels[share].long().to(self.device)
         self.validation_count = len(data.validation_labels)
 
     def epoch(self, rate: float, bar: tqdm) -> list[float]:

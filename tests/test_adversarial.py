@@ -598,3 +598,16 @@ def test_images_of_another_dtype_than_the_model_are_refused():
     images, labels = batch(dtype=torch.float64)
     with pytest.raises(ValueError, match="images, model must share dtype and device"):
         signed_gradient_attack(network(), images, labels, eps=0.1)
+
+
+def test_offset_of_all_logits_changes_nothing():
+    model, images, labels = nn.Linear(3, 3), torch.zeros(1, 3), torch.tensor([0])
+    with torch.no_grad():
+        model.weight.copy_(torch.eye(3))
+        model.bias.fill_(1e8)
+    expected = torch.tensor([[-2.0, 1.0, 1.0]]) / 3
+    torch.testing.assert_close(input_gradient(model, images, labels), expected)
+    loss = linear_prediction(model, images, labels, eps=0.0)
+    torch.testing.assert_close(loss, torch.tensor([3.0]).log())
+    margins = worst_linear_margins([[0.0, 0.0], [1.0, 1.0]], [1e8, 1e8], [[0.5, 0.5]], [0], eps=0.1)
+    torch.testing.assert_close(margins, torch.tensor([[0.0, 1.2]]))

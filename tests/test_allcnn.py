@@ -77,3 +77,10 @@ def test_wrong_arguments_are_named(arguments, message):
 def test_images_of_another_size_are_refused(shape):
     with pytest.raises(ValueError, match=r"images must have shape \(N, \*\(3, 32, 32\)\), got"):
         AllCNN()(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("numbers", [{"pixel_std": 1e-50}, {"pixel_mean": 1e300}])
+def test_pixel_statistics_beyond_single_precision_are_refused(numbers):
+    (name,) = numbers
+    with pytest.raises(ValueError, match=rf"{name} must be a"):
+        AllCNN(**numbers)

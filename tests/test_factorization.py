@@ -689,3 +689,10 @@ def test_descent_from_its_own_start_does_not_vanish_with_x(size):
 def test_result_that_overflows_is_refused(function, arguments):
     with pytest.raises(ValueError, match=r"^X.* must be of a size for which the result is finite"):
         function(*arguments)
+
+
+def test_matrix_that_connects_tall_factors_in_single_precision():
+    A = torch.ones(100_000, 2)
+    A[50_000:, 1] = 1.03
+    G = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    torch.testing.assert_close(connecting_matrix(A, A @ G), G, rtol=1e-3, atol=0)

@@ -539,7 +539,11 @@ REFUSED = [
         "layer must have paramete",
     ),
     ("normalization.measured_bias_offsets", {"batches": [torch.ones(1, 3)]}, "batches do not fit"),
-    ("normalization.ridge", {"inputs": 3e38 * torch.ones(5, 3)}, "inputs must be of a size for wh"),
+    (
+        "normalization.ridge",
+        {"inputs": 3e38 * torch.ones(5, 3), "penalize_intercept": False},
+        "inputs must be of a size for wh",
+    ),
     ("normalization.running_statistics", {"batches": [X, X[:, :2]]}, "batches.1. must have shape"),
     ("parameters.parameter_table", {"model": nn.LazyLinear(2)}, "model must have parameters of"),
     ("training.evaluate", {"model": UNFIT}, "do not fit the model"),

@@ -320,3 +320,27 @@ def test_shift_of_a_layer_whose_weight_is_computed_is_refused(norm):
     with pytest.raises(TypeError, match="layer must own its weight"):
         absorb_shift(layer, torch.ones(3))
     torch.testing.assert_close(dict(layer.state_dict()), dict(before), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("mean", "target"), [(1e3, 1e3), (1e4, 1e6)])
+def test_penalised_intercept_of_data_far_from_zero(mean, target):
+    x, y = mean + random(30, 3), target + random(30, 1, seed=1)
+    x, y = x.float(), y.float()
+    found = ridge(x, y, 0.1, penalize_intercept=True)
+    extended = torch.cat([x, torch.ones(30, 1)], 1).double()
+    gram = extended.T @ extended + 0.1 * torch.eye(4).double()
+    exact = torch.linalg.solve(gram, extended.T @ y.double())
+    torch.testing.assert_close(found.intercept, exact[3].float(), rtol=1e-3, atol=0)
+    torch.testing.assert_close(found.weight, exact[:3].float(), rtol=1e-3, atol=0)
+
+
+def test_running_variance_beside_a_large_mean():
+    x = 1e12 + torch.arange(50, dtype=DOUBLE) / 8  # exact numbers
+    expected = (torch.arange(50, dtype=DOUBLE) / 8).var()
+    torch.testing.assert_close(running_statistics([x[:, None]], None).variance[0], expected)
+
+
+def test_layer_that_works_in_place_is_seen_before_it_does():
+    model = nn.Sequential(nn.BatchNorm1d(1), nn.ReLU(inplace=True))
+    (seen,) = layer_inputs(model, torch.tensor([[0.0], [2.0]]))
+    torch.testing.assert_close(seen, torch.tensor([[-1.0], [1.0]]), rtol=1e-4, atol=0)

@@ -85,6 +85,27 @@ def test_every_product_counts(build, expected):
     assert table.total == sum(p.numel() for p in model.parameters())
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2)).double(),
+        nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 2, 3)),
+        nn.Sequential(nn.utils.spectral_norm(nn.Conv2d(1, 2, 3)), nn.BatchNorm2d(2)),
+    ],
+    ids=["double", "weight norm", "spectral norm"],
+)
+def test_table_leaves_the_model_and_its_hooks_alone(model):
+    met = []
+    model.register_forward_hook(lambda *of_the_call: met.append(1))
+    model.register_forward_hook(lambda *of_the_call: met.append(1), with_kwargs=True)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    hooks = len(model._forward_hooks), len(model._forward_hooks_with_kwargs)
+    assert parameter_table(model, (1, 4, 4)).macs >= 2 * 9 * 4
+    assert not met
+    assert hooks == (len(model._forward_hooks), len(model._forward_hooks_with_kwargs))
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
 def sharing(convolution):
     """Return another convolution with the same weights."""
     other = nn.Conv2d(4, 4, 3, padding=1, bias=False)

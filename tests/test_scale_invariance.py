@@ -250,3 +250,21 @@ def test_function_of_something_else_is_refused():
     ):
         with pytest.raises(ValueError, match="depends on its argument"):
             call()
+
+
+def test_gradient_of_many_entries_and_without_gradients_on():
+    with torch.no_grad():
+        found = chain_rule_gradient(lambda x: x[0] / x.norm(), torch.ones(100_000))
+    assert found.shape == (100_000,)
+
+
+def test_tiny_rate_of_a_huge_gradient_in_single_precision():
+    step = sphere_step(torch.tensor([1e-20, 0.0]), torch.tensor([0.0, 1e30]), 1e-50)
+    torch.testing.assert_close(step.x, torch.tensor([1e-20, -1e-20]), rtol=1e-5, atol=0)
+
+
+def test_length_that_is_not_one_is_refused_in_many_dimensions():
+    u = torch.zeros(1000)
+    u[0] = 1.0036
+    with pytest.raises(ValueError, match="u must be a unit vector"):
+        tangent_projector(u)

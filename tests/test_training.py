@@ -443,3 +443,16 @@ def test_program_without_a_network_ends_in_a_sentence(tmp_path, monkeypatch, cap
 
 def no_network(*arguments, **options):
     raise URLError("offline")
+
+
+def test_model_that_works_in_place_leaves_the_images_alone():
+    images = torch.tensor([[-1.0, 2.0]])
+    predict(nn.Sequential(nn.ReLU(inplace=True), nn.Linear(2, 2)), images)
+    assert images.tolist() == [[-1.0, 2.0]]
+
+
+def test_validation_labels_are_checked():
+    data = few_digits()
+    bad = data._replace(validation_labels=torch.full_like(data.validation_labels, -100))
+    with pytest.raises(ValueError, match=r"data.validation_labels must be at least 0"):
+        fit(network(), bad, epochs=1)

@@ -50,7 +50,7 @@ print(f"gradient: median {slopes.median():.1e}, largest on the grid {slopes.max(
 # Seven starts on both sides of the wall, 300 steps with learning rate ½. The threshold 0.1 is about
 # twice the median slope of the surface.
 
-starts = [(6.6, -2.6), (5.5, -2.2), (6.0, -2.4), (5.0, -2.0), (4.6, -1.8), (6.0, -3.4), (5.0, -3.2)]
+starts = [(6.6, -2.6), (5.5, -2.2), (4.6, -2.5), (5.0, -2.0), (4.6, -1.8), (6.0, -3.4), (5.0, -3.2)]
 
 
 def descend(clip):
@@ -100,7 +100,7 @@ assert abs(last["free"][2] - 0.09) < 0.001
 
 w_axis, b_axis = torch.linspace(3.4, 7.2, 96), torch.linspace(-3.6, 2.2, 301)
 around = residual(*torch.meshgrid(w_axis, b_axis, indexing="xy")).numpy()
-free, clipped = (paths[name][:, 2].numpy() for name in ("free", "clipped"))  # from (6, −2.4)
+free, clipped = (paths[name][:, 2].numpy() for name in ("free", "clipped"))  # from (4.6, −2.5)
 out = int((free[:, 1] > -1.4).argmax())
 figure, axes = plt.subplots(figsize=(5.2, 5.0))
 for level in np.linspace(0.02, 0.44, 15):
@@ -113,9 +113,11 @@ arrow = {"arrowstyle": "-|>", "color": figures.RED, "lw": 3, "mutation_scale": 2
 axes.annotate("", free[out], free[out - 1], arrowprops=arrow | {"shrinkA": 0, "shrinkB": 0})
 axes.plot(*clipped[-1], "o", color=figures.BLUE, ms=10)
 axes.plot(*clipped[0], "o", color=figures.INK, ms=8)
-axes.text(6.12, -2.4, "start", va="center")
-axes.text(4.9, 0.9, "not clipped:\none step, far out", color=figures.RED, ha="right", weight="bold")
-axes.text(5.75, -2.9, "clipped: arrives", color=figures.BLUE, va="center", weight="bold")
+axes.text(4.66, -2.8, "start", va="center")
+axes.text(
+    5.95, 0.9, "not clipped:\none step, far out", color=figures.RED, ha="right", weight="bold"
+)
+axes.text(3.5, -2.6, "clipped:\narrives", color=figures.BLUE, va="center", weight="bold")
 axes.text(3.5, -1.2, "loss 0: the minima", color=figures.GREEN, weight="bold")
 axes.text(3.5, -3.3, "large loss")
 axes.text(7.1, -0.6, "flat: loss 0.09", ha="right")

@@ -51,6 +51,19 @@ def states(W: Any, z0: Any, steps: int) -> Any:
     return [np.linalg.matrix_power(np.array(W), t) @ z0 for t in range(steps + 1)]
 
 
+def on_stable_modes(random: Random) -> Sequence[Any]:
+    """Return W with an unstable and a stable mode, z0 and zbar on the latter, and many steps."""
+    unstable, stable = random.uniform(1.2, 1.5), random.uniform(0.3, 0.7)
+    W = [[unstable, 1.0], [0.0, stable]]
+    size, other = random.uniform(0.2, 1.5, 2)
+    return W, [size, size * (stable - unstable)], [0.0, other], int(random.integers(40, 61))
+
+
+def decayed_gradient(W: Any, z0: Any, zbar: Any, steps: int) -> Any:
+    """Return the last gradient: t λᵗ⁻¹ z̄ z₀ᵀ, for all terms are equal."""
+    return steps * W[1][1] ** (steps - 1) * np.outer(zbar, z0)
+
+
 def real_pair(random: Random) -> Sequence[Any]:
     """Return two real eigenvalues, or one twice."""
     first, second = random.uniform(-1.5, 1.5, 2)
@@ -75,6 +88,17 @@ def directions(answer: Any) -> Any:
 COMPARISONS = [
     Comparison(
         "growth-lab",
+        "gradients",
+        on_stable_modes,
+        decayed_gradient,
+        mutants=[
+            ("1e-9 * Math.sqrt(square)", "0"),
+            ("? ([a, b]) => [value * a", "? ([a, b]) => [a"),
+        ],
+        read=lambda all: all[-1],
+    ),
+    Comparison(
+        "growth-lab",
         "states",
         lambda random: (*recurrence(random)[:2], int(random.integers(0, 41))),
         states,
@@ -94,7 +118,7 @@ COMPARISONS = [
         recurrence,
         gradients,
         mutants=[
-            ("p * a + r * c", "p * a + q * c"),
+            ("[[W[0][0], W[1][0]], [W[0][1], W[1][1]]]", "W"),
             ("zbar[0] * y", "zbar[1] * x"),
             ("steps - 1)) {", "steps)) {"),
         ],

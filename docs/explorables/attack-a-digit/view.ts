@@ -40,7 +40,7 @@ export function view(): HTMLElement {
     panels: [
       picture("the changed digit, two pixels marked", () => after.value, () => strongest(gradient.value)),
       classes(() => beliefs.value, () => digit.value),
-      box(() => gradient.value, () => change.value, () => eps.value),
+      box(() => gradient.value, () => after.value.map((value, j) => value - x.value[j]!), () => eps.value),
       errors(data, () => eps.value),
     ],
     controls: [

@@ -95,7 +95,7 @@ export function view(): HTMLElement {
   );
   handle(strips, { name: "bias c", sign: "c", at: () => [bias.value, 2], move: ([x]) => moveBias(x), x: BIASES, y: [2, 2], step: 0.1, className: "is-low" });
 
-  const offsets = panel("offset in eval mode, *m* = 0.1", { range: [-1, BATCHES], label: "training batches since *c* moved" }, { range: EXPONENTS, label: "", powers: true });
+  const offsets = panel("size of the offset in eval mode, *m* = 0.1", { range: [-1, BATCHES], label: "training batches since *c* moved" }, { range: EXPONENTS, label: "", powers: true });
   const size = (value: number) => Math.log10(Math.abs(value));
   offsets.draw(
     curve(offsets, () => [[0, size(offset(0))], [BATCHES, size(offset(BATCHES))]], { class: "line is-faint" }),
@@ -118,7 +118,7 @@ export function view(): HTMLElement {
       ),
     ],
     summary: () =>
-      `Bias ${decimals(bias.value, 1)}, moved *k* = ${passed()} training batches ago, adds nothing in training mode and ${typeset(offset(passed()), 2)} in eval mode. ` +
+      `Bias ${decimals(bias.value)}, moved *k* = ${passed()} training batches ago, adds nothing in training mode and ${typeset(offset(passed()), 2)} in eval mode. ` +
       `Of normal values around *β* a ReLU would zero ${percent(shareOff(beta.value, gamma.value))}.`,
     state: [bias, gamma, beta, seed, past],
   });

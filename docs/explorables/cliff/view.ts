@@ -16,7 +16,7 @@ const HIGH = [0.015, 0.035, 0.06, 0.08]; // and above, where it stays below 0.09
 const CLIPS: readonly Clip[] = ["norm", "value", "not"];
 
 export function view(): HTMLElement {
-  const start = signal<Point>([6, -2.4]);
+  const start = signal<Point>([4.6, -2.5]);
   const rate = signal(0.5);
   const exponent = signal(-1);
   const how = signal(0);

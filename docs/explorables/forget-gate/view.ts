@@ -26,7 +26,7 @@ export function view(): HTMLElement {
   const now = computed(() => memories.value[steps.value - 1]!);
   const above = () => (whole.value[STEPS - 1]! > direct.value[STEPS - 1]! ? 1 : -1);
 
-  const sizes = panel("size of ∂*c*/∂*c*₀ after *t* steps", { range: [0, STEPS + 1], label: "steps *t*" }, { range: EXPONENTS, label: "", powers: true });
+  const sizes = panel("size of ∂*c*/∂*c*₀ (RNN: ∂*h*/∂*h*₀)", { range: [0, STEPS + 1], label: "steps *t*" }, { range: EXPONENTS, label: "", powers: true });
   const line = (values: typeof direct, kind: string) => curve(sizes, () => exponents(values.value), { class: `line ${kind}` });
   const mark = (values: typeof direct, kind: string) =>
     dots(sizes, () => [exponents(values.value)[steps.value]!], 4, { class: `fill ${kind}` });

@@ -15,24 +15,22 @@ export function matrixWith(first: Vector, second: Vector): Matrix {
 
 /** Return the states z₀ … z_t. */
 export function states(W: Matrix, z0: Vector, steps: number): Vector[] {
+  const next = multiplication(W, z0);
   const all = [z0];
-  for (let k = 0; k < steps; k++) all.push(times(W, all[k]!));
+  for (let k = 0; k < steps; k++) all.push(next(all[k]!));
   return all;
 }
 
 /** Return the gradients after 1 … t steps: the sum of (Wᵀ)^{t−1−k} z̄ (W^k z₀)ᵀ over k < t. */
 export function gradients(W: Matrix, z0: Vector, zbar: Vector, steps: number): Matrix[] {
+  const back = multiplication([[W[0][0], W[1][0]], [W[0][1], W[1][1]]], zbar);
   const all: Matrix[] = [];
-  let [[a, b], [c, d]]: Matrix = [[0, 0], [0, 0]];
+  let [left, right]: Matrix = [[0, 0], [0, 0]]; // the gradient's columns
   for (const [x, y] of states(W, z0, steps - 1)) {
-    const [[p, q], [r, s]] = W;
-    [a, b, c, d] = [
-      p * a + r * c + zbar[0] * x,
-      p * b + r * d + zbar[0] * y,
-      q * a + s * c + zbar[1] * x,
-      q * b + s * d + zbar[1] * y,
-    ];
-    all.push([[a, b], [c, d]]);
+    const [before, after] = [back(left), back(right)];
+    left = [before[0] + zbar[0] * x, before[1] + zbar[1] * x];
+    right = [after[0] + zbar[0] * y, after[1] + zbar[1] * y];
+    all.push([[left[0], right[0]], [left[1], right[1]]]);
   }
   return all;
 }
@@ -52,6 +50,19 @@ export function modes(first: Vector, second: Vector): { state: Vector[]; adjoint
   if (first[1] !== 0) return { state: [], adjoint: [] };
   const gap = second[0] - first[0];
   return { state: [[1, 0], [1, gap]], adjoint: [[-gap, 1], [0, 1]] };
+}
+
+/**
+ * Return how to multiply a vector and its images by W: by the eigenvalue alone if it is an eigenvector up to rounding.
+ *
+ * A product would excite the other mode by a rounding error, which grows.
+ */
+function multiplication(W: Matrix, [x, y]: Vector): (z: Vector) => Vector {
+  const [p, q] = times(W, [x, y]);
+  const square = x * x + y * y;
+  const value = (p * x + q * y) / square;
+  const isMode = Math.hypot(p - value * x, q - value * y) < 1e-9 * Math.sqrt(square);
+  return isMode ? ([a, b]) => [value * a, value * b] : (z) => times(W, z);
 }
 
 function times([[a, b], [c, d]]: Matrix, [x, y]: Vector): Vector {

@@ -35,7 +35,7 @@ export function handle(on: Panel, { name, sign, at, move, snap = (to) => to, x, 
       "aria-valuemin": x[0],
       "aria-valuemax": x[1],
       "aria-valuenow": () => Math.round(at()[0] * 1000) / 1000,
-      "aria-valuetext": () => `${decimals(at()[0])}, ${decimals(at()[1])}`,
+      "aria-valuetext": () => decimals(at()[0]) + (y[0] < y[1] ? `, ${decimals(at()[1])}` : ""),
       style: () => {
         const [left, top] = on.toPixels(at());
         return `transform: translate(${left}px, ${top}px)`;

@@ -29,7 +29,7 @@ export function view(): HTMLElement {
       "text-anchor": () => near(line.value, other.value, beside()).anchor,
     });
 
-  const data = panel("points and two ridge lines", { range: PLACES, label: "" }, { range: [-1.5, 7.5], label: "*y*" });
+  const data = panel("points and two ridge lines", { range: PLACES, label: "" }, { range: [-4, 10.5], label: "*y*" });
   data.draw(
     curve(data, () => upright(place.value), { class: "mode" }),
     dots(data, () => points.value, 3.5, { class: "fill is-faint" }),

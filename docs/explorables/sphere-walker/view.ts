@@ -101,6 +101,8 @@ export function view(): HTMLElement {
     else isRunning.value = !isRunning.value;
   };
 
+  const isBeyond = () => points.value[step.value]!.some((each) => Math.abs(each) > LIMITS[1]);
+
   return stage({
     name: "Sphere walker",
     panels: [plane, lengths, degrees],
@@ -115,7 +117,7 @@ export function view(): HTMLElement {
       const late = turns.value.slice(-LATE).map((each) => (each * DEGREES) ** 2);
       const typical = Math.sqrt(late.reduce((sum, each) => sum + each) / late.length);
       return (
-        `Step ${step.value + 1} turns *x*, of length ${decimals(Math.hypot(...points.value[step.value]!), 2)}, by ${decimals(turns.value[step.value]! * DEGREES, 1)}°. ` +
+        `Step ${step.value + 1} turns *x*, of length ${decimals(Math.hypot(...points.value[step.value]!), 2)}${isBeyond() ? " (beyond the edge of the picture)" : ""}, by ${decimals(turns.value[step.value]! * DEGREES, 1)}°. ` +
         (decay.value ? `Predicted in balance: ${decimals(predicted.value, 1)}°` : "Without decay there is no balance") +
         `; the last ${LATE} of ${STEPS} steps: ${decimals(typical, 1)}° (root mean square).`
       );

@@ -81,7 +81,7 @@ function sentence([a, b]: Point, losses: readonly number[], distances: readonly 
   const nearest = Math.min(...distances);
   return (
     `*a* + *b* = ${typeset(a + b, 2)} at the start. The path is nearest to the saddle at step ${distances.indexOf(nearest)}, ` +
-    `at the distance ${typeset(nearest, 2)}; at step ${STEPS} the loss is ${size}.`
+    `at the distance ${typeset(nearest, 2)}; at step ${STEPS} the loss is ${size}${distances.indexOf(nearest) === end ? ", and it is still on its way" : ""}.`
   );
 }
 
