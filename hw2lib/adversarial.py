@@ -127,7 +127,7 @@ def log_odds_and_gradient(
 def logits_and_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Return the logits of a batch, and the gradient of each image's log-odds."""
     with torch.enable_grad():
-        images = images.detach().requires_grad_()
+        images = images.detach().clone().requires_grad_()
         logits = classified(model, images, labels)
         odds = log_odds(logits, labels)
         # where there is no other class the odds are −∞ whatever the image

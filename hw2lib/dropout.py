@@ -89,6 +89,7 @@ def dropout_outputs(
             f"function must return one row a mask, {len(masks)} here, got "
             f"{tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__}"
         )
+    outputs = outputs.to(x)  # a truth value is 0 or 1
     mean = torch.tensordot(probabilities, outputs, 1)
-    evaluation = function((x * evaluation_scale)[None])[0]
+    evaluation = function((x * evaluation_scale)[None])[0].to(x)
     return finite("function and x", DropoutOutputs(mean, evaluation))

@@ -184,8 +184,8 @@ def running_statistics(
         ages = torch.full((count,), 1 / count, dtype=means[0].dtype)
         initial = 0.0
     else:
-        powers = torch.arange(count - 1, -1, -1, dtype=means[0].dtype)
-        ages = momentum * (1 - momentum) ** powers
+        powers = torch.arange(count - 1, -1, -1, dtype=torch.float64)
+        ages = (momentum * (1 - momentum) ** powers).to(means[0])
         initial = (1 - momentum) ** count
     mean, variance = (ages @ torch.stack(each) for each in (means, variances))
     return finite("batches", RunningStatistics(mean, variance + initial))
@@ -252,9 +252,11 @@ def bias_offset_in_eval(
             "shift, weight and running_variance must have shapes that broadcast, got "
             f"{', '.join(str(tuple(each.shape)) for each in factors)}"
         ) from error
+    dtype, variance = b.dtype, variance.double()
     deviation = torch.hypot(variance.sqrt(), variance.new_tensor(math.sqrt(eps)))
-    left = b * gain / deviation * (1 - momentum) ** steps
-    return finite("shift, weight, running_variance and eps", left)
+    kept = math.exp(steps * math.log1p(-momentum)) if momentum < 1 else float(steps == 0)
+    left = b.double() * kept / deviation * gain.double()
+    return finite("shift, weight, running_variance and eps", left.to(dtype))
 
 
 def measured_bias_offsets(

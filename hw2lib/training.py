@@ -128,13 +128,13 @@ def evaluation_mode(model: nn.Module) -> contextlib.AbstractContextManager[None]
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Do what :func:`evaluation_mode` says."""
-    training = [module for module in model.modules() if module.training]
+    modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
         yield
     finally:
-        for module in training:
-            module.training = True
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def predict(model: nn.Module, images: Any, *, batch_size: int | None = None) -> Tensor:

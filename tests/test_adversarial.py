@@ -611,3 +611,11 @@ def test_offset_of_all_logits_changes_nothing():
     torch.testing.assert_close(loss, torch.tensor([3.0]).log())
     margins = worst_linear_margins([[0.0, 0.0], [1.0, 1.0]], [1e8, 1e8], [[0.5, 0.5]], [0], eps=0.1)
     torch.testing.assert_close(margins, torch.tensor([[0.0, 1.2]]))
+
+
+def test_images_made_in_inference_mode():
+    model, labels = nn.Linear(3, 3), torch.tensor([0, 1])
+    with torch.inference_mode():
+        images = torch.full((2, 3), 0.5)
+    expected = input_gradient(model, torch.full((2, 3), 0.5), labels)
+    assert torch.equal(input_gradient(model, images, labels), expected)

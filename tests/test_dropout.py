@@ -71,3 +71,8 @@ def test_the_most_masks_are_taken():
     mean, evaluation = dropout_outputs(lambda z: z.sum(-1), torch.ones(16), 0.5, "inverted")
     assert mean.item() == pytest.approx(16)
     assert evaluation.item() == 16
+
+
+def test_truth_values_are_counted():
+    found = dropout_outputs(lambda z: z.sum(1) > 1, torch.ones(3), 0.5, "inverted")
+    assert (found.training_mean.item(), found.evaluation.item()) == (7 / 8, 1.0)

@@ -1,6 +1,7 @@
 """Batch norm, shifts and biases against independent references."""
 
 import copy
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -344,3 +345,16 @@ def test_layer_that_works_in_place_is_seen_before_it_does():
     model = nn.Sequential(nn.BatchNorm1d(1), nn.ReLU(inplace=True))
     (seen,) = layer_inputs(model, torch.tensor([[0.0], [2.0]]))
     torch.testing.assert_close(seen, torch.tensor([[-1.0], [1.0]]), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("shift", "steps", "options", "expected"),
+    [
+        (1e-23, 0, {"weight": torch.tensor(1e-23), "running_variance": torch.tensor(1e-38)}, 1e-27),
+        (1e30, 50, {"momentum": 0.9}, 1e-20),
+        (1.0, 10**17, {"momentum": 1e-17}, math.exp(-1)),
+    ],
+)
+def test_offset_whose_factors_underflow(shift, steps, options, expected):
+    found = bias_offset_in_eval(torch.tensor(shift), steps, eps=0.0, **options)
+    torch.testing.assert_close(found, torch.tensor(expected), rtol=1e-5, atol=0)

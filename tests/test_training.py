@@ -456,3 +456,10 @@ def test_validation_labels_are_checked():
     bad = data._replace(validation_labels=torch.full_like(data.validation_labels, -100))
     with pytest.raises(ValueError, match=r"data.validation_labels must be at least 0"):
         fit(network(), bad, epochs=1)
+
+
+def test_modes_are_restored_whatever_was_done_in_between():
+    model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2).eval())
+    with evaluation_mode(model):
+        model.train()
+    assert [module.training for module in model] == [True, False]
