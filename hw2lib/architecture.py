@@ -81,11 +81,12 @@ def batchnorm_destinations(model: nn.Module) -> dict[str, str]:
     """
     check_kind("model", model, nn.Module)
     graph = Graph(model)
-    return {
-        node.target: graph.destination(node)
-        for node in graph.nodes
-        if isinstance(graph.module(node), nn.modules.batchnorm._BatchNorm)
-    }
+    found: dict[str, str] = {}
+    for node in graph.nodes:
+        if isinstance(graph.module(node), nn.modules.batchnorm._BatchNorm):
+            name, place = str(node.target), graph.destination(node)
+            found[name] = place if found.get(name, place) == place else "other"  # of several calls
+    return found
 
 
 def residual_blocks(model: nn.Module, input_shape: Sequence[int]) -> list[ResidualBlock]:
@@ -161,7 +162,7 @@ class Graph:
         self.modules = dict(model.named_modules())
         try:
             self.nodes = fx.Tracer().trace(model).nodes
-        except fx.proxy.TraceError as error:
+        except (fx.proxy.TraceError, RuntimeError, TypeError) as error:
             raise ValueError(f"model must be one that torch.fx can trace: {error}") from error
         self.convolutions = cache(self._convolutions)
 

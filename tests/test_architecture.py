@@ -144,3 +144,26 @@ def test_sum_without_a_relu_leads_elsewhere():
 def test_reverse_order_has_no_batchnorm_before_a_relu():
     found = Counter(batchnorm_destinations(resnet18(batchnorm_first=False)).values())
     assert found["relu"] == 0
+
+
+class Twice(nn.Module):
+    """One batch norm into a ReLU, then again into a sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.bn = nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        """Keep the shape (N, 4, H, W)."""
+        return torch.relu(x + self.bn(torch.relu(self.bn(x))))
+
+
+def test_batchnorm_that_is_called_twice_has_two_destinations():
+    assert batchnorm_destinations(Twice()) == {"bn": "other"}
+
+
+@pytest.mark.parametrize("question", [lambda x: len(x), lambda x: range(x.shape[1])])
+def test_model_that_asks_for_numbers_is_refused(question):
+    asks = type("Asks", (nn.Module,), {"forward": lambda self, x: question(x)})
+    with pytest.raises(ValueError, match=r"model must be one that torch\.fx can trace"):
+        batchnorm_destinations(asks())
