@@ -37,7 +37,7 @@ export function view(): HTMLElement {
     curve(surface, () => clipped.value, { class: "line is-accent" }),
     dots(surface, () => clipped.value.slice(-1), 4.5, { class: "fill is-accent" }),
     label(surface, () => [WEIGHTS[0], -3.4], "large loss", [8, 0], { class: "is-faint" }),
-    label(surface, () => [WEIGHTS[1], 0.2], "flat, loss near 0.09", [-8, 0], { class: "is-faint", "text-anchor": "end" }),
+    label(surface, () => [WEIGHTS[1], -1], "flat, loss near 0.09", [-8, 0], { class: "is-faint", "text-anchor": "end" }),
     label(surface, () => [WEIGHTS[0], -1.2], "loss 0", [8, 0], { class: "is-good" }),
     label(surface, () => inside(clipped.value.at(-1) ?? start.value), () => (isClipped() ? "clipped" : ""), [-8, 22], { class: "is-accent", "text-anchor": "end" }),
     label(surface, () => inside(free.value.at(-1)!), "not clipped", [-8, 4], { class: "is-bad", "text-anchor": "end" }),
