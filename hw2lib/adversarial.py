@@ -138,9 +138,8 @@ def logits_and_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> tup
 def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
     """Return log Σ_{k≠y} exp(z_k − z_y), shape (N,)."""
     label = labels[:, None]
-    margins = logits - logits.gather(
-        1, label
-    )  # first, for an offset of all logits would round them
+    # before the exponentials, for an offset of all logits would round their sum
+    margins = logits - logits.gather(1, label)
     return margins.scatter(1, label, -math.inf).logsumexp(1)
 
 

@@ -174,9 +174,8 @@ def running_statistics(
             )
         rows = x.transpose(0, 1).flatten(1)
         mean = rows.mean(1)
-        variance = (rows - mean[:, None]).var(
-            1
-        )  # the mean is rounded; its own mean is taken off too
+        # a rounded mean leaves something over, which the variance takes off as well
+        variance = (rows - mean[:, None]).var(1)
         means.append(mean)
         variances.append(variance)
     count = len(means)
@@ -688,7 +687,7 @@ def ridge(
     count, penalty = len(x), decay if penalize_intercept else 0.0
     kept = math.sqrt(penalty / (count + penalty))
     dtype, precise = x.dtype, torch.float64 if penalize_intercept else x.dtype
-    x, y = x.to(precise), y.to(precise)  # for a small intercept is a difference of large numbers
+    x, y = x.to(precise), y.to(precise)  # a small intercept is a difference of large numbers
     x_mean, y_mean = x.mean(0), y.mean(0)
     x = x - x_mean
     rest = x.mean(0)  # what the first mean was rounded by

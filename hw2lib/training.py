@@ -434,18 +434,14 @@ def fit(
     """
     check_kind("model", model, nn.Module)
     check_kind("data", data, ImageData)
-    labels, _ = (
-        as_labels(f"data.{part}_labels", getattr(data, f"{part}_labels"), len(images))
-        for part, images in (
-            ("training", data.training_images),
-            ("validation", data.validation_images),
-        )
-    )
+    for part in ("training", "validation"):
+        images, labels = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
+        as_labels(f"data.{part}_labels", labels, len(images))
     world = dist.get_world_size() if dist.is_initialized() else 1
     settings = {
         "epochs": check_integer("epochs", epochs, 1),
         "batch_size": check_integer(
-            "batch_size", batch_size, 1, len(labels), " (the training images)"
+            "batch_size", batch_size, 1, len(data.training_images), " (the training images)"
         ),
         "learning_rate": check_number(
             "learning_rate", learning_rate, "a number above 0", lambda v: v > 0
