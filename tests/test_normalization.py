@@ -358,3 +358,15 @@ def test_layer_that_works_in_place_is_seen_before_it_does():
 def test_offset_whose_factors_underflow(shift, steps, options, expected):
     found = bias_offset_in_eval(torch.tensor(shift), steps, eps=0.0, **options)
     torch.testing.assert_close(found, torch.tensor(expected), rtol=1e-5, atol=0)
+
+
+def test_negated_view_is_taken():
+    x = torch.complex(torch.zeros(4, 2), random(4, 2).float()).conj().imag
+    assert x.is_neg()
+    torch.testing.assert_close(batch_normalize(x), batch_normalize(x.resolve_neg()))
+
+
+def test_running_mean_of_many_batches_in_single_precision():
+    batches = [torch.ones(2, 1)] * 20_000
+    found = running_statistics(batches, 1e-5).mean.item()
+    assert math.isclose(found, -math.expm1(20_000 * math.log1p(-1e-5)), rel_tol=1e-5)

@@ -463,3 +463,15 @@ def test_modes_are_restored_whatever_was_done_in_between():
     with evaluation_mode(model):
         model.train()
     assert [module.training for module in model] == [True, False]
+
+
+def test_labels_of_32_bits_train_alike():
+    data = few_digits()
+    short = data._replace(
+        training_labels=data.training_labels.int(), validation_labels=data.validation_labels.int()
+    )
+    histories = []
+    for each in (data, short):
+        torch.manual_seed(0)
+        histories.append(fit(network(), each, epochs=1))
+    assert torch.equal(histories[0].validation_loss, histories[1].validation_loss)
