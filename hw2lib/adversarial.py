@@ -103,8 +103,7 @@ def input_gradient(
     with evaluation_mode(model):
         size = size_of_batches(batch_size, model, images)
         odds, gradient = log_odds_and_gradient(model, images, labels, size)
-    doubt = logsigmoid(odds).exp()
-    return doubt.view(-1, *[1] * (images.ndim - 1)) * gradient
+    return times_doubt(gradient, odds.view(-1, *[1] * (images.ndim - 1)))
 
 
 def log_odds_and_gradient(
@@ -122,6 +121,12 @@ def log_odds_and_gradient(
     found = [logits_and_gradient(model, *batch) for batch in batches]
     logits, gradient = map(torch.cat, zip(*found, strict=True))
     return log_odds(logits, labels), finite("model and images", gradient)
+
+
+def times_doubt(values: Tensor, odds: Tensor) -> Tensor:
+    """Return values times 1 − p_y, in two steps: 1 − p_y alone may underflow."""
+    root = (logsigmoid(odds) / 2).exp()
+    return root * (root * values)
 
 
 def logits_and_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -264,9 +269,8 @@ def linear_prediction(
     with evaluation_mode(model):
         size = size_of_batches(batch_size, model, images)
         odds, gradient = log_odds_and_gradient(model, images, labels, size)
-    doubt, slope = logsigmoid(odds).exp(), gradient.abs().flatten(1).sum(1)
-    # in this order what underflows is nothing beside the loss
-    return finite("model, images and eps", doubt * (eps * slope) - logsigmoid(-odds))
+    rise = times_doubt(eps * gradient.abs().flatten(1).sum(1), odds)
+    return finite("model, images and eps", rise - logsigmoid(-odds))
 
 
 def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: Any) -> Tensor:

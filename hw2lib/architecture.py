@@ -5,14 +5,14 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from hw2lib._checks import check_image_shape, check_kind
-from hw2lib.parameters import parameter_table
+from hw2lib._checks import check_kind
+from hw2lib.parameters import run_without_data
 
 __all__ = ["ResidualBlock", "batchnorm_destinations", "residual_blocks"]
 
@@ -36,7 +36,7 @@ class ResidualBlock:
     output : tuple of int
         Shape after the addition, without the batch dimension: channels, height, width.
     parameters : int
-        Parameters of both branches, batch norm included.
+        Parameters of all that lies above one summand only, batch norm included; each once.
     """
 
     name: str
@@ -82,7 +82,7 @@ def batchnorm_destinations(model: nn.Module) -> dict[str, str]:
     check_kind("model", model, nn.Module)
     graph = Graph(model)
     found: dict[str, str] = {}
-    for node in graph.nodes:
+    for node in graph.graph.nodes:
         if isinstance(graph.module(node), nn.modules.batchnorm._BatchNorm):
             name, place = str(node.target), graph.destination(node)
             found[name] = place if found.get(name, place) == place else "other"  # of several calls
@@ -128,31 +128,16 @@ def residual_blocks(model: nn.Module, input_shape: Sequence[int]) -> list[Residu
     """
     check_kind("model", model, nn.Module)
     graph = Graph(model)
-    table = parameter_table(model, check_image_shape("input_shape", input_shape)).by_layer()
-    rows = {row.name: row for row in table.rows}
+    shapes = run_without_data(model, input_shape, graph.shapes)
     blocks = []
-    for node in graph.nodes:
-        if not graph.is_sum(node):
-            continue
-        long, short = map(graph.convolutions, graph.branches(node))
-        branch, shortcut = long[shared(long, short) :], short[shared(long, short) :]
+    for node in filter(graph.is_sum, graph.graph.nodes):
+        long, short = graph.branches(node)
+        branch, shortcut = graph.apart(long, short)
         if branch:  # else a sum in which no convolution lies between the two
-            blocks.append(
-                ResidualBlock(
-                    name=branch[-1].rpartition(".")[0],
-                    branch=branch,
-                    shortcut=shortcut,
-                    output=rows[branch[-1]].output or (),
-                    parameters=sum(rows[name].parameters for name in branch + shortcut),
-                )
-            )
+            name = branch[-1].rpartition(".")[0]
+            count = sum(p.numel() for p in graph.parameters(long, short))
+            blocks.append(ResidualBlock(name, branch, shortcut, shapes[node], count))
     return blocks
-
-
-def shared(one: Sequence[str], other: Sequence[str]) -> int:
-    """Return the length of the longest common beginning."""
-    pairs = zip(one, other, strict=False)
-    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 class Graph:
@@ -160,21 +145,56 @@ class Graph:
 
     def __init__(self, model: nn.Module) -> None:
         self.modules = dict(model.named_modules())
+        self.direct = dict(model.named_parameters(remove_duplicate=False))
         try:
-            self.nodes = fx.Tracer().trace(model).nodes
+            self.graph = fx.Tracer().trace(model)
         except (fx.proxy.TraceError, RuntimeError, TypeError) as error:
             raise ValueError(f"model must be one that torch.fx can trace: {error}") from error
-        self.convolutions = cache(self._convolutions)
+        self.above: dict[fx.Node, set[fx.Node]] = {}  # all that a node comes from, and itself
+        self.convolutions: dict[fx.Node, tuple[fx.Node, ...]] = {}  # those on the longest path
+        for node in self.graph.nodes:  # in the order of execution
+            inputs = node.all_input_nodes
+            self.above[node] = {node}.union(*map(self.above.__getitem__, inputs))
+            longest = max(map(self.convolutions.__getitem__, inputs), key=len, default=())
+            is_convolution = isinstance(self.module(node), nn.modules.conv._ConvNd)
+            self.convolutions[node] = (*longest, node) if is_convolution else longest
 
     def module(self, node: fx.Node) -> nn.Module | None:
         """Return the module that a node calls."""
         return self.modules[str(node.target)] if node.op == "call_module" else None
 
-    def _convolutions(self, node: fx.Node) -> tuple[str, ...]:
-        """Return the names of the convolutions on the longest path from the input to a node."""
-        above = max((self.convolutions(each) for each in node.all_input_nodes), key=len, default=())
-        is_convolution = isinstance(self.module(node), nn.modules.conv._ConvNd)
-        return (*above, str(node.target)) if is_convolution else above
+    def shapes(self, model: nn.Module, images: Tensor) -> dict[fx.Node, tuple[int, ...]]:
+        """Run a model and return the shape of every node's value, without the batch dimension."""
+        found: dict[fx.Node, tuple[int, ...]] = {}
+
+        class Run(fx.Interpreter):
+            def run_node(self, node: fx.Node) -> Any:
+                value = super().run_node(node)
+                if isinstance(value, Tensor):
+                    found[node] = tuple(value.shape[1:])
+                return value
+
+        Run(model, graph=self.graph).run(images)
+        return found
+
+    def apart(self, one: fx.Node, other: fx.Node) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the names of the convolutions above each of two nodes since their paths parted."""
+        paths = self.convolutions[one], self.convolutions[other]
+        pairs = enumerate(zip(*paths, strict=False))
+        parted = next((i for i, (a, b) in pairs if a is not b), min(map(len, paths)))
+        first, second = (tuple(str(node.target) for node in path[parted:]) for path in paths)
+        return first, second
+
+    def parameters(self, one: fx.Node, other: fx.Node) -> set[nn.Parameter]:
+        """Return the parameters of what lies above one of two nodes, but not above both."""
+        found = set()
+        for node in self.above[one] ^ self.above[other]:
+            module = self.module(node)
+            if module is not None:
+                found.update(module.parameters())
+            elif node.op == "get_attr" and str(node.target) in self.direct:
+                found.add(self.direct[str(node.target)])
+        return found
 
     def is_sum(self, node: fx.Node) -> bool:
         """Say whether a node adds two other nodes."""
@@ -189,7 +209,7 @@ class Graph:
     def branches(self, node: fx.Node) -> tuple[fx.Node, fx.Node]:
         """Return the summands of a sum, the one with more convolutions above it first."""
         one, other = node.all_input_nodes
-        longer = len(self.convolutions(other)) > len(self.convolutions(one))
+        longer = len(self.convolutions[other]) > len(self.convolutions[one])
         return (other, one) if longer else (one, other)
 
     def destination(self, batchnorm: fx.Node) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ __all__ = [
     "parameter_groups",
     "parameter_table",
 ]
+
+Result = TypeVar("Result")
 
 NORMALIZATION = (
     nn.modules.batchnorm._NormBase,  # batch norm and instance norm of every dimension
@@ -246,7 +248,7 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
     total                       44                         1,296
     """
     check_model("model", model)
-    calls = None if input_shape is None else calls_of(model, input_shape)
+    calls = None if input_shape is None else run_without_data(model, input_shape, calls_of)
     counted: set[Tensor] = set()
     rows = []
     for name, module in model.named_modules():
@@ -276,19 +278,22 @@ def multiply_accumulates(module: nn.Module, entering: Tensor, leaving: Tensor) -
     return int(positions.numel()) * module.weight.numel()
 
 
-def calls_of(model: nn.Module, input_shape: Sequence[int]) -> dict[str, Calls]:
-    """Return what all modules with parameters do with one input.
+def run_without_data(
+    model: nn.Module, input_shape: Any, run: Callable[[nn.Module, Tensor], Result]
+) -> Result:
+    """Return what `run` finds when it runs a copy of the model on a batch, both without values.
 
     An empty batch needs no arithmetic and no meta device, whose first use loads torch's compiler
     for a second; but a model that reshapes with -1 refuses it, so the meta device is the fallback.
     """
     shape = check_image_shape("input_shape", input_shape)
     dtype = next((p.dtype for p in model.parameters()), None)
+    empty = torch.empty(0, *shape, dtype=dtype)
     try:
-        return recorded_calls(model, torch.empty(0, *shape, dtype=dtype))
+        return run_copy(model, empty, run)
     except RuntimeError:
         try:
-            return recorded_calls(model, torch.empty(1, *shape, dtype=dtype, device="meta"))
+            return run_copy(model, torch.empty(1, *shape, dtype=dtype, device="meta"), run)
         except RuntimeError as error:
             raise ValueError(
                 f"input_shape {shape} does not fit the model (it is that of one input, without the "
@@ -296,8 +301,20 @@ def calls_of(model: nn.Module, input_shape: Sequence[int]) -> dict[str, Calls]:
             ) from error
 
 
-def recorded_calls(model: nn.Module, images: Tensor) -> dict[str, Calls]:
-    """Run a copy of the model without its data, and record what its modules do."""
+def run_copy(
+    model: nn.Module, images: Tensor, run: Callable[[nn.Module, Tensor], Result]
+) -> Result:
+    """Run a copy of the model without its data, in which no layer that keeps shapes computes."""
+    skeleton = without_data(model, images.device, {})
+    for module in skeleton.modules():
+        if isinstance(module, SHAPE_KEEPING):
+            vars(module)["forward"] = keep_shape
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        return run(skeleton, images)
+
+
+def calls_of(model: nn.Module, images: Tensor) -> dict[str, Calls]:
+    """Run a model and return what its modules with parameters do."""
     calls: dict[str, Calls] = {}
 
     def record(name: str) -> Any:
@@ -310,19 +327,16 @@ def recorded_calls(model: nn.Module, images: Tensor) -> dict[str, Calls]:
 
         return hook
 
-    skeleton = without_data(model, images.device, {})
-    for name, module in skeleton.named_modules():
+    for name, module in model.named_modules():
         if module._parameters:
             module.register_forward_hook(record(name), with_kwargs=True)
-        if isinstance(module, SHAPE_KEEPING):
-            vars(module)["forward"] = keep_shape
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        skeleton(images)
+    model(images)
     return calls
 
 
-def keep_shape(x: Tensor) -> Tensor:
-    """Return the input: all that a shape-keeping layer does to a shape."""
+def keep_shape(*inputs: Tensor, **named: Tensor) -> Tensor:
+    """Return the one input: all that a shape-keeping layer does to a shape."""
+    (x,) = (*inputs, *named.values())
     return x
 
 
@@ -337,7 +351,8 @@ def without_data(
     if module in copies:
         return copies[module]
     copies[module] = bare = object.__new__(type(module))  # some modules refuse to be copied
-    vars(bare).update(vars(module))
+    for name, value in vars(module).items():
+        vars(bare)[name] = with_copies(value, device, copies)
     for hooks in HOOKS:
         setattr(bare, hooks, OrderedDict())
     bare._parameters = {
@@ -353,6 +368,17 @@ def without_data(
         for name, child in module._modules.items()
     }
     return bare
+
+
+def with_copies(value: Any, device: torch.device, copies: dict[nn.Module, nn.Module]) -> Any:
+    """Return a plain list, tuple or dictionary with copies of the modules it holds; else itself."""
+    if isinstance(value, nn.Module):
+        return without_data(value, device, copies)
+    if type(value) in (list, tuple):
+        return type(value)(with_copies(each, device, copies) for each in value)
+    if type(value) is dict and value:
+        return {key: with_copies(each, device, copies) for key, each in value.items()}
+    return value
 
 
 def parameter_groups(model: nn.Module, weight_decay: float = 1e-4) -> list[dict[str, Any]]:

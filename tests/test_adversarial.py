@@ -313,6 +313,17 @@ def test_prediction_where_step_and_doubt_are_small_and_the_slope_large():
     assert math.isclose(predicted.item(), 2 * math.exp(-69), rel_tol=1e-5)
 
 
+def test_doubt_that_underflows_times_a_large_slope():
+    model = nn.Linear(1, 2)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[-1e30], [0.0]]))
+        model.bias.copy_(torch.tensor([110.0, 0.0]))
+    image, doubt = torch.zeros(1, 1), math.exp(-110)  # 1.7e-48: zero in single precision
+    assert math.isclose(input_gradient(model, image, [0]).item(), 1e30 * doubt, rel_tol=1e-5)
+    predicted = linear_prediction(model, image, [0], eps=0.5).item()
+    assert math.isclose(predicted, 0.5e30 * doubt, rel_tol=1e-5)
+
+
 @pytest.mark.parametrize("sharper", [1.0, 8.0, 64.0])
 def test_signs_of_a_sure_network_are_those_of_its_weighted_margins(sharper):
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()

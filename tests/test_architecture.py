@@ -162,6 +162,36 @@ def test_batchnorm_that_is_called_twice_has_two_destinations():
     assert batchnorm_destinations(Twice()) == {"bn": "other"}
 
 
+class Mixed(nn.Module):
+    """A block whose batch norms are registered apart, with a layer called twice and a scale."""
+
+    def __init__(self, pool):
+        super().__init__()
+        self.stem, self.other = conv(3, 4), conv(4, 4)
+        self.one, self.two = conv(4, 4, 3), conv(4, 4)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(4) for _ in range(3))
+        self.scale, self.pool = nn.Parameter(torch.ones(4, 1, 1)), pool
+
+    def forward(self, x):
+        """Pool at the end of both branches; stem and other convolution lie outside."""
+        x = self.norms[2](self.stem(x))
+        y = self.two(torch.relu(self.norms[0](self.one(x))))
+        y = self.norms[1](self.two(torch.relu(y)))
+        return self.other(self.pool(self.scale * y) + self.pool(x))
+
+
+def test_block_is_what_lies_between_fork_and_sum():
+    (block,) = residual_blocks(Mixed(nn.AvgPool2d(2)), (3, 6, 6))
+    assert (block.branch, block.shortcut) == (("one", "two", "two"), ())
+    assert block.output == (4, 3, 3)
+    assert block.parameters == 9 * 16 + 16 + 2 * 8 + 4
+
+
+def test_branch_may_be_long():
+    (block,) = residual_blocks(Block([conv(2, 2) for _ in range(1200)]), (2, 3, 3))
+    assert len(block.branch) == 1200
+
+
 @pytest.mark.parametrize("question", [lambda x: len(x), lambda x: range(x.shape[1])])
 def test_model_that_asks_for_numbers_is_refused(question):
     asks = type("Asks", (nn.Module,), {"forward": lambda self, x: question(x)})

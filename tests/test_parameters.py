@@ -106,6 +106,28 @@ def test_table_leaves_the_model_and_its_hooks_alone(model):
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
+class Listed(nn.Module):
+    """Layers that the network also keeps in a plain list, called with named inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(1, 1, 3, padding=1), nn.BatchNorm2d(1)
+        self.steps = [{"layers": (self.convolution, self.norm)}] * 2
+
+    def forward(self, x):
+        """Keep the shape (N, 1, H, W)."""
+        for step in self.steps:
+            for layer in step["layers"]:
+                x = layer(input=x)
+        return x
+
+
+def test_layers_in_a_plain_list_count():
+    model = Listed()
+    assert parameter_table(model, (1, 4, 4)).macs == 2 * 9 * 16
+    assert not model.norm.num_batches_tracked
+
+
 def sharing(convolution):
     """Return another convolution with the same weights."""
     other = nn.Conv2d(4, 4, 3, padding=1, bias=False)
