@@ -187,7 +187,7 @@ class Graph:
 
     def parameters(self, one: fx.Node, other: fx.Node) -> set[nn.Parameter]:
         """Return the parameters of what lies above one of two nodes, but not above both."""
-        found = set()
+        found: set[nn.Parameter] = set()
         for node in self.above[one] ^ self.above[other]:
             module = self.module(node)
             if module is not None:

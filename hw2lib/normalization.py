@@ -656,7 +656,8 @@ def ridge(
     Returns
     -------
     RidgeSolution
-        W, shape (features, outputs), and c, shape (outputs,).
+        W, shape (features, outputs), and c, shape (outputs,); c is as accurate as the predictions
+        XW + c are, so a penalised c that is small beside XW has fewer digits.
 
     Raises
     ------

@@ -296,7 +296,8 @@ def rnn_jacobian(rnn: nn.RNN, inputs: Any, state: Any) -> RNNJacobian:
     jacobian = torch.eye(len(h), dtype=h.dtype, device=h.device)
     for each in drives:
         z = each + weight @ h
-        h, jacobian = function(z), log_slope(z).exp()[:, None] * (weight @ jacobian)
+        root = (log_slope(z) / 2).exp()[:, None]  # of a slope that may underflow
+        h, jacobian = function(z), root * (root * (weight @ jacobian))
     return finite("rnn, inputs and state", RNNJacobian(h, jacobian))
 
 

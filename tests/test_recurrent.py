@@ -94,6 +94,14 @@ def test_rnn_jacobian_where_one_minus_the_squared_state_cancels(weight):
     assert jacobian == pytest.approx(weight / math.cosh(weight) ** 2, rel=2e-5)
 
 
+def test_rnn_jacobian_where_the_slope_underflows_beside_a_large_weight():
+    rnn = nn.RNN(1, 1, bias=False)
+    nn.init.constant_(rnn.weight_hh_l0, 1e30)
+    nn.init.constant_(rnn.weight_ih_l0, 1.0)
+    jacobian = rnn_jacobian(rnn, [[60.0]], [0.0]).jacobian.item()
+    assert jacobian == pytest.approx(1e30 / math.cosh(60) ** 2, rel=2e-5)
+
+
 def test_lstm_jacobian_in_single_precision_where_its_gates_are_flat():
     torch.manual_seed(0)
     lstm = nn.LSTM(2, 3)
