@@ -613,7 +613,9 @@ One.
 ```{claims} 1x
 ```
 """
-    cells = nbformat.reads(notebook.take_away(source, {}), as_version=4)["cells"]
+    cells = nbformat.reads(
+        notebook.take_away(source, {}, {"someone2020paper": "A paper."}), as_version=4
+    )["cells"]
     text = "\n".join(cell["source"] for cell in cells if cell["cell_type"] == "markdown")
     assert not re.search(r"\{[\w:-]+\}[`\s]|```|:label:|:number:|\(eq-", text)
     assert "**Which?** All of them." in text
@@ -624,6 +626,7 @@ One.
     assert "`1-resnet/plot_one.py`:* Seen." in text
     assert "<summary>If you have the printed solutions</summary>\n\nIt is lost." in text
     assert "**Exercise 1.** How many?" in text
+    assert text.endswith("## References\n\n- [someone2020paper] A paper.")
     assert "<summary>Solution</summary>\n\nOne." in text
 
 

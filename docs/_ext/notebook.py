@@ -18,6 +18,7 @@ from docutils import nodes
 from environments import COUNTED, END_OF_PROOF
 from gallery import write_atomically
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
+from pybtex.backends.markdown import Backend
 from sphinx.application import Sphinx
 
 from hw2lib.claims.registry import quote
@@ -25,6 +26,7 @@ from hw2lib.claims.registry import quote
 STARTUP = Path(__file__).resolve().parent / "kernel" / "startup.py"
 FOLD = re.compile(r'<details class="admonition hide.*?</summary>', re.DOTALL)  # MyST-NB's own bar
 PICTURE = re.compile(r'src="data:image/svg\+xml,([^"]*)"')
+CITATION = r"\{cite(?::t)?\}`([^`]+)`"
 PRINTED = "If you have the printed solutions"
 
 
@@ -122,11 +124,11 @@ def plain(
         (fenced("printed"), rf"\1<details><summary>{PRINTED}</summary>\n\n\4\n\1</details>\n"),
         (
             fenced("scripts"),
-            r"\1They are on the site, and in the folder `examples` of the project.\n",
+            r"\1The scripts are on the site, and in the folder `examples` of the project.\n",
         ),
         (fenced("dropdown"), r"\1<details><summary>\3</summary>\n\n\4\n\1</details>\n"),
         told("proof"),
-        (fenced("claims"), r"\1`python -m hw2lib.claims 5` checks them.\n"),
+        (fenced("claims"), r"\1`python -m hw2lib.claims 5` checks the claims in brackets.\n"),
         (fenced("toctree"), ""),
         (r"^:::\{container\} on-screen\n(?:.*\n)*?:::\n", ""),
         (r"^\([\w-]+\)=\n", ""),
@@ -134,7 +136,7 @@ def plain(
         (r"\{claim\}`([^`]+)`", r"[\1]"),
         (r"\{(?:ref|doc)\}`([^`<]+) <[^`]+`", r"\1"),
         (r"\{ref\}`([^`]+)`", lambda match: (labels or {})[match[1]]),
-        (r"\{cite(?::t)?\}`([^`]+)`", lambda match: f"[{match[1].replace(',', ', ')}]"),
+        (CITATION, lambda match: f"[{match[1].replace(',', ', ')}]"),
         (r"\{eq\}`([^`]+)`", lambda match: f"({numbers[match[1]]})"),
         (r"\$\$ \((eq-[\w-]+)\)", lambda match: rf"\tag{{{numbers[match[1]]}}}$$"),
     )
@@ -143,14 +145,18 @@ def plain(
     return markdown
 
 
-def take_away(source: str, claims: Mapping[str, Any]) -> str:
-    """Return a text notebook as JSON, its text in plain Markdown."""
+def take_away(source: str, claims: Mapping[str, Any], works: Mapping[str, str]) -> str:
+    """Return a text notebook as JSON, its text in plain Markdown, the works it cites at the end."""
     labels = re.findall(r"^\$\$ \((eq-[\w-]+)\)", source, re.MULTILINE)
     numbers = {label: number for number, label in enumerate(labels, 1)}
     names, by_label = named(source)
     unused = {kind: iter(each) for kind, each in names.items()}
     notebook = read_myst_markdown_notebook(source)
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"]}
+    cited = {key for keys in re.findall(CITATION, source) for key in keys.split(",")}
+    if cited:
+        works_cited = "".join(f"\n- [{key}] {works[key]}" for key in sorted(cited))
+        notebook.cells.append(nbformat.v4.new_markdown_cell(f"## References\n{works_cited}"))
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"  # not at random: the same page, the same bytes
         if cell.cell_type == "markdown":
@@ -168,7 +174,11 @@ def write_beside(
         if is_myst_markdown_notebook(source):
             target = Path(app.outdir) / f"{page}.ipynb"
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, take_away(source, app.env.hw2lib_claims))
+            works = {
+                each.key: each.formatted_entry.text.render(Backend())
+                for each in app.env.get_domain("cite").citations
+            }
+            write_atomically(target, take_away(source, app.env.hw2lib_claims, works))
 
 
 def move_pictures(

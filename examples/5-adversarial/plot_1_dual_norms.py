@@ -6,9 +6,10 @@ A perturbation d may change every pixel by at most ε. To first order it changes
 which d is best? In two dimensions one sees the answer; on a trained network one can count how much
 of it other directions get.
 
-The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claims
-``5-first-order``, ``5-dual-norms`` and ``5-random``. (A reduced network: 16 and 32 channels, ten
-epochs on the handwritten digits.)
+The derivation is in :doc:`/solutions/5-adversarial`, for ``5-random`` in
+:doc:`/solutions/5-beyond`; this script is evidence for the claims ``5-first-order``,
+``5-dual-norms`` and ``5-random``. (A reduced network: 16 and 32 channels, ten epochs on the
+handwritten digits.)
 """
 
 import math

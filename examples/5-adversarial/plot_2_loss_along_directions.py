@@ -7,7 +7,7 @@ change every pixel by at most ε. What happens to the loss, how far does the lin
 ε‖∇ℓ‖₁ carry, and what does it lack: the bounds of the pixels, the network's kinks, or the curvature
 of the loss?
 
-The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claims
+The derivation is in :doc:`/solutions/5-beyond`; this script is evidence for the claims
 ``5-dual``, ``5-linear-range`` and ``5-attack``. (Reduced networks: 16 and 32 channels, ten epochs
 on the handwritten digits, three seeds.)
 """

@@ -5,7 +5,7 @@ An attack on one network works against another
 Two networks of the same shape start from different weights and see the images in different orders.
 Perturb the images against the first: is the second fooled as well?
 
-The derivation is in :doc:`/solutions/5-adversarial`; this script is evidence for the claim
+The derivation is in :doc:`/solutions/5-beyond`; this script is evidence for the claim
 ``5-transfer``. (Reduced networks: 16 and 32 channels, ten epochs on the handwritten digits, three
 seeds.)
 """

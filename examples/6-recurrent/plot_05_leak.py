@@ -67,4 +67,4 @@ plt.show()
 # -----------
 # The entry −2/3 is no binary fraction, so the rounded start has a small unstable component. It
 # doubles in every step, and after some thirty steps it is all that is left. From (−2, 3),
-# on the same line, nothing is rounded, and the state decays.
+# on the same line, nothing is rounded in the first thousand steps, and the state decays.

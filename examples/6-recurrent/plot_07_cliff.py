@@ -7,7 +7,7 @@ from x = ½ the state becomes w σ(x) + b, 50 times, and the loss is :math:`(\si
 wall the gradient is enormous. What do gradient descent and its clipped version make of it?
 
 The derivation is in :doc:`/solutions/6-recurrent/c-clipping`; this script is evidence for the
-claims ``6c-sgd``, ``6c-step`` and ``6c-choice``.
+claims ``6c-step`` and ``6c-choice``.
 """
 
 import matplotlib.pyplot as plt

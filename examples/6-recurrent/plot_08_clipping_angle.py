@@ -90,7 +90,7 @@ plt.show()
 # %%
 # What to see
 # -----------
-# A Gaussian gradient is turned a little, by about the same angle whatever the number of entries. A
-# heavy-tailed one, the kind that one clips for, is turned towards a sign vector, the further, the
-# more entries it has: among those with the most entries, some are nearly orthogonal to what they
-# were. Clipping by norm keeps the direction of each.
+# A Gaussian gradient is turned a little, from some ten entries on by about the same angle however
+# many there are. A heavy-tailed one, the kind that one clips for, is turned towards a sign vector,
+# the further, the more entries it has: among those with the most entries, some are nearly
+# orthogonal to what they were. Clipping by norm keeps the direction of each.

@@ -3,7 +3,7 @@ The cell of an LSTM: one path on which only forget gates multiply
 =================================================================
 
 An LSTM carries two vectors from step to step, the hidden state h and the cell c. Everything that
-has weights reads h. What does the cell itself pass through?
+has weights reads h and the input. What does the cell itself pass through?
 
 The derivation is in :doc:`/solutions/6-recurrent/d-lstm`; this script is evidence for the claims
 ``6d-lstm`` and ``6d-gates``.

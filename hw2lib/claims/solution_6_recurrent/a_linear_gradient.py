@@ -103,7 +103,8 @@ def sum_over_times(first: Tensor, second: Tensor, zbar: Tensor, z0: Tensor, step
     printed=r"$\frac{d\ell}{dw_z}=\overline{w_z}=\dots=\overline{z^{t+1}}\,(t\,w_z^{t-1})\,z_0$.",
     statement=r"For a matrix $W=w_z$ and every number of steps it is $\sum_{k<t}(W^\top)^{t-1-k}\,\bar z\,(W^kz_0)^\top$. "
     r"The printed form is right for numbers and, as an outer product, for $t=1$. Else it is in general wrong as an outer product and as "
-    r"one number in every entry; read as $\bar z^\top(t\,W^{t-1})z_0$ it is only the *trace* of the gradient.",
+    r"one number in every entry; read as $\bar z^\top(t\,W^{t-1})z_0$ it is only the *trace* of the gradient. With it falls the printed "
+    r"norm $\lVert\bar z\rVert\,t\,\lVert W^{t-1}z_0\rVert$, for matrices a bound from neither side (claim 6a-norm).",
     corrected=r"$\sum_{k<t}(W^\top)^{t-1-k}\,\bar z\,(W^kz_0)^\top$",
     family=recurrences,
     exact=True,

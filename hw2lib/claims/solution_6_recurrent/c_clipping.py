@@ -663,8 +663,9 @@ def as_whole(g: Tensor) -> list[int]:
     severity=1,
     printed=r"clip various entries of the gradient vector to lie between $[-c,c]$ for some constant $c$",
     statement=r"That changes the direction of a gradient, by how much says claim 6c-angle: it turns $g\ne0$ exactly if an entry is "
-    r"larger than $c$ in magnitude and the entries that are not zero are not all of one magnitude.",
-    corrected="changes the direction",
+    r"larger than $c$ in magnitude and the entries that are not zero are not all of one magnitude. It never lengthens: a gradient that "
+    r"vanishes stays as it is.",
+    corrected="changes the direction; does nothing against vanishing",
     family=whole_gradients,
     exact=True,
 )
@@ -673,9 +674,14 @@ def clipping_by_value_turns_the_gradient(case: Clipping) -> Trial:
     squared, bound = products(g, as_whole(clip_by_value(case.gradient, c)))
     turned = squared < bound
     sizes = {abs(entry) for entry in g} - {0}
+    vanishing = case.gradient / max(sizes) * c / 1024
+    kept = clip_by_value(vanishing, c)
     return Trial(
-        float(turned != (max(sizes) > c and len(sizes) > 1)),
-        {"the direction stays": float(turned)},
+        max(
+            float(turned != (max(sizes) > c and len(sizes) > 1)),
+            float(not torch.equal(kept, vanishing)),
+        ),
+        {"the direction stays": float(turned), "short ones grow": float(kept.norm() < c)},
     )
 
 

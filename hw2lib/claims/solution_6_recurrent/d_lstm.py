@@ -32,6 +32,7 @@ from hw2lib.claims.tools import jacobian, largest, relative, shortfall, size, sp
 from hw2lib.recurrent import lstm_jacobian, rnn_jacobian
 
 SEEDS, STEPS = 8, 50
+INPUT, FORGET = GATES.index("input gate"), GATES.index("forget gate")
 
 
 def longer_runs(rng: np.random.Generator) -> Iterator[tuple[str, Run]]:
@@ -105,8 +106,8 @@ def controls(rng: np.random.Generator) -> Iterator[tuple[str, Control]]:
     "gradient vanishing.",
     statement=r"The forget gate does: its biases alone, with weights of zero, can keep any share $0<r<1$ of each unit on the "
     r"direct path over $T$ steps, by $b=\log\frac f{1-f}$ with $f=r^{1/T}$, whatever inputs and states. In a $\tanh$ "
-    r"RNN, $W=\operatorname{diag}(f)$ keeps as much only while its state is 0. (The input gate controls what enters; it is "
-    r"not on the direct path.)",
+    r"RNN, $W=\operatorname{diag}(f)$ keeps as much only while its state is 0. The input gate controls what comes beside the "
+    r"direct path: closed ($i=0$), with those weights of zero, it leaves nothing, and the share $r$ is the whole $\partial c_T/\partial c_0$.",
     family=controls,
     tolerance=1e-10,
 )
@@ -121,35 +122,51 @@ def forget_biases_set_what_is_kept(case: Control) -> Trial:
         for name in ("bias_ih_l0", "bias_hh_l0"):
             rnn.get_parameter(name).zero_()
     at_rest = rnn_jacobian(rnn, 0 * run.inputs, 0 * run.hidden).jacobian
+    leaking = with_bias(run, FORGET, bias)
+    closed = with_bias(leaking, INPUT, tensor(-800.0))  # of which the sigmoid is 0
+    mutants = {
+        "a $\\tanh$ RNN with $W=\\operatorname{diag}(f)$ keeps as much": relative(
+            J.diagonal() - kept, kept
+        ),
+        "a bias of $\\log r$": relative(
+            direct_path(with_bias(run, FORGET, kept.log())) - kept, kept
+        ),
+    }
+    if len(run.inputs) > 1:
+        mutants["an open input gate leaves as little"] = relative(
+            memory_jacobian(leaking) - torch.diag(kept), kept
+        )
     return Trial(
         max(
-            relative(direct_path(run, bias, 0.0) - kept, kept),
+            relative(direct_path(leaking) - kept, kept),
             relative(at_rest - torch.diag(kept), kept),
+            relative(memory_jacobian(closed) - torch.diag(kept), kept),
         ),
-        {
-            "a $\\tanh$ RNN with $W=\\operatorname{diag}(f)$ keeps as much": relative(
-                J.diagonal() - kept, kept
-            ),
-            "a bias of $\\log r$": relative(direct_path(run, kept.log(), 0.0) - kept, kept),
-        },
+        mutants,
     )
 
 
-def direct_path(run: Run, bias: Tensor, scale: float) -> Tensor:
-    """Return the product of the forget gates with these biases and scaled weights."""
+def with_bias(run: Run, gate: int, bias: Tensor, scale: float = 0.0) -> Run:
+    """Return a run whose cell has these biases in a gate, and scaled weights there."""
     p, cell = len(run.hidden), copy.deepcopy(run.cell)
-    rows = slice(p, 2 * p)
+    rows = slice(gate * p, (gate + 1) * p)
     with torch.no_grad():
         for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0"):
             cell.get_parameter(name)[rows] *= scale
         cell.get_parameter("bias_hh_l0")[rows] = bias
-    return lstm_jacobian(cell, run.inputs, run.hidden, run.memory).forget_product
+    return run._replace(cell=cell)
+
+
+def direct_path(run: Run) -> Tensor:
+    """Return the product of the forget gates."""
+    return lstm_jacobian(run.cell, run.inputs, run.hidden, run.memory).forget_product
 
 
 @counterexample("6d-control", "with weights of zero")
 def forget_gates_with_weights() -> float:
     run, kept = random_run(np.random.default_rng(0), nn.LSTM, 3, 20), tensor([0.5] * 3)
-    return relative(direct_path(run, torch.logit(kept ** (1 / 20)), 1.0) - kept, kept)
+    biased = with_bias(run, FORGET, torch.logit(kept ** (1 / 20)), scale=1.0)
+    return relative(direct_path(biased) - kept, kept)
 
 
 @claim(
@@ -232,7 +249,7 @@ def chains(rng: np.random.Generator) -> Iterator[tuple[str, Chain]]:
 @claim(
     "6d-rnn",
     kind="identity",
-    verdict="sharpened",
+    verdict="corrected",
     severity=1,
     printed=r"$\frac{\partial z^T}{\partial z^t}=\prod_{i=1}^{T-t}w_z\,\sigma'(w_zz^{T-i})$.",
     statement=r"Right for one unit. For matrices the slopes stand on the other side: "
