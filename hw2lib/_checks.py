@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -44,10 +44,13 @@ def all_finite(tensor: Tensor) -> bool:
 def as_dense(name: str, value: Any) -> Tensor:
     """Return `value` as a tensor that holds a number in every place."""
     try:
-        rows = value if isinstance(value, list | tuple) else ()
-        if any(isinstance(part, np.ma.MaskedArray) for part in (value, *rows)):
+        nested = isinstance(value, list | tuple)
+        parts = list(leaves(value))
+        if any(isinstance(part, np.ma.MaskedArray) for part in parts):
             raise TypeError("torch ignores the mask")
-        if any(isinstance(row, np.ndarray) for row in rows):
+        if nested and any(isinstance(part, Tensor) and part.requires_grad for part in parts):
+            raise TypeError("torch ignores the graph")
+        if any(isinstance(part, np.ndarray) for part in parts):
             value = np.asarray(value)
         if isinstance(value, np.ndarray):  # torch wants this machine's byte order, steps forward
             value = value.astype(value.dtype.newbyteorder("="), order="C")
@@ -63,12 +66,21 @@ def as_dense(name: str, value: Any) -> Tensor:
     return tensor
 
 
-def as_tensor_like(name: str, value: Any, like: Tensor) -> Tensor:
-    """Return `value` as a finite vector of the dtype and on the device of another tensor."""
-    vector = as_tensor(name, value, ndim=1).to(like)
-    if not all_finite(vector):
+def leaves(value: Any) -> Iterator[Any]:
+    """Yield what nested lists hold, or the value itself if it is none."""
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield from leaves(part)
+    else:
+        yield value
+
+
+def as_tensor_like(name: str, value: Any, like: Tensor, ndim: int = 1) -> Tensor:
+    """Return `value` as a finite tensor of the dtype and on the device of another one."""
+    tensor = as_tensor(name, value, ndim).to(like)
+    if not all_finite(tensor):
         raise ValueError(f"{name} must be finite in {like.dtype}, got an overflow")
-    return vector
+    return tensor
 
 
 def finite(arguments: str, result: Result) -> Result:

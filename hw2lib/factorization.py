@@ -184,7 +184,8 @@ def low_rank_factors(X: Any, rank: int) -> Factors:
 
     Where m and n are at least 64 max(r, 8), on a CPU, only the leading singular vectors are
     computed, in double precision at last, if they are proved to attain the least loss to a relative
-    1e-10 (before they are rounded to the dtype of `X`); otherwise all of them.
+    1e-10 (before they are rounded to the dtype of `X`); otherwise all of them. Torch's gradient in
+    X is NaN where singular values are equal.
 
     Parameters
     ----------
@@ -307,9 +308,9 @@ def truncation_error(X: Any, rank: int) -> Tensor:
 
 
 def weyl_gaps(X: Any, A: Any, B: Any) -> Tensor:
-    r"""Return :math:`\sigma_i(X-AB)-\sigma_{i+r}(X)` for every i: never negative, by Weyl.
+    r"""Return :math:`\sigma_i(X-AB)-\sigma_{i+r}(X)` for every i: at least 0 but for rounding.
 
-    It is the lower bound behind Eckart–Young: no factors of inner size r leave a residual whose
+    It is Weyl's lower bound behind Eckart–Young: no factors of inner size r leave a residual whose
     i-th singular value is below the (i + r)-th of X. Serves claim 2b-optimum.
 
     Parameters
@@ -346,7 +347,7 @@ def weyl_gaps(X: Any, A: Any, B: Any) -> Tensor:
 
 
 def change_basis(A: Any, B: Any, G: Any) -> Factors:
-    r"""Return :math:`(AG, G^{-1}B)`: other factors, the same product.
+    r"""Return :math:`(AG, G^{-1}B)`: other factors, the same product where no entry underflows.
 
     Serves claims 2c-scale and 2c-orbit.
 
@@ -463,9 +464,15 @@ def balance_factors(A: Any, B: Any) -> Factors:
             f"A and B must have an inner size of at most {min(len(A), B.shape[1])}, the least size "
             f"of their product, got {A.shape[1]}"
         )
-    (size, A), (other, B) = polar(A), polar(B)  # for their own product may over- or underflow
-    root = math.sqrt(size) * math.sqrt(other)
-    balanced = signed(*svd_factors(A @ B, A.shape[1]))
+    # each summand of AB in units of the largest one, for they may over- or underflow
+    a, b = A.detach().abs().amax(0), B.detach().abs().amax(1)
+    sizes = (a.double().sqrt() * b.double().sqrt()).to(A)
+    root = sizes.max()
+    if root == 0:
+        return Factors(torch.zeros_like(A), torch.zeros_like(B))
+    a, b = (torch.where(size > 0, size, 1) for size in (a, b))
+    share = sizes / root
+    balanced = signed(*svd_factors((A / a * share) @ (B.T / b * share).T, A.shape[1]))
     return finite("A and B", Factors(*(root * factor for factor in balanced)))
 
 
@@ -623,9 +630,12 @@ def alternating_least_squares(
     rank, steps = check_rank(X, rank), check_integer("steps", steps, 1)
     A, B = random_factors(X, rank, generator)
     losses = [finite("X", (X - A @ B).square().sum())]
+    # in double precision: in single, many columns would make lstsq drop small directions for ever
+    precise = X.double()
     for _ in range(steps):
-        B = torch.linalg.lstsq(A, X).solution
-        A = torch.linalg.lstsq(B.T, X.T).solution.T
+        right = torch.linalg.lstsq(A.double(), precise).solution
+        left = torch.linalg.lstsq(right.T, precise.T).solution.T
+        A, B = left.to(X), right.to(X)
         losses.append((X - A @ B).square().sum())
     return Fit(A, B, torch.stack(losses))
 
@@ -643,7 +653,8 @@ def gradient_descent(
 
     The learning rate is 1/(4σ₁) unless one is given, half the largest stable one at a balanced
     minimiser, where the Hessian's largest eigenvalue is 4σ₁. From starts that are not small beside
-    X smaller ones may be needed. Serves claims 2c-landing, 2e-convergence and 2e-descent.
+    X smaller ones may be needed. No gradient in X flows through the default rate and the random
+    start. Serves claims 2c-landing, 2e-convergence and 2e-descent.
 
     Parameters
     ----------

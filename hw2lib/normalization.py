@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -42,6 +43,7 @@ __all__ = [
 
 
 ShiftableLayer = TypeVar("ShiftableLayer", nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class RunningStatistics(NamedTuple):
@@ -106,13 +108,16 @@ def batch_normalize(
     if eps == 0 and (x.amax(axes) == x.amin(axes)).any():
         raise ValueError("x must vary in every channel where eps is 0, got a constant channel")
     # in a unit near the largest entry, for squares over- or underflow; a power of 2 rounds nothing
-    least = max(math.sqrt(eps), torch.finfo(x.dtype).tiny)
-    largest = torch.maximum(x.detach().abs().amax(axes, keepdim=True), x.new_tensor(least))
+    smallest = x.new_tensor(max(math.sqrt(eps), torch.finfo(x.dtype).tiny))
+    largest = torch.maximum(x.detach().abs().amax(axes, keepdim=True), smallest)
     unit = torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent - 1)
     centred = x / unit - (x / unit).mean(axes, keepdim=True)
     # a rounded mean leaves something over, as large as all the rest if that varies little
     variance, mean = torch.var_mean(centred, axes, correction=0, keepdim=True)
-    y = (centred - mean) / (variance + (math.sqrt(eps) / unit).square()).sqrt()
+    least, varied = math.sqrt(eps) / unit, variance > 0
+    # apart where all entries are equal: the square of ε's root may underflow, and √0 has no slope
+    deviation = (torch.where(varied, variance, 1) + least.square()).sqrt()
+    y = (centred - mean) / torch.where(varied, deviation, least)
     column = (1, x.shape[1]) + (1,) * (x.ndim - 2)
     for name, parameter, scale in (("weight", weight, True), ("bias", bias, False)):
         if parameter is not None:
@@ -253,8 +258,9 @@ def bias_offset_in_eval(
         ) from error
     dtype, variance = b.dtype, variance.double()
     deviation = torch.hypot(variance.sqrt(), variance.new_tensor(math.sqrt(eps)))
-    kept = math.exp(steps * math.log1p(-momentum)) if momentum < 1 else float(steps == 0)
-    left = b.double() * kept / deviation * gain.double()
+    kept = math.exp(steps / 2 * math.log1p(-momentum)) if momentum < 1 else float(steps == 0)
+    root = kept / deviation.sqrt()  # twice, for the product of two of the factors may underflow
+    left = (root * b.double()) * (root * gain.double())
     return finite("shift, weight, running_variance and eps", left.to(dtype))
 
 
@@ -303,13 +309,13 @@ def measured_bias_offsets(
     check_model("layer", layer)
     check_kind("batchnorm", batchnorm, nn.modules.batchnorm._BatchNorm)
     inputs = check_batches(batches)
-    bias = getattr(layer, "bias", None)
-    if not isinstance(bias, Tensor):
-        raise TypeError(f"layer must have a bias, got {layer}")
+    bias = layer._parameters.get("bias")
+    if bias is None:
+        raise TypeError(f"layer must have a bias as a parameter of its own, got {layer}")
     added = as_tensor_like("shift", shift, bias)
     check_matching("shift", added, bias.shape, "the shape of the layer's bias")
-    plain = copy.deepcopy(nn.Sequential(layer, batchnorm))
-    shifted = copy.deepcopy(plain)
+    plain = copied("layer and batchnorm", nn.Sequential(layer, batchnorm))
+    shifted = copied("layer and batchnorm", plain)
 
     def offset_in_eval() -> Tensor:
         gap = shifted.eval()(inputs[0]) - plain.eval()(inputs[0])
@@ -331,7 +337,7 @@ def measured_bias_offsets(
 def layer_inputs(model: nn.Module, images: Tensor, kind: type[nn.Module] = nn.ReLU) -> list[Tensor]:
     """Run the model in training mode and return what enters each layer of a kind, in order.
 
-    The model itself is not modified: a copy runs.
+    The model itself is not modified: a copy runs. Its dropout draws from torch's global generator.
 
     Parameters
     ----------
@@ -368,14 +374,29 @@ def layer_inputs(model: nn.Module, images: Tensor, kind: type[nn.Module] = nn.Re
     check_model("model", model)
     check_kind("kind", kind, type)
     images = as_tensor("images", images)
-    model = copy.deepcopy(model).train()
-    inputs: list[Tensor] = []
+    model = copied("model", model).train()
+    inputs: list[Any] = []
+
+    def note(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        entering = next(iter((*given, *named.values())), None)
+        inputs.append(entering.clone() if isinstance(entering, Tensor) else entering)
+
     for module in model.modules():
         if isinstance(module, kind):
-            module.register_forward_pre_hook(lambda _, args: inputs.append(args[0].clone()))
+            module.register_forward_pre_hook(note, with_kwargs=True)
     with torch.no_grad():
         run_model(model, images)
+    if not all(isinstance(entering, Tensor) for entering in inputs):
+        raise TypeError(f"kind must be one of layers that take a tensor first, got {kind.__name__}")
     return list(finite("model and images", tuple(inputs)))
+
+
+def copied(name: str, module: Model) -> Model:
+    """Return a copy of a module, or say that it cannot be copied."""
+    try:
+        return copy.deepcopy(module)
+    except RuntimeError as error:  # of weights that are computed, as the old weight norm's are
+        raise TypeError(f"{name} must be what copy.deepcopy can copy: {error}") from error
 
 
 def check_batches(batches: Any) -> list[Tensor]:
@@ -575,7 +596,8 @@ def padding_mask(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, size: Sequence[int]) 
     window = torch.ones(1, 1, *layer.kernel_size)
     convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[dims - 1]
     try:
-        seen = convolve(inside, window, None, layer.stride, layer.padding, layer.dilation)
+        with warnings.catch_warnings(action="ignore"):  # of a copy that an even kernel needs
+            seen = convolve(inside, window, None, layer.stride, layer.padding, layer.dilation)
     except RuntimeError as error:
         raise ValueError(f"size must have room for a window, got {tuple(sizes)}: {error}") from None
     return seen[0, 0] < window.numel()
@@ -665,6 +687,10 @@ def ridge(
         If shapes or dtypes do not fit, a value is not finite, or `weight_decay` is not positive, or
         too small for inputs with dependent columns.
 
+    Notes
+    -----
+    Torch's gradient in the inputs is NaN where two of their singular values are equal.
+
     References
     ----------
     Hastie, Tibshirani, Friedman, "The elements of statistical learning", section 3.4.1 (the
@@ -701,11 +727,13 @@ def ridge(
 def shrunken(x: Tensor, y: Tensor, decay: float) -> Tensor:
     """Minimise ‖XW − Y‖² + λ‖W‖² by the singular values of X: XᵀX would square them."""
     U, S, Vh = torch.linalg.svd(x, full_matrices=False)
+    S = S.double()  # of a λ whose root single precision does not have
     sizes = torch.hypot(S, S.new_tensor(math.sqrt(decay)))  # √(σ² + λ)
     if not sizes.min() >= torch.finfo(x.dtype).eps ** 0.5 * sizes.max():
         raise ValueError(
             "inputs must have independent columns, not only by a rounding error, or a larger "
             f"weight_decay; got singular values from {S[0]:.3g} to {S[-1]:.3g}"
         )
-    weight = Vh.T @ (U.T @ y / sizes[:, None] * S[:, None] / sizes[:, None])
+    shrunk = (U.T @ y).double() / sizes[:, None] * S[:, None] / sizes[:, None]
+    weight = Vh.T @ shrunk.to(x.dtype)
     return finite("inputs, targets and weight_decay", weight)

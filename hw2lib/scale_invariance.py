@@ -102,7 +102,7 @@ def function_gradient(function: Function, x: Any) -> Tensor:
     Raises
     ------
     TypeError, ValueError
-        If `function` is not callable or not scalar, or `x` is not finite.
+        If `function` is not callable or does not return one number, or `x` is not finite.
 
     References
     ----------
@@ -233,7 +233,7 @@ def sphere_step(x: Any, gradient: Any, learning_rate: float) -> SphereStep:
     ([1.0, 1.0], 0.7854, 0.4142)
     """
     x = check_direction(x)
-    gradient = as_tensor("gradient", gradient, ndim=1)
+    gradient = as_tensor("gradient", gradient, ndim=1).detach()
     check_same_kind(x=x, gradient=gradient)
     check_matching("gradient", gradient, x.shape, "the shape of x")
     rate = check_number("learning_rate", learning_rate, "positive", lambda value: value > 0)
@@ -380,7 +380,8 @@ def descend(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or out of range.
+        If an argument is of the wrong kind or out of range, or a step ends at zero, which has no
+        direction.
 
     References
     ----------
@@ -401,6 +402,11 @@ def descend(
         losses.append(value.item())
         gradient_norms.append(polar(gradient)[0] * norms[-1])
         norms.append(polar(following)[0])
+        if norms[-1] == 0:
+            raise ValueError(
+                "function, x and learning_rate must keep x away from zero: it has no direction "
+                f"there; got zero in step {len(losses)}"
+            )
         angles.append(angle_between(x, following))
         x = following
     path = Descent(x, *map(x.new_tensor, (losses, norms, gradient_norms, angles)))
@@ -462,6 +468,8 @@ def batchnorm_loss(
     eps = check_number("eps", eps, "a number of at least 0", lambda value: value >= 0)
 
     def loss(weight: Tensor) -> Tensor:
+        weight = as_tensor("weight", weight, ndim=1)
+        check_same_kind(inputs=X, weight=weight)
         check_matching("weight", weight, (len(a) * X.shape[1],), "hidden units times inputs")
         hidden = batch_normalize(X @ weight.reshape(len(a), -1).T, eps=eps).tanh()
         return finite("inputs, targets, readout and weight", (hidden @ a - y).square().mean())
@@ -471,7 +479,7 @@ def batchnorm_loss(
 
 def value_and_gradient(function: Function, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return value and gradient of a function that has to be scalar and to depend on `x`."""
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():
         point = x.detach().clone().requires_grad_()
         value = call(function, point)
         (gradient,) = torch.autograd.grad(value, point, allow_unused=True)
@@ -485,18 +493,20 @@ def call(function: Function, x: Tensor) -> Tensor:
     if not callable(function):
         raise TypeError(f"function must be callable, got {type(function).__name__}")
     value = function(x)
-    if not isinstance(value, Tensor) or value.numel() != 1:
-        raise ValueError(f"function must return a scalar tensor, got {value!r:.60}")
+    if not isinstance(value, Tensor) or value.numel() != 1 or value.is_complex():
+        raise ValueError(f"function must return one real number as a tensor, got {value!r:.60}")
     if not value.requires_grad:
         raise ValueError("function must return a tensor that depends on its argument")
     return value.reshape(())
 
 
 def check_direction(x: Any) -> Tensor:
-    """Return a vector that has a direction."""
-    x = as_tensor("x", x, ndim=1)
+    """Return a vector that has a direction, without gradients."""
+    x = as_tensor("x", x, ndim=1).detach()
     if not x.any():
         raise ValueError("x must not be zero: it has no direction there")
+    if polar(x)[0] == math.inf:
+        raise ValueError("x must have a finite length, got an overflow")
     return x
 
 

@@ -696,3 +696,43 @@ def test_matrix_that_connects_tall_factors_in_single_precision():
     A[50_000:, 1] = 1.03
     G = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     torch.testing.assert_close(connecting_matrix(A, A @ G), G, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [1.0, 1e19, 1e25])
+def test_balance_where_the_summands_of_the_product_are_of_mixed_sizes(size, dtype):
+    sizes = torch.tensor([size, 1 / size, 1.0], dtype=torch.float64) ** (8 if size == 1e25 else 1)
+    sizes = sizes.clamp(1e-36, 1e36) if dtype == torch.float32 else sizes
+    A, B = torch.diag(sizes).to(dtype), torch.diag(1 / sizes).to(dtype)
+    A[2, 2] = 0.0
+    product = torch.matmul(*balance_factors(A, B))
+    torch.testing.assert_close(product, torch.diag(torch.tensor([1.0, 1.0, 0.0])).to(dtype))
+
+
+def test_balance_of_nothing():
+    A, B = balance_factors([[0.0, 1.0], [0.0, 2.0]], [[3.0, 4.0], [0.0, 0.0]])
+    assert not A.any()
+    assert not B.any()
+    assert A.shape == B.shape == (2, 2)
+
+
+def test_gradient_through_balanced_factors():
+    a, b = (torch.tensor([[x]], dtype=torch.float64, requires_grad=True) for x in (8.0, 2.0))
+    gradients = torch.autograd.grad(balance_factors(a, b).A.sum(), (a, b))
+    assert [g.item() for g in gradients] == pytest.approx([0.25, 1.0])  # of √(ab)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_least_squares_keep_small_directions_in_single_precision(seed):
+    X = torch.stack([torch.ones(20000), 0.03 * (-1.0) ** torch.arange(20000)])
+    generator = torch.Generator().manual_seed(seed)
+    fit = alternating_least_squares(X, 2, 20, generator=generator)
+    assert fit.losses[-1] < 1e-3  # the second singular value leaves 18
+
+
+def test_loss_refuses_numbers_whose_gradient_would_be_lost():
+    with pytest.raises(TypeError, match="X must be a tensor"):
+        factorization.loss([[torch.tensor(3.0, requires_grad=True)]], [[1.0]], [[1.0]])
+    nested = [[np.ones(2), np.zeros(2)]]
+    with pytest.raises(ValueError, match=r"X must have 2 dimension\(s\), got shape \(1, 2, 2\)"):
+        factorization.loss(nested, [[1.0]], [[1.0]])

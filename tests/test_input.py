@@ -5,6 +5,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import warnings
 
 import matplotlib.figure
 import numpy as np
@@ -410,7 +411,7 @@ def test_x_of_another_shape_than_the_product_is_named(name):
         FUNCTIONS[name](**VALID[name] | {"X": X[:3]})
 
 
-SHAPED = [  # tensors whose shape follows from another argument
+TIED = [  # tensors whose shape follows from another argument
     ("factorization.connecting_matrix", "A_other"),
     ("normalization.absorb_shift", "shift"),
     ("normalization.measured_bias_offsets", "shift"),
@@ -419,7 +420,7 @@ SHAPED = [  # tensors whose shape follows from another argument
 ]
 
 
-@pytest.mark.parametrize(("name", "argument"), SHAPED)
+@pytest.mark.parametrize(("name", "argument"), TIED)
 def test_tensor_of_another_length_is_named_with_the_shape_that_fits(name, argument):
     value = torch.as_tensor(VALID[name][argument])
     shape = re.escape(str(tuple(value.shape)))
@@ -481,6 +482,11 @@ UNFIT = nn.Linear(3, 2)
 TORN = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))  # its logits are 3e38 and −3e38
 with torch.no_grad():
     TORN[1].bias.copy_(torch.tensor([3e38, -3e38]))
+with warnings.catch_warnings(action="ignore"):
+    OLD = nn.utils.weight_norm(nn.Linear(3, 2))
+MADE = nn.Linear(3, 2)
+nn.utils.parametrize.register_parametrization(MADE, "bias", nn.Identity())
+DRIVEN = nn.utils.parametrizations.orthogonal(nn.RNN(4, 3), "weight_hh_l0")
 REFUSED = [
     ("adversarial.first_switch", {"model": UNFIT}, "do not fit the model"),
     (
@@ -533,6 +539,21 @@ REFUSED = [
         "must have shapes that broadc",
     ),
     ("normalization.layer_inputs", {"model": FLAT, "images": 1.0}, "do not fit the model"),
+    ("normalization.layer_inputs", {"model": OLD, "images": X}, "model must be what copy.deepcopy"),
+    ("normalization.measured_bias_offsets", {"layer": OLD}, "layer and batchnorm must be what cop"),
+    ("normalization.measured_bias_offsets", {"layer": MADE}, "layer must have a bias as a paramet"),
+    ("recurrent.rnn_jacobian", {"rnn": DRIVEN}, "rnn must have its weights as parameters"),
+    (
+        "recurrent.rnn_jacobian",
+        {"inputs": np.full((1, 2), 1e300)},
+        "inputs must be finite in torch.float32",
+    ),
+    (
+        "scale_invariance.chain_rule_gradient",
+        {"x": np.full(2, 1.5e308)},
+        "x must have a finite length",
+    ),
+    ("scale_invariance.function_gradient", {"function": lambda z: 1j * z.sum()}, "one real number"),
     (
         "normalization.measured_bias_offsets",
         {"layer": nn.LazyLinear(2)},
@@ -583,7 +604,7 @@ def test_wrong_argument_is_named(name, argument, wrong):
 @pytest.mark.parametrize(("name", "argument"), SHAPED)
 def test_wrong_shape_is_named(name, argument):
     wrong = VALID[name][argument][None, None, None, None]
-    with pytest.raises(ValueError, match=argument):
+    with pytest.raises(ValueError, match=rf"\b{argument}\b"):
         FUNCTIONS[name](**VALID[name] | {argument: wrong})
 
 

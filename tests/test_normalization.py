@@ -370,3 +370,66 @@ def test_running_mean_of_many_batches_in_single_precision():
     batches = [torch.ones(2, 1)] * 20_000
     found = running_statistics(batches, 1e-5).mean.item()
     assert math.isclose(found, -math.expm1(20_000 * math.log1p(-1e-5)), rel_tol=1e-5)
+
+
+@pytest.mark.parametrize("level", [1.0, 1e21, 1e36])
+def test_constant_channel_of_any_size_is_zero_where_epsilon_is_not(level):
+    x = torch.full((4, 1), level, requires_grad=True)
+    y = batch_normalize(x, eps=1e-5)
+    assert not y.any()
+    (slope,) = torch.autograd.grad(y[0, 0], x)
+    expected = torch.tensor([[0.75], [-0.25], [-0.25], [-0.25]]) / math.sqrt(1e-5)
+    torch.testing.assert_close(slope, expected, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("shift", "steps", "weight", "variance", "expected"),
+    [(1e-200, 4500, 1e200, 1.0, 0.9**4500), (1e200, 0, 1e-200, 1e-300, 1e150)],
+)
+def test_offset_of_factors_of_any_size(shift, steps, weight, variance, expected):
+    doubles = (torch.tensor(value, dtype=torch.float64) for value in (shift, weight, variance))
+    shift, weight, variance = doubles
+    found = bias_offset_in_eval(shift, steps, weight=weight, running_variance=variance, eps=0)
+    assert found.item() == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize(("size", "decay"), [(1e25, 1.2e77), (1e38, 1.1e77)])
+def test_ridge_in_single_precision_with_a_decay_beyond_it(size, decay):
+    x = size * torch.tensor([[-1.0], [1.0]])
+    weight = ridge(x, x, decay).weight.item()
+    assert weight == pytest.approx(2 * size**2 / (2 * size**2 + decay), rel=1e-5)
+
+
+def test_inputs_of_layers_that_are_called_by_name():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.relu = nn.ReLU()
+
+        def forward(self, x):
+            return self.relu(input=x)
+
+    x = torch.tensor([[1.0, -2.0]])
+    assert torch.equal(*layer_inputs(Named(), x), x)
+
+
+def test_layers_that_take_no_tensor_are_refused():
+    class Pair(nn.Module):
+        def forward(self, pair):
+            return pair[0] + pair[1]
+
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pair = Pair()
+
+        def forward(self, x):
+            return self.pair((x, x))
+
+    with pytest.raises(TypeError, match="kind must be one of layers that take a tensor first"):
+        layer_inputs(Sum(), torch.ones(1, 2), Pair)
+
+
+def test_even_kernel_with_padding_on_both_sides_warns_of_nothing(recwarn):
+    assert padding_mask(nn.Conv1d(1, 1, 4, padding="same"), (6,)).tolist() == [1, 0, 0, 0, 1, 1]
+    assert not recwarn

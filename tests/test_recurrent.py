@@ -406,3 +406,19 @@ def test_bound_beyond_the_numbers_of_the_dtype_clips_nothing():
     assert clip_by_norm([3.0, -4.0], 1e300).tolist() == [3.0, -4.0]
     with pytest.raises(ValueError, match="norm must be of a size"):
         rescale_to_norm([3.0, -4.0], 1e300)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
+def test_kreiss_constant_of_a_badly_scaled_matrix(order):
+    M = torch.tensor([[0.5, 0.3, -0.2], [0.4, -0.3, 0.5], [0.1, 0.6, 0.2]], dtype=torch.float64)
+    scaled = []
+    for c in (1e5, 1e8):
+        d = torch.tensor([1.0, c, c * c], dtype=torch.float64)[list(order)]
+        scaled.append(kreiss_constant(d[:, None] * M / d) / c**2)
+    assert scaled[0] == pytest.approx(scaled[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("clip", [clip_by_norm, rescale_to_norm])
+def test_small_entries_beside_a_huge_one_survive_clipping(clip):
+    large, small = clip(torch.tensor([2e38, 1e-10]), 1e38).tolist()
+    assert (large, small) == (pytest.approx(1e38), pytest.approx(5e-11))

@@ -268,3 +268,25 @@ def test_length_that_is_not_one_is_refused_in_many_dimensions():
     u[0] = 1.0036
     with pytest.raises(ValueError, match="u must be a unit vector"):
         tangent_projector(u)
+
+
+def test_descent_onto_zero_is_refused():
+    with pytest.raises(ValueError, match=r"keep x away from zero.*got zero in step 1"):
+        descend(lambda z: 0.5 * (z * z).sum(), [1.0, 0.0], 1.0, 3)
+
+
+def test_functions_work_in_inference_mode_and_carry_no_gradient():
+    with torch.inference_mode():
+        assert function_gradient(lambda z: z[1] / z[0], [2.0, 3.0]).tolist() == [-0.75, 0.5]
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    path = descend(lambda z: z[1] / z.norm(), x, 0.1, 1)
+    step = sphere_step(x, torch.tensor([-2.0, 1.0]), 0.1)
+    chain = chain_rule_gradient(lambda z: z[1] / z.norm(), x)
+    assert not any(each.requires_grad for each in (*path, *step, chain))
+
+
+def test_batchnorm_loss_names_its_weight():
+    f = batchnorm_loss(torch.eye(3, 2, dtype=torch.float64), torch.ones(3, dtype=torch.float64))
+    assert f(np.array([1.0, 2.0])) == f(torch.tensor([1.0, 2.0], dtype=torch.float64))
+    with pytest.raises(ValueError, match="inputs, weight must share dtype"):
+        f([1.0, 2.0])
