@@ -207,7 +207,7 @@ def validations(rng: np.random.Generator) -> Iterator[tuple[str, Validation]]:
     kind="identity",
     verdict="theorem",
     statement=r"**Validating in training mode is training.** Under `torch.no_grad()` no parameter changes, but "
-    r"in training mode every validation batch moves the running statistics if the momentum $m$ is not 0, "
+    r"in training mode every validation batch of other statistics moves the running ones if the momentum $m$ is a number other than 0, "
     r"$\hat\mu\leftarrow(1-m)\hat\mu+m\mu$, and likewise $v$, so later outputs in eval mode change; and an "
     r"image's output depends on the other images of its batch. In eval mode, with running statistics, nothing "
     r"moves, and each image is on its own.",

@@ -363,6 +363,10 @@ def fixed_functions(rng: np.random.Generator) -> Iterator[tuple[str, Fixed]]:
     yield "at the minimum", Fixed(smooth_cosine(-e), e, 0.1)
     yield "at the maximum", Fixed(smooth_cosine(e), e, 0.1)
     yield "a Rayleigh quotient that is constant", Fixed(smooth_rayleigh(2 * np.eye(2)), e, 0.1)
+    steep = smooth_rayleigh(np.diag([0.0, 1.0]))  # L is its curvature at the minimum
+    for share in (1 + 1e-12, 0.99):
+        x = math.sqrt(share * 0.1 * steep.curvature) * np.array([1.0, 0.01])
+        yield f"near the steepest minimum, r² = {share:.2f} ηL", Fixed(steep, x, 0.1)
     while True:
         n, count = size(rng, 2, 8), size(rng, 1, 6)
         M, waves = rng.standard_normal((n, n)), rng.standard_normal((2, count))
@@ -628,7 +632,7 @@ def angle_is_almost_a_square_root(case: tuple[float, float, float]) -> Trial:
     low = root * (1 + share / 12)
     return Trial(
         error(low, low + root * share**2 / 36),
-        {"√(2ε) exactly": error(root, root), "at most √ε": error(0, math.sqrt(share))},
+        {"√(2δ) exactly": error(root, root), "at most √δ": error(0, math.sqrt(share))},
     )
 
 
@@ -729,7 +733,7 @@ RUNS = 8
     verdict="measured",
     statement=r"On fresh random batches the root mean square of the angle a step, over the last 400 of 500 steps from a length of 2, is within 10 % of $\arccos(1-\frac{\eta\lambda}{1+\beta})\approx"
     r"\sqrt{2\eta\lambda/(1+\beta)}$: {value}`ratio:.3f` of it ({value}`ratio_least:.3f` to {value}`ratio_most:.3f`) for $\beta=0,\,0.5,\,0.9$ and $\eta\lambda=0.002,\,0.01$, "
-    r"units with 8 inputs behind batch norm, eight runs each. For $\beta=0.9$ and $\eta\lambda=0.002$ it is {value}`angle:.4f`.",
+    r"units with 8 inputs behind batch norm, eight runs each, and in each setting the median within 6 %. For $\beta=0.9$ and $\eta\lambda=0.002$ it is {value}`angle:.4f`.",
 )
 def momentum_slows_the_turning(seed: int) -> Trial:
     grid = [(*setting, momentum) for setting in SETTINGS for momentum in MOMENTA]
@@ -737,21 +741,27 @@ def momentum_slows_the_turning(seed: int) -> Trial:
     predicted = [equilibrium_angle(*each) for each in grid for _ in range(RUNS)]
     ratios = [angle / right for angle, right in zip(angles, predicted, strict=True)]
     start = RUNS * grid.index((*SETTINGS[0], 0.9))
-    heavy_ball = [k for k, each in enumerate(grid) if each[2] >= 0.9]
-    chosen = [RUNS * k + run for k in heavy_ball for run in range(RUNS)]
 
     def error(factors: Sequence[float]) -> float:
-        return max(0.0, max(abs(ratio - 1) for ratio in factors) - 0.1)
+        medians = [np.median(factors[k : k + RUNS]) for k in range(0, len(factors), RUNS)]
+        return max(
+            0.0,
+            max(abs(ratio - 1) for ratio in factors) - 0.1,
+            max(abs(float(median) - 1) for median in medians) - 0.06,
+        )
 
-    def slipped(power: float) -> float:
-        factors = [(1 + grid[k // RUNS][2]) ** power * ratios[k] for k in chosen]
-        return max(0.0, min(abs(factor - 1) for factor in factors) - 0.1)
+    def slipped(factor: Callable[[float], float]) -> float:
+        return error([factor(grid[k // RUNS][2]) * ratio for k, ratio in enumerate(ratios)])
 
     worst = max(range(len(ratios)), key=lambda k: abs(ratios[k] - 1))
     rate, decay, momentum = grid[worst // RUNS]
     return Trial(
         error(ratios),
-        {"√(2ηλ), as without momentum": slipped(-0.5), "√(2ηλ)/(1 + β)": slipped(0.5)},
+        {
+            "√(2ηλ), as without momentum": slipped(lambda beta: (1 + beta) ** -0.5),
+            "√(2ηλ)/(1 + β)": slipped(lambda beta: (1 + beta) ** 0.5),
+            "√(2ηλ/(1 + β²))": slipped(lambda beta: ((1 + beta * beta) / (1 + beta)) ** 0.5),
+        },
         spread("ratio", ratios) | {"angle": float(np.median(angles[start : start + RUNS]))},
         cases=len(ratios),
         worst=f"η = {rate}, λ = {decay}, β = {momentum}, run {worst % RUNS}",

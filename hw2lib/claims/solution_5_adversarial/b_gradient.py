@@ -92,10 +92,10 @@ def batches(rng: np.random.Generator) -> Iterator[tuple[str, Batch]]:
         )
 
 
-def in_training_mode(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the gradients of the summed losses in training mode, dropout drawn afresh."""
+def of_the_sum(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the gradients of the summed losses, in whatever mode the model is."""
     x = images.clone().requires_grad_()
-    losses = cross_entropy(model.train()(x), labels, reduction="sum")
+    losses = cross_entropy(model(x), labels, reduction="sum")
     return torch.autograd.grad(losses, x)[0]
 
 
@@ -103,8 +103,8 @@ def in_training_mode(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor
     "5-eval-mode",
     kind="universal",
     verdict="theorem",
-    statement=r"Let every layer in evaluation mode treat each image by itself, as convolutions, dropout and batch norm "
-    r"with its running statistics do. Then the gradient of an image's loss is the same alone as in any batch, and the "
+    statement=r"Let every layer in evaluation mode treat each image by itself and draw nothing at random, as convolutions, "
+    r"dropout and batch norm with its running statistics do. Then the gradient of an image's loss is the same alone as in any batch, and the "
     r"same each time. In training mode batch norm makes it depend on the other images of the batch, "
     r"and dropout makes it random.",
     family=batches,
@@ -117,12 +117,12 @@ def gradient_is_taken_in_evaluation_mode(batch: Batch) -> Trial:
     mutants = {}
     with torch.random.fork_rng([]):
         torch.manual_seed(len(images))
-        trained = in_training_mode(model, images, labels)[:1]
+        trained = of_the_sum(model.train(), images, labels)[:1]
         if batchnorm and not dropout and len(images) > 1:
-            by_itself = in_training_mode(model, images[:1], labels[:1])
+            by_itself = of_the_sum(model, images[:1], labels[:1])
             mutants["batch norm in training mode"] = relative(by_itself - trained, together)
         if dropout:
-            once_more = in_training_mode(model, images, labels)[:1]
+            once_more = of_the_sum(model, images, labels)[:1]
             mutants["dropout in training mode"] = relative(once_more - trained, together)
     return Trial(max(relative(together[:1] - alone, together), largest(together - again)), mutants)
 
@@ -135,8 +135,19 @@ def no_running_statistics() -> float:
     with torch.no_grad():
         parameter(model[1], "weight").copy_(tensor([[1.0], [-1.0]]))
     images, labels = tensor([[0.0], [1.0], [3.0]]), torch.zeros(3, dtype=torch.long)
-    together, pair = (input_gradient(model.eval(), images[:n], labels[:n]) for n in (3, 2))
+    together, pair = (of_the_sum(model.eval(), images[:n], labels[:n]) for n in (3, 2))
     return relative(together[:2] - pair, together)
+
+
+@counterexample("5-eval-mode", "draw nothing at random: pooling in windows that are drawn")
+def windows_at_random() -> float:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        pooling = nn.FractionalMaxPool2d(2, output_ratio=0.7)
+        model = nn.Sequential(pooling, nn.Flatten(), nn.Linear(25, 2)).double().eval()
+        image, label = torch.rand(1, 1, 8, 8).double(), torch.zeros(1, dtype=torch.long)
+        one, other = (of_the_sum(model, image, label) for _ in range(2))
+    return relative(one - other, one)
 
 
 # ---- its size
