@@ -1,0 +1,47 @@
+"""Links land where they point, Back returns, and a printed page has its proofs."""
+
+import pytest
+
+TARGETS = [
+    ("conventions.html", "claims"),
+    ("solutions/2-factorization/e-descent.html", "how-fast"),
+    ("ledger/2-factorization.html", "claim-2d-landscape"),
+    ("ledger/6-recurrent.html", "claim-6c-rotation"),
+    ("ledger/6-recurrent.html", "claim-6e-closed"),
+]
+TOP = "id => document.getElementById(id).getBoundingClientRect().top"
+
+
+def at_rest(page):
+    """Wait until the page scrolls no longer."""
+    page.wait_for_function("""() => new Promise((done) => {
+        const y = scrollY;
+        setTimeout(() => done(scrollY === y), 300);
+    })""")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("path", "target"), TARGETS)
+def test_link_lands_at_the_top_of_the_screen(visit, path, target, width):
+    page = visit(f"{path}#{target}", viewport={"width": width, "height": 844})
+    at_rest(page)
+    assert 0 <= page.evaluate(TOP, target) <= 140
+
+
+def test_back_returns_to_where_one_was(visit):
+    page = visit("ledger/6-recurrent.html", viewport={"width": 390, "height": 844})
+    page.evaluate("scrollTo(0, 4000)")
+    at_rest(page)
+    page.get_by_role("link", name="References").first.evaluate("link => link.click()")
+    page.wait_for_load_state()
+    page.go_back()
+    at_rest(page)
+    assert abs(page.evaluate("scrollY") - 4000) < 10
+
+
+def test_printed_page_has_its_proofs(visit):
+    page = visit("solutions/2-factorization/e-descent.html")
+    proof = page.locator("details.dropdown .is-proof").first
+    assert not proof.is_visible()
+    page.emulate_media(media="print")
+    assert proof.is_visible()
