@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hw2lib.claims.families import problems
 from hw2lib.claims.registry import Trial, claim, counterexample
 from hw2lib.claims.solution_2_factorization.shared import (
-    GapProblem,
     gap_problems,
     whole_point,
 )
@@ -186,8 +186,9 @@ def opposite_points_that_are_worse_than_the_origin() -> float:
 
 
 def span(M: Tensor) -> Tensor:
-    """Return an orthonormal basis of the column space, for independent columns."""
-    return torch.linalg.qr(M).Q
+    """Return an orthonormal basis of the column space."""
+    U, S, _ = torch.linalg.svd(M, full_matrices=False)
+    return U[:, S > 1e-9 * S[:1]]
 
 
 def outside(M: Tensor, basis: Tensor) -> float:
@@ -196,10 +197,26 @@ def outside(M: Tensor, basis: Tensor) -> float:
     return largest(Q - basis @ (basis.T @ Q))
 
 
-def starts(rng: np.random.Generator) -> Iterator[tuple[str, tuple[GapProblem, int]]]:
-    """Yield problems with a gap at the cut, and seeds of random starts."""
-    for description, problem in gap_problems(rng):
-        yield description, (problem, size(rng, 0, 10**6))
+class Sweeps(NamedTuple):
+    """A matrix of norm 1, the rank of the factors, a seed, and whether σ_r > σ_{r+1}."""
+
+    X: Tensor
+    rank: int
+    seed: int
+    gap: bool
+
+
+def starts(rng: np.random.Generator) -> Iterator[tuple[str, Sweeps]]:
+    """Yield problems in turn of any kind and with a gap at the cut, and seeds of random starts."""
+    for (other, (X, rank)), (description, gapped) in zip(
+        problems(rng), gap_problems(rng), strict=False
+    ):
+        values = torch.linalg.svdvals(X)
+        if values[0] == 0 or not 0 < values[values > 1e-12 * values[0]][-1] < 1e-4 * values[0]:
+            scaled = X / (values[0] or 1.0)
+            yield other, Sweeps(scaled, rank, size(rng, 0, 10**6), gap=False)
+        scaled = gapped.X / gapped.singular[0]
+        yield description, Sweeps(scaled, gapped.rank, size(rng, 0, 10**6), gap=True)
 
 
 def excess(X: Tensor, A: Tensor, B: Tensor) -> float:
@@ -214,13 +231,12 @@ def excess(X: Tensor, A: Tensor, B: Tensor) -> float:
     statement=r"A sweep of alternating least squares, $B$ for $A$ and then $A$ for $B$, by pseudo-inverses or with "
     r"both factors of rank $r$, takes the column space of $A$ to its image under $XX^\top$: it is the power method for "
     r"subspaces. That, not convexity in each factor, is why it finds the minimum from almost every start if "
-    r"$\sigma_r>\sigma_{r+1}$.",
+    r"$\sigma_r>\sigma_{r+1}$ (counting $\sigma_{r+1}=0$ for $r=\min(m,n)$).",
     family=starts,
     tolerance=1e-9,
 )
-def sweeps_are_power_iterations(case: tuple[GapProblem, int]) -> Trial:
-    (X, rank, singular), seed = case
-    X = X / singular[0]
+def sweeps_are_power_iterations(case: Sweeps) -> Trial:
+    X, rank, seed, gap = case
 
     def swept_by(steps: int) -> Fit:
         generator = torch.Generator().manual_seed(seed)
@@ -229,9 +245,15 @@ def sweeps_are_power_iterations(case: tuple[GapProblem, int]) -> Trial:
     before, after, late = (swept_by(steps) for steps in (1, 2, 9))
     half = span(X.T @ span(before.A))
     twice = span(X @ span(X.T @ span(X @ half)))
+    image = span(X @ half)
+    wrong = {"the image under X Xᵀ X Xᵀ": outside(after.A, twice)} if gap and len(X) > rank else {}
     return Trial(
-        max(outside(after.A, span(X @ half)), excess(X, late.A, late.B)),
-        {"the image under X Xᵀ X Xᵀ": outside(after.A, twice)} if singular[rank:] > (0.0,) else {},
+        max(
+            outside(after.A, image),
+            float(span(after.A).shape != image.shape),
+            excess(X, late.A, late.B) if gap else 0.0,
+        ),
+        wrong,
     )
 
 

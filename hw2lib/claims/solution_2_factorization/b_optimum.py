@@ -155,10 +155,20 @@ def rivals(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Problem, Facto
 def no_factors_beat_the_truncated_svd(case: tuple[Problem, Factors]) -> Trial:
     (X, rank), factors = case
     least, scale = truncation_error(X, rank).item(), X.square().sum().item() or 1.0
-    below_the_bound = shortfall(weyl_gaps(X, *factors).min().item(), 0.0) / scale**0.5
+    values, left = torch.linalg.svdvals(X), torch.linalg.svdvals(X - factors.A @ factors.B)
+
+    def bound(skipped: int) -> Tensor:
+        """Return σ_{i+skipped}(X) for all i."""
+        return torch.cat([values[skipped:], values.new_zeros(min(skipped, len(values)))])
+
+    def below(skipped: int) -> float:
+        return shortfall((left - bound(skipped)).min().item(), 0.0) / scale**0.5
+
+    differ = largest(weyl_gaps(X, *factors) - (left - bound(rank))) / scale**0.5
     below_the_minimum = shortfall(loss(X, *factors).item(), least) / scale
     attained = abs(loss(X, *low_rank_factors(X, rank)).item() - least) / scale
-    return Trial(max(below_the_bound, below_the_minimum, attained))
+    wrong = {r"$\sigma_i(X-AB)\ge\sigma_{i+r-1}(X)$": below(rank - 1)} if X.any() else {}
+    return Trial(max(below(rank), differ, below_the_minimum, attained), wrong)
 
 
 @counterexample("2b-optimum", "inner size $r$: one column more")

@@ -208,7 +208,7 @@ def ties(rng: np.random.Generator) -> Iterator[tuple[str, ExactProblem]]:
     "2c-ties",
     kind="universal",
     verdict="theorem",
-    statement=r"If $\sigma_r=\sigma_{r+1}$ there are minimisers that no $G$ reaches from $(A^*,B^*)$: exchange "
+    statement=r"If $\sigma_r=\sigma_{r+1}$ (counting $\sigma_{r+1}=0$ for $r=\min(m,n)$) there are minimisers that no $G$ reaches from $(A^*,B^*)$: exchange "
     r"$u_r,v_r$ for $u_{r+1},v_{r+1}$ if $\sigma_r>0$; put a vector outside the column space of $X$ into the zero "
     r"column of $A^*$ if $\sigma_r=0$.",
     family=ties,
@@ -445,7 +445,7 @@ RUNS = 8
     statement=r"Where on the orbit an optimiser lands depends on the optimiser. With $(A,B)=(A^*G,G^{-1}B^*)$, alternating "
     r"least squares from random starts ends at a $G$ that lengthens or shortens some vector by a factor of {value}`alternating:.2g` in the median (from "
     r"{value}`alternating_least:.2g` to {value}`alternating_most:.2g`): far from orthogonal as a rule. Gradient descent from "
-    r"small random starts ends nearly balanced, at {value}`descent:.3f` in the median and at most {value}`descent_most:.3f`.",
+    r"small random starts ends nearly balanced, at {value}`descent:.3f` in the median and {value}`descent_most:.3f` in the farthest run.",
 )
 def optimisers_land_on_different_parts_of_the_orbit(seed: int) -> Trial:
     alternating, descent, runs = [], [], []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -248,7 +249,7 @@ def excess_after(X: Tensor, start: Factors, rate: float, count: int) -> float:
 
 SIZES = ((4, 3, 1), (6, 5, 2), (5, 9, 3))
 RUNS = 8
-STEPS = 800
+STEPS = 2000
 
 
 class Starts(NamedTuple):
@@ -377,8 +378,11 @@ def rates_near_minimum(
 
 
 def off(found: list[float], predicted: float) -> float:
-    """Return the largest relative error of a predicted rate."""
-    return max(abs(value / predicted - 1) for value in found)
+    """Return the relative error of a predicted rate, in the median of the starts.
+
+    A start nearly orthogonal to the leading mode has not come to its long run.
+    """
+    return abs(statistics.median(found) / predicted - 1)
 
 
 @claim(
@@ -390,8 +394,8 @@ def off(found: list[float], predicted: float) -> float:
     r"vanishes with the distance of the start; here $\lambda^+=2(\sigma_r-\sigma_{r+1})$ ($4\sigma_r$ for $r=m=n$). "
     r"So gradient descent converges there for $\eta<1/(2\sigma_1)$, by $1-\eta\lambda^+$ a step if $\eta\le"
     r"2/(4\sigma_1+\lambda^+)$, and leaves for $\eta>1/(2\sigma_1)$. Measured at four learning rates, from a quarter to 1.05 times "
-    r"the largest stable one, the logarithms of the factors agree within {value}`off:.1%`.",
-    tolerance=0.02,
+    r"the largest stable one, the logarithms of the factors agree within {value}`off:.2%`, each in the median of {value}`starts` starts.",
+    tolerance=0.003,
 )
 def distance_shrinks_by_the_least_and_largest_eigenvalue(seed: int) -> Trial:
     errors, halved, squared, runs = [], [], [], []
@@ -408,7 +412,7 @@ def distance_shrinks_by_the_least_and_largest_eigenvalue(seed: int) -> Trial:
             r"$\lambda^+=\sigma_r-\sigma_{r+1}$": max(halved),
             "its square, as for the loss": min(squared),
         },
-        {"off": max(errors)},
+        {"off": max(errors), "starts": RUNS},
         cases=len(runs) * RUNS,
         worst=runs[int(np.argmax(errors))],
     )

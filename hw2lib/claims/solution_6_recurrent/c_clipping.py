@@ -152,7 +152,7 @@ def distance_at_the_end(descent: Descent, steps: int = 20_000) -> float:
     r"$w=1$ from every start $w>1$ if $\eta<2/\kappa_c$, where $\kappa_c\ge n^2$ is the curvature of the loss "
     r"at the $w>1$ where its slope is $c$. The smaller $c$, the nearer $\kappa_c$ to $n^2$; but for $\eta>2/n^2$ "
     r"no $c$ makes it settle there, unless it hits 1 by chance. For $n=20$ and $c=1$: below "
-    r"{value}`enough:.2g` it arrives, above $2/400=0.005$ it does not.",
+    r"{value}`enough:.4g` it arrives, above $2/400=0.005$ it does not.",
     family=thresholds,
     tolerance=SETTLED,
 )
@@ -207,6 +207,7 @@ def quartics(rng: np.random.Generator) -> Iterator[tuple[str, Quartic]]:
     one = tensor([1.0])
     yield "one weight", Quartic(tensor([[1.0]]), one, tensor([30.0]), 0.5, 1.0)
     yield "at the minimum", Quartic(tensor([[1.0]]), one, tensor([0.0]), 1.0, 1.0)
+    yield "a parabola, not clipped: equality", Quartic(tensor([[1.0]]), 0 * one, one, 10.0, 1.5)
     saddle = tensor(np.diag([1.0, -1.0]))
     yield "at a saddle", Quartic(saddle, tensor([1.0, 1.0]), tensor([0.0, 0.0]), 1.0, 1.0)
     yield "near a saddle", Quartic(saddle, tensor([0.0, 0.5]), tensor([0.1, 1e-3]), 2.0, 1.9)
@@ -458,11 +459,11 @@ def steps_until_half_by_torch(beta2: float) -> list[int]:
     r"for a while, until its running square has forgotten the large gradient: for $R\ge10$ and $\beta_2$ near 1 it takes about "
     r"$(2\ln R-\ln3)/(1-\beta_2)$ steps until they are half of their steady size again. With the default $\beta_2=0.999$ and "
     r"$R=10^5$ it takes {value}`long`.",
-    tolerance=0.02,
+    tolerance=0.008,
 )
 def adam_remembers_a_drop(seed: int) -> Trial:
     logarithms = [math.log(drop) for drop in DROPS]
-    betas = (0.98, 0.99, 0.999)
+    betas = (0.995, 0.999, 0.9999)
     found = {beta2: steps_until_half(beta2) for beta2 in betas}
     rates = [
         (1 - beta2) * statistics.linear_regression(logarithms, found[beta2]).slope
