@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from hw2lib._checks import check_kind
-from hw2lib.parameters import run_without_data
+from hw2lib.parameters import NORMALIZATION, run_without_data
 
 __all__ = ["ResidualBlock", "batchnorm_destinations", "residual_blocks"]
 
 ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
 RELUS = (torch.relu, torch.relu_, functional.relu, functional.relu_, "relu", "relu_")
+POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 
 
 @dataclass(frozen=True)
@@ -126,18 +127,46 @@ def residual_blocks(model: nn.Module, input_shape: Sequence[int]) -> list[Residu
     >>> blocks[2].name, blocks[2].output, blocks[2].shortcut
     ('layer2.0', (128, 28, 28), ('layer2.0.downsample.0',))
     """
+    return [item for item in outline(model, input_shape) if isinstance(item, ResidualBlock)]
+
+
+class Layer(NamedTuple):
+    """A layer outside of all blocks; a normalisation's parameters count for the layer before it."""
+
+    name: str
+    output: tuple[int, ...]
+    parameters: int
+
+
+def outline(model: nn.Module, input_shape: Sequence[int]) -> list[Layer | ResidualBlock]:
+    """Return what a network executes in order: its blocks, and outside them layers and poolings."""
     check_kind("model", model, nn.Module)
     graph = Graph(model)
     shapes = run_without_data(model, input_shape, graph.shapes)
-    blocks = []
+    blocks, inside = {}, set()
     for node in filter(graph.is_sum, graph.graph.nodes):
         long, short = graph.branches(node)
         branch, shortcut = graph.apart(long, short)
         if branch:  # else a sum in which no convolution lies between the two
+            between = graph.above[long] ^ graph.above[short]
             name = branch[-1].rpartition(".")[0]
-            count = sum(p.numel() for p in graph.parameters(long, short))
-            blocks.append(ResidualBlock(name, branch, shortcut, shapes[node], count))
-    return blocks
+            count = sum(p.numel() for p in graph.parameters(between))
+            blocks[node] = ResidualBlock(name, branch, shortcut, shapes[node], count)
+            inside |= between
+    items: list[Layer | ResidualBlock] = []
+    for node in graph.graph.nodes:
+        module = graph.module(node)
+        count = sum(p.numel() for p in graph.parameters({node}))
+        if node in blocks:
+            items.append(blocks[node])
+        elif node in inside or module is None:
+            continue
+        elif isinstance(module, NORMALIZATION) and items and isinstance(items[-1], Layer):
+            before = items[-1]
+            items[-1] = before._replace(parameters=before.parameters + count)
+        elif count or isinstance(module, POOLING):
+            items.append(Layer(str(node.target), shapes[node], count))
+    return items
 
 
 class Graph:
@@ -148,7 +177,7 @@ class Graph:
         self.direct = dict(model.named_parameters(remove_duplicate=False))
         try:
             self.graph = fx.Tracer().trace(model)
-        except (fx.proxy.TraceError, RuntimeError, TypeError) as error:
+        except Exception as error:  # of the model's own code, which may raise anything
             raise ValueError(f"model must be one that torch.fx can trace: {error}") from error
         self.above: dict[fx.Node, set[fx.Node]] = {}  # all that a node comes from, and itself
         self.convolutions: dict[fx.Node, tuple[fx.Node, ...]] = {}  # those on the longest path
@@ -185,10 +214,10 @@ class Graph:
         first, second = (tuple(str(node.target) for node in path[parted:]) for path in paths)
         return first, second
 
-    def parameters(self, one: fx.Node, other: fx.Node) -> set[nn.Parameter]:
-        """Return the parameters of what lies above one of two nodes, but not above both."""
+    def parameters(self, nodes: Iterable[fx.Node]) -> set[nn.Parameter]:
+        """Return the parameters that nodes use."""
         found: set[nn.Parameter] = set()
-        for node in self.above[one] ^ self.above[other]:
+        for node in nodes:
             module = self.module(node)
             if module is not None:
                 found.update(module.parameters())
@@ -197,9 +226,10 @@ class Graph:
         return found
 
     def is_sum(self, node: fx.Node) -> bool:
-        """Say whether a node adds two other nodes."""
+        """Say whether a node adds two other nodes, neither of them a parameter such as a bias."""
         calls = node.op in ("call_function", "call_method")
-        return calls and node.target in ADDITIONS and len(node.all_input_nodes) == 2
+        summands = [each for each in node.all_input_nodes if each.op != "get_attr"]
+        return calls and node.target in ADDITIONS and len(summands) == 2
 
     def is_relu(self, node: fx.Node) -> bool:
         """Say whether a node is a ReLU: a module, a function or a method."""

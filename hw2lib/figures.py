@@ -23,8 +23,7 @@ from torch import nn
 
 from hw2lib._checks import as_tensor, check_kind, check_number
 from hw2lib._svg import svg_size
-from hw2lib.architecture import ResidualBlock, residual_blocks
-from hw2lib.parameters import Row, parameter_table
+from hw2lib.architecture import ResidualBlock, outline
 
 __all__ = [
     "DARK_TWINS",
@@ -330,8 +329,8 @@ def draw_residual_network(axes: Axes, model: nn.Module, input_shape: Sequence[in
     """Draw a residual network top-down from its traced graph: one row a block.
 
     Left the convolutions of the long branch, to their right the shortcut that joins it in a sum,
-    then the shape that leaves the block and its parameters, batch norm included. A max-pooling
-    between stem and first block is named with the stem.
+    then the shape that leaves the block and its parameters, batch norm included. Layers and
+    poolings outside of blocks have rows of their own, in the order of execution.
 
     Parameters
     ----------
@@ -356,19 +355,13 @@ def draw_residual_network(axes: Axes, model: nn.Module, input_shape: Sequence[in
     >>> from hw2lib.resnet import resnet18
     >>> axes = Figure().add_subplot()
     >>> draw_residual_network(axes, resnet18(), (3, 224, 224))
-    >>> [text.get_text() for text in axes.texts][-2:]
-    ['1000', '513\u202f000']
+    >>> [text.get_text() for text in axes.texts][-3:]
+    ['linear 512 → 1000', '1000', '513\u202f000']
     """
     check_kind("axes", axes, Axes)
-    blocks = residual_blocks(model, input_shape)
-    inside = {name for block in blocks for name in (*block.branch, *block.shortcut)}
-    outer = [
-        row for row in parameter_table(model, input_shape).by_layer().rows if row.name not in inside
-    ]
-    if not outer:
-        raise ValueError("model must have a layer with parameters outside its blocks, got none")
-    stem, head = outer[0], outer[1:]
-    items: list[Row | ResidualBlock] = [stem, *blocks, *head]
+    items = outline(model, input_shape)
+    if not items:
+        raise ValueError("model must have a layer with parameters, got none")
     axes.set(xlim=(0, 10), ylim=(len(items) + 0.1, -1.1))
     axes.axis("off")
     for x, title in ((2.2, "layers"), (5.4, "shortcut"), (7.45, "output"), (9.95, "parameters")):
@@ -383,12 +376,13 @@ def draw_residual_network(axes: Axes, model: nn.Module, input_shape: Sequence[in
         if isinstance(item, ResidualBlock):
             draw_block(axes, y, item, model)
         else:
-            pooling = ", then max-pool /2" if row == 0 else ""
-            draw_box(axes, (0.1, 4.3), y, layer_text(model, item.name) + pooling, GREEN)
-        shape = "×".join(map(str, item.output or ()))
+            color = GREEN if item.parameters else MUTED
+            draw_box(axes, (0.1, 4.3), y, layer_text(model, item.name), color)
+        shape = "×".join(map(str, item.output))
         axes.text(7.45, y, shape, ha="center", va="center")
         count = item.parameters if item.parameters < 10_000 else f"{item.parameters:,}"
-        axes.text(9.95, y, str(count).replace(",", "\u202f"), ha="right", va="center")
+        text = str(count).replace(",", "\u202f") if count else "–"
+        axes.text(9.95, y, text, ha="right", va="center")
 
 
 def draw_block(axes: Axes, y: float, block: ResidualBlock, model: nn.Module) -> None:
@@ -402,8 +396,8 @@ def draw_block(axes: Axes, y: float, block: ResidualBlock, model: nn.Module) -> 
     plus = {"boxstyle": "circle,pad=0.05", "fc": PAPER, "ec": MUTED}
     axes.text(2.2, bottom, "+", ha="center", va="center", bbox=plus)
     if block.shortcut:
-        (name,) = block.shortcut
-        draw_box(axes, (4.55, 6.25), y, layer_text(model, name), ORANGE)
+        texts = [layer_text(model, name) for name in block.shortcut]
+        draw_box(axes, (4.55, 6.25), y, " → ".join(texts), ORANGE)
 
 
 def draw_box(axes: Axes, span: tuple[float, float], y: float, text: str, color: str) -> None:
@@ -420,10 +414,21 @@ def draw_box(axes: Axes, span: tuple[float, float], y: float, text: str, color: 
 def layer_text(model: nn.Module, name: str) -> str:
     """Return a layer in short: kernel, channels, and the stride if it is not 1."""
     layer = model.get_submodule(name)
-    if isinstance(layer, nn.Linear):
-        return f"average, linear {layer.in_features} → {layer.out_features}"
-    if not isinstance(layer, nn.Conv2d):
-        raise TypeError(f"model must be made of Conv2d and Linear layers, got {name}: {layer}")
-    kernel = "×".join(map(str, layer.kernel_size))
-    stride = "" if layer.stride[0] == 1 else f" /{layer.stride[0]}"
-    return f"{kernel}, {layer.out_channels}{stride}"
+    match layer:
+        case nn.Linear():
+            return f"linear {layer.in_features} → {layer.out_features}"
+        case nn.AdaptiveAvgPool2d():
+            return f"average to {by(layer.output_size)}"
+        case nn.MaxPool2d() | nn.AvgPool2d():
+            kind = "max-pool" if isinstance(layer, nn.MaxPool2d) else "average"
+            return f"{kind} {by(layer.kernel_size)} /{by(layer.stride, once=True)}"
+        case nn.Conv2d():
+            stride = "" if set(layer.stride) == {1} else f" /{by(layer.stride, once=True)}"
+            return f"{by(layer.kernel_size)}, {layer.out_channels}{stride}"
+    raise TypeError(f"model must be made of Conv2d, Linear and pooling layers, got {name}: {layer}")
+
+
+def by(size: Any, once: bool = False) -> str:
+    """Return a size of one or two numbers as text: "3×3", or 3 if equal ones are said once."""
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    return str(pair[0]) if once and len(set(pair)) == 1 else "×".join(map(str, pair))

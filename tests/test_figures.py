@@ -7,8 +7,11 @@ import matplotlib.pyplot as plt
 import pytest
 from bs4 import BeautifulSoup
 from matplotlib.figure import Figure
+from torch import nn
 
 from hw2lib import figures
+from hw2lib.figures import draw_residual_network
+from hw2lib.resnet import resnet18
 
 
 def test_picture_has_both_grounds_and_alt_text():
@@ -141,3 +144,39 @@ def test_no_text_is_smaller_than_a_phone_can_show():
             r'\b(?:font)?size"?[=:] ?(\d+(?:\.\d+)?)', script.read_text(encoding="utf-8")
         )
         assert all(float(size) >= 12 for size in sizes), script
+
+
+def drawn(model, shape=(3, 64, 64)):
+    axes = Figure().add_subplot()
+    draw_residual_network(axes, model, shape)
+    return [text.get_text() for text in axes.texts][5:]
+
+
+def test_drawing_of_resnet_says_what_is_there():
+    texts = drawn(resnet18(), (3, 224, 224))
+    assert texts[:6] == ["7×7, 64 /2", "64×112×112", "9536", "max-pool 3×3 /2", "64×56×56", "–"]
+    third = texts.index("3×3, 128 /2 → 3×3, 128")
+    assert texts[third + 1 : third + 5] == ["+", "1×1, 128 /2", "128×28×28", "230\u202f144"]
+    assert texts.count("+") == 8
+    assert sum(text.startswith("1×1") for text in texts) == 3
+    assert texts[-6:-2] == ["average to 1×1", "512×1×1", "–", "linear 512 → 1000"]
+    assert texts[-2:] == ["1000", "513\u202f000"]
+
+
+def test_drawing_follows_the_order_of_execution():
+    def conv(kernel):
+        return nn.Conv2d(3, 3, kernel, padding=kernel // 2)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head, self.side = nn.Linear(27, 2), nn.Sequential(conv(1), conv(1))
+            self.one, self.two, self.late = conv(3), conv(3), conv(1)
+
+        def forward(self, x):
+            x = self.two(self.one(x)) + self.side(x) * 1
+            return self.head(self.late(x).flatten(1))
+
+    texts = drawn(Net(), (3, 3, 3))
+    assert texts[:3] == ["3×3, 3 → 3×3, 3", "+", "1×1, 3 → 1×1, 3"]
+    assert texts[5:] == ["1×1, 3", "3×3×3", "12", "linear 27 → 2", "2", "56"]

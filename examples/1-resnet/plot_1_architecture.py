@@ -52,13 +52,14 @@ assert all(first.parameters < second.parameters for first, second in stages[1:])
 # Drawing the figure
 # ------------------
 
-figure, axes = plt.subplots(figsize=(5.2, 6.4))
+figure, axes = plt.subplots(figsize=(5.2, 7.4))
 draw_residual_network(axes, model, image)
 headline(figure, "Three of the eight shortcuts need a convolution")
 describe(
     figure,
-    "ResNet-18 drawn top-down: a 7×7 stem, eight blocks of two 3×3 convolutions with a shortcut "
-    "each, and a linear layer; three shortcuts, where the image is halved, hold a 1×1 convolution. "
+    "ResNet-18 drawn top-down: a 7×7 stem and a max-pooling, eight blocks of two 3×3 convolutions "
+    "with a shortcut each, an average and a linear layer; three shortcuts, where the image is "
+    "halved, hold a 1×1 convolution. "
     "Output shape and parameters stand beside each block.",
 )
 plt.show()

@@ -188,7 +188,7 @@ def opposite_points_that_are_worse_than_the_origin() -> float:
 def span(M: Tensor) -> Tensor:
     """Return an orthonormal basis of the column space."""
     U, S, _ = torch.linalg.svd(M, full_matrices=False)
-    return U[:, S > 1e-9 * S[:1]]
+    return U[:, 1e-9 * S[:1] < S]
 
 
 def outside(M: Tensor, basis: Tensor) -> float:
