@@ -450,13 +450,15 @@ def test_errata_are_ordered_by_severity_then_verdict():
         return CLAIM | {"id": name, "verdict": verdict, "severity": severity}
 
     entries = [
+        entry("in-part", "conditional", 0),
         entry("vague", "sharpened", 1),
         entry("too-small", "sharpened", 3),
         entry("fine", "holds", 0),
         entry("number", "corrected", 2),
         entry("headline", "corrected", 3),
     ]
-    assert [e["id"] for e in ledger.errata(entries)] == ["headline", "too-small", "number", "vague"]
+    found = [entry["id"] for entry in ledger.errata(entries)]
+    assert found == ["headline", "too-small", "number", "vague", "in-part"]
 
 
 def test_digest_changes_with_library_lock_and_scraper(tmp_path):

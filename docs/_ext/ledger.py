@@ -35,11 +35,12 @@ Outcome = dict[str, Any]
 ROUNDING = 1e-6  # errors below come from rounding; their digits depend on the machine,
 NOISE = 1e-11  # and below this their order of magnitude too
 
-RANK = {"corrected": 0, "sharpened": 1}
+RANK = {"corrected": 0, "sharpened": 1, "conditional": 2}
 SEVERITY = {
     3: "A reader who trusts it goes wrong",
     2: "Wrong or unproved as printed",
     1: "Vague, or wrong by a detail",
+    0: "Right under a condition that is not in print",
 }
 
 
@@ -298,13 +299,14 @@ def count(claims: Sequence[Outcome]) -> dict[str, int]:
         **dict.fromkeys(map(str, Verdict), 0),
         **dict.fromkeys((f"kind-{kind}" for kind in Kind), 0),
         "all": len(claims),
+        "checked": len(checked),
         "cases": sum(evidence["cases"] for evidence in checked),
         "exact": sum(evidence["exact"] for evidence in checked),
         "mutants": conditions.count(False),
         "conditions": conditions.count(True),
     }
     for solution in dict.fromkeys(claim["part"][0] for claim in claims):
-        counts |= {f"solution-{solution}{end}": 0 for end in ("", "-sharpened", "-corrected")}
+        counts |= {f"solution-{solution}{end}": 0 for end in ("", *(f"-{each}" for each in RANK))}
     for claim in claims:
         solution = f"solution-{claim['part'][0]}"
         counts[claim["verdict"]] += 1

@@ -161,10 +161,12 @@ def stem_parameters(model: ResNet) -> Trial:
 @claim(
     "1c-stage1..3",
     kind="identity",
-    verdict="holds",
+    verdict="sharpened",
+    severity=1,
     printed=r"(Table 1) Basic Block 1: 147968, Basic Block 2: 525568, Basic Block 3: 2099712",
     statement=r"Stages 1, 2 and 3 have {value}`layer1`, {value}`layer2` and {value}`layer3` parameters, batch "
     r"norm and shortcut included. What the table calls a “basic block” is a stage of two basic blocks.",
+    corrected="right, but of stages: two basic blocks each",
     family=one_network,
     exact=True,
 )

@@ -528,7 +528,7 @@ def shifted_images(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Tensor
     kind="identity",
     verdict="theorem",
     statement=r"**ResNet-18 needs no bias for this.** Batch norm's $\beta$ aside, it has a bias in {value}`layers` "
-    r"layer, the last. Its stem has none: in training mode the batch norm behind it subtracts $Wb$ with the batch's mean, and what "
+    r"layer, the last. Its stem has none: in training mode the batch norm behind it subtracts the shift $-Wb$ with the batch's mean, and what "
     r"leaves it is the same for images shifted by $-b$, if they are padded with $-b$.",
     family=shifted_images,
     tolerance=1e-9,

@@ -50,10 +50,12 @@ def singular_values_give_the_norm(C: Tensor) -> Trial:
 @claim(
     "2b-span",
     kind="identity",
-    verdict="holds",
+    verdict="sharpened",
+    severity=1,
     printed=r"… if the singular vectors of $C$ are $v_1,\dots,v_r$, they span all rows of $C$ …",
     statement=r"The *right* singular vectors with $\sigma_i>0$ do, as many as the rank of $C$. "
     r"(The print uses $r$ for this rank and for the inner size of $AB$.)",
+    corrected="the right ones, as many as the rank of $C$",
     family=matrices,
     tolerance=1e-13,
 )

@@ -248,13 +248,10 @@ def step_along_the_point() -> float:
 @claim(
     "3b-projector",
     kind="identity",
-    verdict="sharpened",
-    severity=1,
-    printed=r"$u^{(k+1)}=h(\eta)=u^k-\frac\eta{\|x^k\|^2}(I-u^ku^{kT})\nabla f(u^k)+\mathcal O(\eta^2)$",
-    statement=r"The projector does nothing there: $\langle\nabla f(u),u\rangle=0$, so $P\nabla f(u)=\nabla f(u)$. What the same line gives "
-    r"and the print leaves out: $\|x^+\|^2=\|x\|^2+\eta^2\|\nabla f(x)\|^2$ exactly, so no step of plain gradient descent shortens $x$ "
+    verdict="theorem",
+    statement=r"In the step $u^+=u-\frac\eta{\|x\|^2}P\nabla f(u)+O(\eta^2)$ the projector does nothing: $\langle\nabla f(u),u\rangle=0$, so $P\nabla f(u)=\nabla f(u)$. "
+    r"The same fact gives $\|x^+\|^2=\|x\|^2+\eta^2\|\nabla f(x)\|^2$ exactly, so no step of plain gradient descent shortens $x$ "
     r"or raises the effective learning rate $\eta/\|x\|^2$.",
-    corrected=r"$P\nabla f(u)=\nabla f(u)$, and the norm never falls",
     family=steps,
     tolerance=1e-12,
 )
