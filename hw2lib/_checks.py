@@ -214,4 +214,4 @@ def as_labels(name: str, value: Any, count: int) -> Tensor:
     check_matching(name, labels, (count,), "one an image")
     if count and int(labels.min()) < 0:
         raise ValueError(f"{name} must be at least 0, got {int(labels.min())}")
-    return labels.long()
+    return labels.clone().long() if labels.is_inference() else labels.long()

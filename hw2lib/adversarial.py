@@ -31,6 +31,7 @@ from hw2lib._checks import (
 from hw2lib._scale import polar
 from hw2lib.training import (
     check_classes,
+    check_independent_of_batch,
     data_parser,
     evaluate,
     evaluation_mode,
@@ -53,16 +54,19 @@ __all__ = [
 ]
 
 
+@torch.inference_mode(mode=False)
 def input_gradient(
     model: nn.Module, images: Any, labels: Any, *, batch_size: int | None = None
 ) -> Tensor:
     """Return the gradient of each image's own loss with respect to its pixels.
 
     In evaluation mode: otherwise dropout would make it random, and batch norm would make every
-    image's loss depend on the others. Right for an image of which the model is sure, too: the
-    derivative in the label's logit, :math:`p_y-1`, is taken as minus the sum of the other
-    probabilities, so nothing cancels; the result is 0 by rounding only where :math:`1-p_y` itself
-    is too small for its dtype. Serves claims 5-gradient-size and 5-sure.
+    image's loss depend on the others. A model that still mixes the images of a batch is refused,
+    unless `batch_size` is given: then the gradient of the sum of the log-odds is taken. Right for
+    an image of which the model is sure, too: the derivative in the label's logit, :math:`p_y-1`, is
+    taken as minus the sum of the other probabilities, so nothing cancels; the result is 0 by
+    rounding only where it is itself too small for its dtype. Serves claims 5-gradient-size and
+    5-sure.
 
     Parameters
     ----------
@@ -101,7 +105,7 @@ def input_gradient(
     images = as_images("images", images, model)
     labels = as_labels("labels", labels, len(images)).to(images.device)
     with evaluation_mode(model):
-        size = size_of_batches(batch_size, model, images)
+        size = size_of_batches(batch_size, model, images, mixed=False)
         odds, gradient = log_odds_and_gradient(model, images, labels, size)
     return times_doubt(gradient, odds.view(-1, *[1] * (images.ndim - 1)))
 
@@ -136,8 +140,16 @@ def logits_and_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> tup
         logits = classified(model, images, labels)
         odds = log_odds(logits, labels)
         # where there is no other class the odds are −∞ whatever the image
-        (gradient,) = torch.autograd.grad(odds[odds > -math.inf].sum(), images)
+        (gradient,) = gradients([odds[odds > -math.inf].sum()], images)
     return logits.detach(), gradient
+
+
+def gradients(*arguments: Any, **options: Any) -> tuple[Tensor, ...]:
+    """Return what torch.autograd.grad does, or say that the model has no such derivative."""
+    try:
+        return torch.autograd.grad(*arguments, **options)
+    except RuntimeError as error:  # of attention, for example, whose fast form has one only
+        raise ValueError(f"model must have the derivatives that are asked for: {error}") from error
 
 
 def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
@@ -219,6 +231,7 @@ def steepest_direction(gradient: Any, norm: float) -> Tensor:
     raise ValueError(f"norm must be 1, 2 or infinity, got {norm!r}")
 
 
+@torch.inference_mode(mode=False)
 def linear_prediction(
     model: nn.Module, images: Any, labels: Any, *, eps: float, batch_size: int | None = None
 ) -> Tensor:
@@ -267,12 +280,13 @@ def linear_prediction(
     labels = as_labels("labels", labels, len(images)).to(images.device)
     eps = check_eps(eps)
     with evaluation_mode(model):
-        size = size_of_batches(batch_size, model, images)
+        size = size_of_batches(batch_size, model, images, mixed=False)
         odds, gradient = log_odds_and_gradient(model, images, labels, size)
     rise = times_doubt(eps * gradient.abs().flatten(1).sum(1), odds)
     return finite("model, images and eps", rise - logsigmoid(-odds))
 
 
+@torch.inference_mode(mode=False)
 def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: Any) -> Tensor:
     """Return each perturbed image's loss if all ReLUs stayed as they are at the image itself.
 
@@ -318,6 +332,7 @@ def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: A
     check_matching("perturbed", perturbed, images.shape, "that of images")
     labels = as_labels("labels", labels, len(images)).to(images.device)
     with evaluation_mode(model), torch.enable_grad():
+        check_independent_of_batch(model, images)
         images.requires_grad_()
         logits = classified(model, images, labels)
         (change,) = derivatives([logits], images, perturbed - images.detach())
@@ -325,6 +340,7 @@ def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: A
     return finite("model, images and perturbed", -logsigmoid(-log_odds(predicted, labels)))
 
 
+@torch.inference_mode(mode=False)
 def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
     r"""Return how far each image can go along a direction before the first ReLU switches.
 
@@ -367,9 +383,15 @@ def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
     direction = as_images("direction", direction, model).detach()
     check_matching("direction", direction, images.shape, "that of images")
     values: list[Tensor] = []
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise ValueError(f"model must be made of modules, not scripted, got {type(model).__name__}")
+
+    def note(module: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        (entering,) = (*given, *named.values())
+        values.append(entering.clone())  # a copy, for a ReLU may work in place
+
     hooks = [
-        # a copy, for a ReLU may work in place
-        module.register_forward_pre_hook(lambda module, inputs: values.append(inputs[0].clone()))
+        module.register_forward_pre_hook(note, with_kwargs=True)
         for module in model.modules()
         if isinstance(module, nn.ReLU)
     ]
@@ -402,10 +424,10 @@ def derivatives(values: Sequence[Tensor], x: Tensor, direction: Tensor) -> Seque
     if not values:
         return []
     u = [torch.zeros_like(value, requires_grad=True) for value in values]
-    (pulled_back,) = torch.autograd.grad(values, x, u, create_graph=True, materialize_grads=True)
+    (pulled_back,) = gradients(values, x, u, create_graph=True, materialize_grads=True)
     if not pulled_back.requires_grad:
         return u
-    return torch.autograd.grad(pulled_back, u, direction, materialize_grads=True)
+    return gradients(pulled_back, u, direction, materialize_grads=True)
 
 
 def worst_linear_margins(
@@ -476,6 +498,7 @@ def worst_linear_margins(
     return finite("weight, bias, images and bounds", margins)
 
 
+@torch.inference_mode(mode=False)
 def signed_gradient_attack(
     model: nn.Module,
     images: Any,
@@ -567,7 +590,7 @@ def signed_gradient_attack(
         check_matching("start", begin, images.shape, "that of images")
         adversarial = begin.clamp(low, high)
     with evaluation_mode(model):
-        at_a_time = size_of_batches(batch_size, model, images)
+        at_a_time = size_of_batches(batch_size, model, images, mixed=False)
         for _ in range(steps):
             # of the log-odds: the sign of the loss's own, which can underflow
             _, gradient = log_odds_and_gradient(model, adversarial, labels, at_a_time)

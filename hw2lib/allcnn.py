@@ -24,6 +24,10 @@ class PixelNormalization(nn.Module):
         self.register_buffer("mean", mean.view(-1, 1, 1))
         self.register_buffer("std", std.view(-1, 1, 1))
 
+    def extra_repr(self) -> str:
+        """Return both numbers of every channel."""
+        return f"mean={self.mean.flatten().tolist()}, std={self.std.flatten().tolist()}"
+
     def forward(self, x: Tensor) -> Tensor:
         """Keep the shape (N, C, H, W)."""
         return (x - self.mean) / self.std
@@ -140,6 +144,10 @@ class AllCNN(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+
+    def extra_repr(self) -> str:
+        """Return the size of the images, which the layers do not show."""
+        return f"image_size={self.image_size}"
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, in_channels, image_size, image_size) to logits (N, num_classes)."""

@@ -248,7 +248,11 @@ def cifar10_data(path: str | Path, *, download: bool = False) -> ImageData:
     """
     check_kind("path", path, (str, Path))
     check_kind("download", download, bool)
-    read = cifar10_source(Path(path).expanduser(), download)
+    try:
+        folder = Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"path must be that of a folder, got {str(path)!r}: {error}") from error
+    read = cifar10_source(folder, download)
     training = [cifar10_batch(name, read(name)) for name in list(CIFAR10_MD5)[:5]]
     validation_images, validation_labels = cifar10_batch("test_batch", read("test_batch"))
     names = entry(

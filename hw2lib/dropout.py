@@ -84,6 +84,8 @@ def dropout_outputs(
     probabilities = (masks * (1 - p) + (1 - masks) * p).prod(1)
     training_scale, evaluation_scale = (1, 1 - p) if convention == "original" else (1 / (1 - p), 1)
     outputs = function(masks * x * training_scale)
+    if isinstance(outputs, Tensor) and outputs.is_complex():
+        raise ValueError(f"function must return real numbers, got dtype {outputs.dtype}")
     if not isinstance(outputs, Tensor) or outputs.ndim == 0 or len(outputs) != len(masks):
         raise ValueError(
             f"function must return one row a mask, {len(masks)} here, got "

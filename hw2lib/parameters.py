@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
+from types import MethodType
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from hw2lib._checks import (
     check_image_shape,
@@ -44,6 +47,7 @@ SHAPE_KEEPING = (
     *(nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Identity),
 )
 MULTIPLYING = (nn.modules.conv._ConvNd, nn.Linear)
+TENSORS_AND_CHILDREN = ("_parameters", "_buffers", "_modules")
 HOOKS = (
     *("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
     *("_forward_pre_hooks", "_forward_pre_hooks_with_kwargs"),
@@ -66,6 +70,8 @@ class Row:
         Shape of its output without the batch dimension; None if no input shape was given.
     macs : int or None
         Multiply–accumulates for one input; None if no input shape was given.
+    normalization : bool
+        Whether the module is a normalisation layer.
     """
 
     name: str
@@ -73,6 +79,7 @@ class Row:
     parameters: int
     output: tuple[int, ...] | None = None
     macs: int | None = None
+    normalization: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ class ParameterTable:
         """
         folded: list[Row] = []
         for row in self.rows:
-            if "Norm" in row.kind and folded:
+            if row.normalization and folded:
                 folded[-1] = merge(folded[-1].name, [folded[-1], row])
             else:
                 folded.append(row)
@@ -207,7 +214,8 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
 
     One multiply–accumulate (MAC) is one product added to a sum. Counted are convolutions and
     linear layers, without biases, batch norm, pooling and additions: output positions × weights
-    (for a transposed convolution input positions × weights), in every call of a layer.
+    (for a transposed convolution input positions × weights), in every call of a layer. What other
+    modules multiply by themselves, attention for example, is not counted.
     Shapes come from a run on an empty batch, which computes nothing; so in every layer the first
     dimension has to be the batch's.
     Serves claims 1c-stem to 1c-work and 1e-counts.
@@ -248,6 +256,7 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
     total                       44                         1,296
     """
     check_model("model", model)
+    model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
     calls = None if input_shape is None else run_without_data(model, input_shape, calls_of)
     counted: set[Tensor] = set()
     rows = []
@@ -256,7 +265,8 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
         done = calls.get(name, Calls(None, 0)) if calls is not None else Calls(None, None)
         if own or done.macs:  # a layer may share all of its parameters, but not its work
             counted |= own
-            rows.append(Row(name, type(module).__name__, sum(p.numel() for p in own), *done))
+            count, norm = sum(p.numel() for p in own), isinstance(module, NORMALIZATION)
+            rows.append(Row(name, type(module).__name__, count, *done, normalization=norm))
     return ParameterTable(tuple(rows))
 
 
@@ -283,6 +293,8 @@ def run_without_data(
 ) -> Result:
     """Return what `run` finds when it runs a copy of the model on a batch, both without values.
 
+    Whatever an error is, it is the model's own, which can raise anything.
+
     An empty batch needs no arithmetic and no meta device, whose first use loads torch's compiler
     for a second; but a model that reshapes with -1 refuses it, so the meta device is the fallback.
     """
@@ -291,10 +303,10 @@ def run_without_data(
     empty = torch.empty(0, *shape, dtype=dtype)
     try:
         return run_copy(model, empty, run)
-    except RuntimeError:
+    except Exception:
         try:
             return run_copy(model, torch.empty(1, *shape, dtype=dtype, device="meta"), run)
-        except RuntimeError as error:
+        except Exception as error:
             raise ValueError(
                 f"input_shape {shape} does not fit the model (it is that of one input, without the "
                 f"batch dimension): {error}"
@@ -307,7 +319,8 @@ def run_copy(
     """Run a copy of the model without its data, in which no layer that keeps shapes computes."""
     skeleton = without_data(model, images.device, {})
     for module in skeleton.modules():
-        if isinstance(module, SHAPE_KEEPING):
+        own = type(module).forward.__module__
+        if isinstance(module, SHAPE_KEEPING) and own.startswith("torch.nn."):
             vars(module)["forward"] = keep_shape
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         return run(skeleton, images)
@@ -352,7 +365,8 @@ def without_data(
         return copies[module]
     copies[module] = bare = object.__new__(type(module))  # some modules refuse to be copied
     for name, value in vars(module).items():
-        vars(bare)[name] = with_copies(value, device, copies)
+        if name not in TENSORS_AND_CHILDREN:
+            vars(bare)[name] = with_copies(value, device, copies)
     for hooks in HOOKS:
         setattr(bare, hooks, OrderedDict())
     bare._parameters = {
@@ -371,13 +385,19 @@ def without_data(
 
 
 def with_copies(value: Any, device: torch.device, copies: dict[nn.Module, nn.Module]) -> Any:
-    """Return a plain list, tuple or dictionary with copies of the modules it holds; else itself."""
+    """Return an attribute for a copy: containers are copied, and the modules in them."""
     if isinstance(value, nn.Module):
         return without_data(value, device, copies)
-    if type(value) in (list, tuple):
+    if isinstance(value, MethodType) and isinstance(value.__self__, nn.Module):
+        return MethodType(value.__func__, without_data(value.__self__, device, copies))
+    if isinstance(value, Tensor) and device.type == "meta":
+        return torch.empty_like(value, device=device)
+    if type(value) in (list, tuple, set):
         return type(value)(with_copies(each, device, copies) for each in value)
-    if type(value) is dict and value:
-        return {key: with_copies(each, device, copies) for key, each in value.items()}
+    if isinstance(value, dict):
+        result = copy(value)
+        result.update((key, with_copies(each, device, copies)) for key, each in value.items())
+        return result
     return value
 
 
@@ -431,15 +451,28 @@ def parameter_groups(model: nn.Module, weight_decay: float = 1e-4) -> list[dict[
     decay = check_number("weight_decay", weight_decay, "a number of at least 0", lambda v: v >= 0)
     groups: dict[str, list[nn.Parameter]] = {"weights": [], "batchnorm": [], "bias": []}
     seen: set[nn.Parameter] = set()
-    for module in model.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            if parameter.requires_grad and parameter not in seen:
-                seen.add(parameter)
-                groups[group_of(module, name)].append(parameter)
+    for module, name, _, parameter in owned_parameters(model):
+        if parameter.requires_grad and parameter not in seen:
+            seen.add(parameter)
+            groups[group_of(module, name)].append(parameter)
     return [
         {"name": name, "params": params, "weight_decay": decay if name == "weights" else 0.0}
         for name, params in groups.items()
     ]
+
+
+def owned_parameters(model: nn.Module) -> Iterator[tuple[nn.Module, str, str, nn.Parameter]]:
+    """Yield every parameter's module, its name there, its name in the network, and itself.
+
+    One behind a parametrisation belongs to the module whose tensor is made of it, by its name.
+    """
+    for prefix, module in model.named_modules():
+        owner, own_name = module, ""
+        if isinstance(module, ParametrizationList):
+            path, _, own_name = prefix.rpartition(".")
+            owner = model.get_submodule(path.removesuffix("parametrizations").rstrip("."))
+        for name, parameter in module.named_parameters(recurse=False):
+            yield owner, own_name or name, f"{prefix}.{name}".lstrip("."), parameter
 
 
 def group_of(module: nn.Module, parameter_name: str) -> str:
@@ -515,9 +548,7 @@ def name_rule_errors(model: nn.Module) -> dict[str, tuple[str, str]]:
     """
     check_kind("model", model, nn.Module)
     by_type = {
-        f"{prefix}.{name}".lstrip("."): group_of(module, name)
-        for prefix, module in model.named_modules()
-        for name, _ in module.named_parameters(recurse=False)
+        full_name: group_of(module, name) for module, name, full_name, _ in owned_parameters(model)
     }
     return {
         name: (name_rule(name), group)

@@ -74,6 +74,10 @@ class BasicBlock(nn.Module):
             )
         self.batchnorm_first = batchnorm_first
 
+    def extra_repr(self) -> str:
+        """Return the order, which the layers do not show."""
+        return f"batchnorm_first={self.batchnorm_first}"
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, channels, H/stride, W/stride)."""
         shortcut = x if self.downsample is None else self.downsample(x)
@@ -141,6 +145,10 @@ class ResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def extra_repr(self) -> str:
+        """Return the order, which the layers do not show."""
+        return f"batchnorm_first={self.batchnorm_first}"
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, 3, H, W) to logits (N, num_classes)."""

@@ -25,10 +25,12 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from hw2lib._checks import (
+    as_batch,
     as_images,
     as_labels,
     check_integer,
     check_kind,
+    check_matching,
     check_number,
     finite,
     run_model,
@@ -133,6 +135,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
+        for module, mode in modes.items():  # parents first
+            if module.training != mode:
+                module.train(mode)  # which may do more than set the mode
         for module, mode in modes.items():
             module.training = mode
 
@@ -178,8 +183,13 @@ def predict(model: nn.Module, images: Any, *, batch_size: int | None = None) -> 
         return torch.cat([logits_of(model, batch) for batch in images.split(size)])
 
 
-def size_of_batches(batch_size: int | None, model: nn.Module, images: Tensor) -> int:
-    """Return `batch_size`, or what is fast for a model in evaluation mode that is fit for it."""
+def size_of_batches(
+    batch_size: int | None, model: nn.Module, images: Tensor, *, mixed: bool = True
+) -> int:
+    """Return `batch_size`, or what is fast for a model in evaluation mode that is fit for it.
+
+    It is if images do not mix; while all are taken at once, they may if `mixed` is true.
+    """
     if batch_size is not None:
         return check_integer("batch_size", batch_size, 1)
     size = 500
@@ -188,7 +198,7 @@ def size_of_batches(batch_size: int | None, model: nn.Module, images: Tensor) ->
             keep_memory()
             pair = images[:2]
             size = max(1, min(size, len(pair) * LARGEST_OUTPUT // largest_output(model, pair)))
-        if len(images) > size:
+        if len(images) > size or not mixed:
             check_independent_of_batch(model, images)
     except ValueError as error:
         error.add_note(
@@ -215,7 +225,11 @@ def largest_output(model: nn.Module, images: Tensor) -> int:
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
         sizes.append(output.nbytes if isinstance(output, Tensor) else 1)
 
-    hooks = [module.register_forward_hook(note) for module in model.modules()]
+    hooks = [
+        module.register_forward_hook(note)
+        for module in model.modules()
+        if not isinstance(module, torch.jit.ScriptModule)
+    ]
     try:
         with torch.no_grad():
             run_model(model, images)
@@ -230,8 +244,11 @@ def check_independent_of_batch(model: nn.Module, images: Tensor) -> None:
 
     What is computed batch by batch would be wrong for it.
     """
+    if len(images) == 1:
+        return
+    other = images[1:3] if len(images) > 2 else images[[1, 1]]  # a pair, too
     with torch.no_grad():
-        logits = [logits_of(model, pair) for pair in (images[:2], images[1:3])]
+        logits = [logits_of(model, pair) for pair in (images[:2], other)]
     one, other = logits[0][1].double(), logits[1][0].double()
     eps = torch.finfo(logits[0].dtype).eps if logits[0].is_floating_point() else 0.0
     if images.device.type != "cpu":
@@ -249,6 +266,8 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ValueError(f"model must map images to logits, shape (N, classes), got {got}")
+    if logits.is_complex() or logits.dtype == torch.bool:
+        raise ValueError(f"model must map images to real logits, got dtype {logits.dtype}")
     if not logits.isfinite().all():
         raise ValueError("model must map images to finite logits, got NaN or Inf")
     return logits
@@ -357,6 +376,8 @@ def step_schedule(epochs: int, learning_rate: float = 0.1) -> Tensor:
     return torch.tensor([rate / 10**drop for drop in drops], dtype=torch.float64)
 
 
+@torch.inference_mode(mode=False)
+@torch.enable_grad()
 def fit(
     model: nn.Module,
     data: ImageData,
@@ -401,8 +422,8 @@ def fit(
         Whether to compile the training step with ``torch.compile``: a minute, repaid on a GPU.
     checkpoint : str or Path, optional
         A file that is written before the first epoch, replaced after every one, and from which an
-        interrupted run goes on. It knows what the run depends on (data, model, options), and a
-        checksum of itself.
+        interrupted run goes on. It knows what the run depends on (data, options, the model as it
+        prints itself, its frozen parameters), and a checksum of itself.
     progress : bool
         Whether to show a progress bar, if there is a terminal.
 
@@ -434,9 +455,9 @@ def fit(
     """
     check_kind("model", model, nn.Module)
     check_kind("data", data, ImageData)
-    for part in ("training", "validation"):
-        images, labels = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
-        as_labels(f"data.{part}_labels", labels, len(images))
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError(f"model must have parameters to train, got {model}")
+    data = check_data(data, model)
     world = dist.get_world_size() if dist.is_initialized() else 1
     settings = {
         "epochs": check_integer("epochs", epochs, 1),
@@ -463,15 +484,15 @@ def fit(
     check_kind("compile", compile, bool)
     check_kind("progress", progress, bool)
     check_kind("checkpoint", checkpoint, (str, Path, type(None)))
-    file = None if checkpoint is None else Path(checkpoint)
-    if file is not None and file.is_dir():
-        raise ValueError(f"checkpoint must be a file, got the folder {file}")
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ValueError(f"model must have parameters to train, got {model}")
-    for part in ("training", "validation"):
-        shown = data.training_images[:1].to(next(model.parameters()).device)
+    file = None if checkpoint is None else check_file(checkpoint)
+    device = next(model.parameters()).device
+    shown = data.training_images[:1].to(device)
+    with generators_kept(device):
         logits = predict(model, shown)
-        check_classes(f"data.{part}_labels", getattr(data, f"{part}_labels"), logits)
+        for part in ("training", "validation"):
+            check_classes(f"data.{part}_labels", getattr(data, f"{part}_labels"), logits)
+        if device.type in ("cpu", "cuda"):
+            prefer_channels_last(model, shown)
     if file is not None:
         settings |= {"data": identity_of_data(data), "model": identity_of_model(model)}
     run = Run(model, data, settings, compile)
@@ -485,13 +506,14 @@ def fit(
         unit="batch",
         disable=None if progress and run.rank == 0 else True,
     )
-    with bar, torch.random.fork_rng(run.forked):
+    with bar, generators_kept(device):
         for rate in step_schedule(epochs, learning_rate)[len(run.rows) :].tolist():
             row = run.epoch(rate, bar)
             if not all(map(math.isfinite, row)):
                 raise ValueError(
-                    f"learning_rate must be small enough for the loss to stay finite, got {rate:g}:"
-                    f" it is {row[1]} in epoch {len(run.rows)}"
+                    "learning_rate must be small enough for the loss to stay finite, and "
+                    f"weight_decay too, got {rate:g} and {weight_decay:g}: it is {row[1]} in epoch "
+                    f"{len(run.rows)}, and {row[3]} on the validation images after it"
                 )
             bar.set_postfix(loss=f"{row[1]:.3f}", validation=f"{row[3]:.3f} ({row[4]:.1%} wrong)")
             if run.rank == 0:
@@ -505,6 +527,60 @@ def fit(
     return History(*torch.tensor(run.rows, dtype=torch.float64).T)
 
 
+def check_data(data: ImageData, model: nn.Module) -> ImageData:
+    """Return data whose images are finite, of one size and of the model's dtype, and labelled."""
+    found: dict[str, Any] = {}
+    dtype = next(parameter.dtype for parameter in model.parameters())
+    for part in ("training", "validation"):
+        name = f"data.{part}_images"
+        images = as_batch(name, getattr(data, f"{part}_images")).detach()
+        if images.dtype != dtype:
+            raise ValueError(f"{name} must have the model's dtype, {dtype}, got {images.dtype}")
+        labels = as_labels(f"data.{part}_labels", getattr(data, f"{part}_labels"), len(images))
+        found |= {f"{part}_images": images, f"{part}_labels": labels}
+    size = found["training_images"].shape[1:]
+    validation = found["validation_images"]
+    check_matching("data.validation_images", validation, (len(validation), *size), "as in training")
+    return data._replace(**found)
+
+
+def check_file(checkpoint: str | Path) -> Path:
+    """Return the path of a checkpoint, links followed, if it is or may become a file."""
+    try:
+        file = Path(checkpoint).expanduser().resolve()
+        taken = file.exists() and not file.is_file()
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"checkpoint must be a path, got {checkpoint!r}: {error}") from error
+    if taken:
+        kind = "folder" if file.is_dir() else "device"
+        raise ValueError(f"checkpoint must be a file, got the {kind} {file}")
+    return file
+
+
+def prefer_channels_last(model: nn.Module, images: Tensor) -> None:
+    """Put the weights of convolutions into the format they prefer, if the model still works."""
+    nn.utils.convert_conv2d_weight_memory_format(model, torch.channels_last)
+    try:
+        predict(model, images)
+    except ValueError:  # it takes a view of what a convolution puts out
+        nn.utils.convert_conv2d_weight_memory_format(model, torch.contiguous_format)
+
+
+def generators_kept(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Leave the generators of the CPU and of the device as they are."""
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])
+
+
+def seed_device(device: torch.device, seed: int) -> None:
+    """Seed the generators of the CPU and of the device, and not those of other devices."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type != "cpu":
+        torch.manual_seed(seed)
+
+
 class Run:
     """The state of a training: what a checkpoint holds, and what a step needs."""
 
@@ -515,11 +591,8 @@ class Run:
         self.world = settings["processes"]
         self.rank = dist.get_rank() if self.world > 1 else 0
         self.device = next(model.parameters()).device
-        self.forked = [self.device] if self.device.type == "cuda" else []
         self.steps = len(data.training_images) // settings["batch_size"]
         self.rows: list[list[float]] = []
-        if self.device.type in ("cpu", "cuda"):
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.world > 1 and self.device.type == "cuda":
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         self.model = model
@@ -552,9 +625,9 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         count, size = len(self.images), self.settings["batch_size"]
-        key = self.settings["seed"] * 1_000_003 + len(self.rows)
+        key = (self.settings["seed"] * 1_000_003 + len(self.rows)) % 2**63
         order = torch.randperm(count, generator=torch.Generator().manual_seed(key))
-        torch.manual_seed(key * 1009 + self.rank)  # dropout, of each process its own
+        seed_device(self.device, (key * 1009 + self.rank) % 2**63)  # dropout, each process its own
         batches = order[: self.steps * size].view(self.steps, size)[:, self.rank :: self.world]
         training = torch.zeros(2, device=self.device)
         self.network.train()
@@ -577,7 +650,15 @@ class Run:
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
         """Take one step; return the sum of the losses and the number of wrong answers before it."""
         with self.autocast():
-            logits = self.network(images)
+            try:
+                logits = self.network(images)
+            except ValueError as error:  # of a batch norm with one image, for example
+                raise ValueError(
+                    f"model does not train on {len(images)} images: {error}"
+                ) from error
+            if not isinstance(logits, Tensor):
+                got = type(logits).__name__
+                raise ValueError(f"model must map images to logits when it trains, too, got {got}")
             loss = cross_entropy(logits.float(), labels)
         self.optimizer.zero_grad()
         loss.backward()
@@ -598,7 +679,8 @@ class Run:
             for name, parameter in self.model.named_parameters()
             if parameter in self.optimizer.state  # not if it is frozen
         }
-        return {"model": dict(self.model.state_dict()), "momentum": momentum}
+        state = dict(self.model.named_buffers()) | dict(self.model.state_dict())
+        return {"model": state, "momentum": momentum}
 
     def save(self, file: Path) -> None:
         """Write the state under a temporary name, then move it into place."""
@@ -698,19 +780,29 @@ def identity_of_data(data: ImageData) -> str:
     digest = hashlib.sha256(repr(data.classes).encode())
     for tensor in data[:4]:
         digest.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.cpu().contiguous().numpy().data)
+        digest.update(content(tensor))
     counts = f"{len(data.training_labels)} + {len(data.validation_labels)} images"
     return f"{counts} (SHA-256 {digest.hexdigest()[:16]}…)"
 
 
 def identity_of_model(model: nn.Module) -> str:
-    """Return a model's name, and a digest of its layers' options and of its tensors' kinds."""
+    """Return a model's name, and a digest of how it prints itself, its tensors, what is frozen."""
     digest = hashlib.sha256(repr(model).encode())
     for name, tensor in model.state_dict(keep_vars=True).items():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"model must have a state of tensors for a checkpoint, got {name}")
         digest.update(
             f"{name} {tuple(tensor.shape)} {tensor.dtype} {tensor.requires_grad}".encode()
         )
+    for parameter in model.parameters():
+        if not parameter.requires_grad:
+            digest.update(content(parameter.detach()))
     return f"{type(model).__name__} (SHA-256 {digest.hexdigest()[:16]}…)"
+
+
+def content(tensor: Tensor) -> bytes:
+    """Return the bytes of a tensor."""
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
 
 
 # ---- the reduced run
@@ -760,10 +852,10 @@ def digits_network(
     data = digits_data() if data is None else data
     mean, std = data.pixel_statistics()
     with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         model = AllCNN(
             1, 10, 8, widths=(16, 32), dropout=(0.1, 0.1), pixel_mean=mean, pixel_std=std
-        )
+        ).to(data.training_images.dtype)
     return model, fit(model, data, epochs=epochs, batch_size=64, seed=seed)
 
 
@@ -821,7 +913,11 @@ def fastest_device() -> str:
 def device(name: str) -> str:
     """Return the name of a device if it is there."""
     there = dict.fromkeys(("cpu", fastest_device()))
-    if name.partition(":")[0] not in there:
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{name!r} is no device: {error}") from error
+    if kind not in there:
         raise argparse.ArgumentTypeError(f"{name!r} is not there; torch sees {', '.join(there)}")
     return name
 
@@ -842,7 +938,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         try:
             data = load_data(given)
-            torch.manual_seed(given.seed)
+            torch.manual_seed(check_integer("seed", given.seed, 0))
             model = full_network(data)
             history = fit(
                 model.to(place),

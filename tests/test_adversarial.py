@@ -4,6 +4,7 @@ import functools
 import itertools
 import math
 import re
+import warnings
 from fractions import Fraction
 
 import pytest
@@ -630,3 +631,81 @@ def test_images_made_in_inference_mode():
         images = torch.full((2, 3), 0.5)
     expected = input_gradient(model, torch.full((2, 3), 0.5), labels)
     assert torch.equal(input_gradient(model, images, labels), expected)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_images_that_mix_have_no_gradient_of_their_own(count):
+    model, (images, labels) = linear_with(lambda z: z - z.mean(0)), batch(count)
+    switching = nn.Sequential(model, nn.ReLU())
+    for call in (
+        lambda: input_gradient(model, images, labels),
+        lambda: linear_prediction(model, images, labels, eps=0.1),
+        lambda: signed_gradient_attack(model, images, labels, eps=0.1),
+        lambda: locally_affine_loss(switching, images, labels, images),
+    ):
+        with pytest.raises(ValueError, match="same logits in every batch"):
+            call()
+
+
+def test_gradients_are_taken_in_inference_mode_too():
+    model, (images, labels) = network(), batch(4)
+    expected = input_gradient(model, images, labels)
+    with torch.inference_mode():
+        inside, named = images.clone(), labels.clone()
+        assert torch.equal(input_gradient(model, inside, named), expected)
+        locally_affine_loss(model, inside, named, inside)
+        assert first_switch(model, inside, torch.ones_like(inside)).isfinite().all()
+
+
+class Called(nn.Module):
+    """A network that calls its ReLU by the name of its argument."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.relu = nn.Linear(1, 2), nn.ReLU()
+
+    def forward(self, x):
+        """Map (N, 1) to (N, 2)."""
+        return self.relu(input=self.linear(x))
+
+
+def test_relus_that_are_called_by_name_are_watched():
+    model = Called()
+    with torch.no_grad():
+        model.linear.weight.fill_(1.0)
+        model.linear.bias.fill_(-2.0)
+    assert first_switch(model, torch.tensor([[0.5]]), torch.ones(1, 1)).item() == 1.5
+
+
+class Attentive(nn.Module):
+    """One head of attention over eight rows of pixels."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x):
+        """Map (N, 1, 8, 8) to (N, 10)."""
+        mixed = nn.functional.scaled_dot_product_attention(x, x, x)
+        return self.linear(mixed.flatten(1))
+
+
+def test_models_that_cannot_be_asked_are_named():
+    images, labels = batch(2)
+    with pytest.raises(ValueError, match="model must have the derivatives that are asked for"):
+        locally_affine_loss(Attentive(), images, labels, images + 0.1)
+    complex_logits = linear_with(lambda z: z * 1j)
+    for call in (predict, lambda *given: input_gradient(*given, labels)):
+        with pytest.raises(ValueError, match=r"real logits, got dtype torch\.complex64"):
+            call(complex_logits, images)
+
+
+def test_scripted_models_are_predicted_and_not_watched():
+    with warnings.catch_warnings(action="ignore"):  # torch.jit is deprecated
+        model = torch.jit.trace(
+            nn.Sequential(nn.Flatten(), nn.ReLU(), nn.Linear(64, 10)).eval(), torch.ones(1, 1, 8, 8)
+        )
+    images = torch.rand(2000, 1, 8, 8)
+    torch.testing.assert_close(predict(model, images), model(images))
+    with pytest.raises(ValueError, match="model must be made of modules, not scripted"):
+        first_switch(model, images[:2], images[:2])

@@ -1,5 +1,6 @@
 """Counting parameters, and splitting them into groups."""
 
+import itertools
 import re
 
 import pytest
@@ -257,3 +258,87 @@ def test_table_takes_parts_that_are_none():
 
     rows = parameter_table(Optional(), (3,)).rows
     assert [(row.name, row.parameters, row.macs) for row in rows] == [("linear", 9, 9)]
+
+
+class Caching(nn.Module):
+    """A network that keeps what it has made of its weights, and calls a method by another name."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3)
+        self.cache, self.act = {}, self.activated
+
+    def activated(self, x):
+        """Map (N, 1, H, W) to (N, 3, H − 2, W − 2)."""
+        return self.norm(self.convolution(x)).relu()
+
+    def forward(self, x):
+        """Map (N, 1, H, W) to (N, 3, H − 2, W − 2)."""
+        scale = self.cache.setdefault("scale", self.convolution.weight.detach().mean() + 1)
+        return self.act(x) * scale
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_table_leaves_what_a_network_keeps(compiled):
+    model, met = Caching(), []
+    model.convolution.register_forward_hook(lambda *of_the_call: met.append(1))
+    wrapped = torch.compile(model, backend="eager") if compiled else model
+    assert parameter_table(wrapped, (1, 5, 5)).macs == 27 * 9
+    assert model.cache == {}
+    assert met == []
+    assert not model.norm.num_batches_tracked
+
+
+class Halving(nn.Identity):
+    """Not an identity."""
+
+    def forward(self, x):
+        """Average in windows of 2."""
+        return nn.functional.avg_pool2d(x, 2)
+
+
+def test_layers_that_are_derived_from_those_that_keep_shapes_run():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), Halving(), nn.Conv2d(2, 3, 3, padding=1))
+    assert [row.output for row in parameter_table(model, (1, 8, 8)).rows] == [(2, 8, 8), (3, 4, 4)]
+    assert parameter_table(model, (1, 8, 8)).rows[1].macs == 16 * 54
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x.reshape(len(x), x.numel() // len(x)),
+        lambda x: (x - x.amax(0)).flatten(1),
+        lambda x: x.view(len(x), -1) * torch.ones(16, device=x.device),
+    ],
+)
+def test_models_that_an_empty_batch_breaks_have_shapes(change):
+    class Net(nn.Linear):
+        def __init__(self):
+            super().__init__(16, 2)
+            self.scale = torch.ones(16)
+
+        def forward(self, x):
+            return super().forward(change(x) * self.scale)
+
+    assert parameter_table(Net(), (1, 4, 4)).macs == 32
+
+
+def test_model_of_two_inputs_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"input_shape \(2,\) does not fit the model"):
+        parameter_table(nn.Bilinear(2, 2, 1), (2,))
+
+
+def test_parametrised_tensors_are_in_the_group_of_their_layer():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    for layer, name in itertools.product(model, ("weight", "bias")):
+        nn.utils.parametrize.register_parametrization(layer, name, nn.Softplus())
+    groups = {group["name"]: len(group["params"]) for group in parameter_groups(model)}
+    assert groups == {"weights": 1, "batchnorm": 2, "bias": 1}
+
+
+def test_only_normalisation_is_folded_into_the_layer_before_it():
+    class WeightNormLinear(nn.Linear):
+        pass
+
+    model = nn.Sequential(nn.Linear(2, 3), WeightNormLinear(3, 3), nn.BatchNorm1d(3))
+    assert [row.parameters for row in parameter_table(model).by_layer().rows] == [9, 18]

@@ -21,6 +21,7 @@ from hw2lib.allcnn import AllCNN
 from hw2lib.claims.solution_5_adversarial.shared import Family
 from hw2lib.datasets import ImageData, digits_data
 from hw2lib.parameters import parameter_groups
+from hw2lib.resnet import BasicBlock
 from hw2lib.training import (
     digits_network,
     evaluate,
@@ -419,7 +420,9 @@ def test_program_trains_and_reports(tmp_path):
     ("arguments", "message"),
     [
         (["--data=cifar10", "--folder=nowhere"], "give the folder of its archive"),
-        (["--device=abacus"], "'abacus' is not there; torch sees cpu"),
+        (["--device=abacus"], "'abacus' is no device"),
+        (["--device=meta"], "'meta' is not there; torch sees cpu"),
+        (["--seed=-1"], "seed must be at least 0, got -1"),
         (["--epochs=0"], "epochs must be at least 1, got 0"),
         (["--batch-size=2000"], "batch_size must lie in 1..1438 (the training images), got 2000"),
     ],
@@ -475,3 +478,237 @@ def test_labels_of_32_bits_train_alike():
         torch.manual_seed(0)
         histories.append(fit(network(), each, epochs=1))
     assert torch.equal(histories[0].validation_loss, histories[1].validation_loss)
+
+
+# ---- models and data of other kinds
+
+
+class Flat(nn.Module):
+    """A network that takes a view of what its convolution puts out."""
+
+    def __init__(self, convolution=None):
+        super().__init__()
+        self.convolution = convolution or nn.Conv2d(1, 4, 3)
+        self.linear = nn.Linear(144, 10)
+
+    def forward(self, x):
+        """Map (N, 1, 8, 8) to (N, 10)."""
+        return self.linear(self.convolution(x).view(len(x), -1))
+
+
+class Deep(nn.Conv3d):
+    """A convolution in three dimensions, of images of one layer."""
+
+    def forward(self, x):
+        """Map (N, 1, 8, 8) to (N, 4, 6, 6)."""
+        return super().forward(x[:, :, None]).squeeze(2)
+
+
+@pytest.mark.parametrize("convolution", [nn.Conv2d(1, 4, 3), Deep(1, 4, (1, 3, 3))])
+def test_network_that_takes_views_is_trained_and_left_usable(convolution):
+    model, data = Flat(convolution), few_digits()
+    history = fit(model, data, epochs=3, batch_size=20, learning_rate=0.05)
+    assert history.training_loss[-1] < history.training_loss[0] - 0.1
+    assert model(data.training_images[:3]).shape == (3, 10)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_fit_takes_its_gradients_where_none_are_taken(mode):
+    model, data = network(), few_digits()
+    expected = fit(network(), data, epochs=1)
+    with mode():
+        images = data.training_images.clone()
+        assert same(fit(model, data._replace(training_images=images), epochs=1), expected)
+
+
+def test_seeds_may_be_as_large_as_64_bits():
+    data = few_digits()
+    large, small = (fit(network(), data, epochs=1, seed=seed) for seed in (2**63 - 1, 1))
+    assert not same(large, small)
+
+
+def test_generators_of_other_devices_and_of_the_caller_are_left(monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+
+    class Noisy(Flat):
+        def forward(self, x):
+            return nn.functional.dropout(super().forward(x), 0.5)
+
+    model = Noisy()
+    before = torch.get_rng_state()
+    fit(model, few_digits(), epochs=1, learning_rate=0.01)
+    digits_network(few_digits(), epochs=1)
+    torch.testing.assert_close(torch.get_rng_state(), before)
+    assert seeded == []
+
+
+def test_reduced_network_has_the_dtype_of_its_images():
+    torch.set_default_dtype(torch.float64)
+    try:
+        model, _ = digits_network(few_digits(), epochs=1)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert model.classes.weight.dtype == torch.float32
+
+
+def test_a_models_own_train_is_called():
+    class Merging(nn.Linear):
+        merged = False
+
+        def train(self, mode=True):
+            if self.merged == mode:
+                with torch.no_grad():
+                    self.weight.mul_(2.0 if not mode else 0.5)
+                self.merged = not mode
+            return super().train(mode)
+
+    model = Merging(2, 2)
+    weight = model.weight.detach().clone()
+    predict(model, torch.ones(1, 2))
+    assert model.training
+    assert torch.equal(model.weight, weight)
+
+
+def images_changed(part, change):
+    data = few_digits()
+    return data._replace(**{part: change(getattr(data, part))})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (("validation_images", lambda x: x * torch.nan), "data.validation_images must be finite"),
+        (("training_images", lambda x: x * torch.nan), "data.training_images must be finite"),
+        (("validation_images", lambda x: x[:, :, 1:]), "data.validation_images must have shape"),
+        (("validation_images", lambda x: x.double()), "must have the model's dtype, torch.float32"),
+    ],
+)
+def test_data_that_do_not_fit_are_named_before_any_work(changes, message):
+    with pytest.raises(ValueError, match=message):
+        fit(network(), images_changed(*changes), epochs=1)
+
+
+def test_arrays_and_lists_are_data_too():
+    data = few_digits()
+    plain = ImageData(*(tensor.numpy() for tensor in data[:4]), data.classes)
+    labelled = data._replace(training_labels=data.training_labels.tolist())
+    with_graph = data._replace(training_images=data.training_images.clone().requires_grad_())
+    histories = [fit(network(), each, epochs=1) for each in (data, plain, labelled, with_graph)]
+    assert all(same(history, histories[0]) for history in histories)
+
+
+def test_model_that_does_not_train_so_is_named():
+    class Pair(Flat):
+        def forward(self, x):
+            logits = super().forward(x)
+            return (logits, logits) if self.training else logits
+
+    with pytest.raises(ValueError, match="model must map images to logits when it trains, too"):
+        fit(Pair(), few_digits(), epochs=1)
+    normalised = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10))
+    with pytest.raises(ValueError, match="model does not train on 1 images: Expected more than 1"):
+        fit(normalised, few_digits(), epochs=1, batch_size=1)
+
+
+# ---- what a checkpoint knows
+
+
+def blocks(batchnorm_first):
+    torch.manual_seed(0)
+    block = BasicBlock(1, 4, batchnorm_first=batchnorm_first)
+    return nn.Sequential(block, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
+
+
+def frozen(value):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Linear(8, 10))
+    nn.init.constant_(model[1].weight, value).requires_grad_(requires_grad=False)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda: blocks(batchnorm_first=True), lambda: blocks(batchnorm_first=False)),
+        (network, lambda: network(pixel_mean=0.5, pixel_std=0.25)),
+        (lambda: frozen(0.1), lambda: frozen(0.2)),
+    ],
+    ids=["order", "pixels", "frozen"],
+)
+def test_checkpoint_of_a_model_that_differs_in_no_shape_is_refused(one, other, tmp_path):
+    file, data = tmp_path / "run.pt", few_digits()
+    fit(one(), data, epochs=1, checkpoint=file)
+    with pytest.raises(ValueError, match="comes from a run with model"):
+        fit(other(), data, epochs=1, checkpoint=file)
+
+
+class Counting(Flat):
+    """A network whose buffer, which no state holds, scales its logits and grows with each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("steps", torch.zeros(()), persistent=False)
+
+    def forward(self, x):
+        """Map (N, 1, 8, 8) to (N, 10)."""
+        if self.training:
+            self.steps += 1
+        return super().forward(x) / (1 + self.steps)
+
+
+def test_buffers_that_no_state_holds_are_resumed(tmp_path, monkeypatch):
+    def counting():
+        torch.manual_seed(0)
+        return Counting()
+
+    data, options = few_digits(), {"epochs": 3, "learning_rate": 0.01}
+    whole = fit(counting(), data, **options)
+    saved, save = [], training.Run.save
+
+    def stop(run, file):
+        save(run, file)
+        saved.append(file)
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.Run, "save", stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(counting(), data, checkpoint=tmp_path / "run.pt", **options)
+    assert same(fit(counting(), data, checkpoint=tmp_path / "run.pt", **options), whole)
+
+
+def test_checkpoint_of_a_model_with_a_state_of_its_own_is_refused(tmp_path):
+    class Stateful(Flat):
+        def get_extra_state(self):
+            return {"any": "thing"}
+
+        def set_extra_state(self, state):
+            pass
+
+    with pytest.raises(TypeError, match="model must have a state of tensors for a checkpoint, got"):
+        fit(Stateful(), few_digits(), epochs=1, checkpoint=tmp_path / "run.pt")
+
+
+def test_checkpoint_behind_a_link_is_replaced_where_it_lies(tmp_path):
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "run.pt"
+    link.symlink_to(tmp_path / "disk" / "kept.pt")
+    fit(network(), few_digits(), epochs=1, checkpoint=link)
+    assert link.is_symlink()
+    assert (tmp_path / "disk" / "kept.pt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "message"),
+    [("/dev/null", "checkpoint must be a file, got the device"), ("a\0b", "must be a path")],
+)
+def test_checkpoint_that_is_no_file_is_refused(checkpoint, message):
+    with pytest.raises(ValueError, match=message):
+        fit(network(), few_digits(), epochs=1, checkpoint=checkpoint)
+
+
+def test_checkpoint_may_lie_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    fit(network(), few_digits(), epochs=1, checkpoint="~/run.pt")
+    assert (tmp_path / "run.pt").is_file()

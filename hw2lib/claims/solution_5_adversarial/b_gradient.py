@@ -116,7 +116,7 @@ def gradient_is_taken_in_evaluation_mode(batch: Batch) -> Trial:
     alone = input_gradient(model, images[:1], labels[:1])
     mutants = {}
     with torch.random.fork_rng([]):
-        torch.manual_seed(len(images))
+        torch.default_generator.manual_seed(len(images))
         trained = of_the_sum(model.train(), images, labels)[:1]
         if batchnorm and not dropout and len(images) > 1:
             by_itself = of_the_sum(model, images[:1], labels[:1])
@@ -142,7 +142,7 @@ def no_running_statistics() -> float:
 @counterexample("5-eval-mode", "draw nothing at random: pooling in windows that are drawn")
 def windows_at_random() -> float:
     with torch.random.fork_rng([]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         pooling = nn.FractionalMaxPool2d(2, output_ratio=0.7)
         model = nn.Sequential(pooling, nn.Flatten(), nn.Linear(25, 2)).double().eval()
         image, label = torch.rand(1, 1, 8, 8).double(), torch.zeros(1, dtype=torch.long)

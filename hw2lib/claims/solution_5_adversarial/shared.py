@@ -105,7 +105,7 @@ def family(seed: int) -> Family:
     models = []
     with torch.random.fork_rng([]):
         for number in range(COUNT):
-            torch.manual_seed(first + number)
+            torch.default_generator.manual_seed(first + number)
             model = AllCNN(1, 10, 8, widths=WIDTHS, dropout=DROPOUT, pixel_mean=mean, pixel_std=std)
             models.append(model)
         networks, threads = Family(models), torch.get_num_threads()
@@ -242,7 +242,7 @@ def relu_networks(rng: np.random.Generator) -> Iterator[tuple[str, Problem]]:
     yield "all classes alike", problem(rng, tied, 3, 6, classes=4)
     for batchnorm in (True, False):
         with torch.random.fork_rng([]):
-            torch.manual_seed(int(rng.integers(2**31)))
+            torch.default_generator.manual_seed(int(rng.integers(2**31)))
             convolutional = AllCNN(1, 10, 8, widths=(4, 6), batchnorm=batchnorm).double()
         name = f"convolutional, batch norm {'on' if batchnorm else 'off'}"
         yield name, problem(rng, convolutional, 3, 1, 8, 8, classes=10)
