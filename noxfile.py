@@ -188,6 +188,7 @@ def serve(session: nox.Session) -> None:
     """Serve the site on this machine and rebuild it whenever a file changes."""
     install(session, "docs", "serve")
     fetch_packages(session)
+    STAMP.unlink(missing_ok=True)  # what is served is another state, in the same folder
     watch = [option for folder in ("hw2lib", "examples") for option in ("--watch", folder)]
     ignore = [
         option

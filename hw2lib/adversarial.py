@@ -31,7 +31,6 @@ from hw2lib._checks import (
 from hw2lib._scale import polar
 from hw2lib.training import (
     check_classes,
-    check_independent_of_batch,
     data_parser,
     evaluate,
     evaluation_mode,
@@ -298,7 +297,7 @@ def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: A
     Parameters
     ----------
     model : nn.Module
-        Maps images to logits; its mode is restored.
+        Maps images to logits, each by itself; its mode is restored.
     images, perturbed : Tensor
         Shape (N, …), of the model's dtype and device.
     labels : Tensor
@@ -332,7 +331,6 @@ def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: A
     check_matching("perturbed", perturbed, images.shape, "that of images")
     labels = as_labels("labels", labels, len(images)).to(images.device)
     with evaluation_mode(model), torch.enable_grad():
-        check_independent_of_batch(model, images)
         images.requires_grad_()
         logits = classified(model, images, labels)
         (change,) = derivatives([logits], images, perturbed - images.detach())
@@ -351,8 +349,8 @@ def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
     Parameters
     ----------
     model : nn.Module
-        Maps images to logits; of its nonlinearities only :class:`torch.nn.ReLU` modules are
-        watched. Its mode is restored.
+        Maps images to logits, each by itself; of its nonlinearities only
+        :class:`torch.nn.ReLU` modules are watched. Its mode is restored.
     images, direction : Tensor
         Shape (N, …), of the model's dtype and device.
 

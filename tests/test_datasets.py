@@ -134,11 +134,22 @@ def check(data):
     files = contents()
     assert data.training_images.shape == (20, 3, 32, 32)
     assert data.training_images.dtype == torch.float32
-    assert data.classes[:2] == ("class 0", "class 1")
-    expected = files["data_batch_1"][b"data"][2].reshape(3, 32, 32)
-    assert np.array_equal((data.training_images[2] * 255).round().numpy(), expected)
-    assert data.training_labels[4:8].tolist() == files["data_batch_2"][b"labels"]
-    assert data.validation_labels.tolist() == files["test_batch"][b"labels"]
+    assert data.classes == tuple(f"class {i}" for i in range(10))
+    training = [files[f"data_batch_{i}"] for i in range(1, 6)]
+    for images, labels, batches in (
+        (data.training_images, data.training_labels, training),
+        (data.validation_images, data.validation_labels, [files["test_batch"]]),
+    ):
+        pixels = np.concatenate([each[b"data"] for each in batches]).reshape(-1, 3, 32, 32)
+        assert np.array_equal(images.numpy(), pixels.astype(np.float32) / 255)
+        assert labels.tolist() == [label for each in batches for label in each[b"labels"]]
+
+
+def test_folder_may_lie_at_home(archive, monkeypatch):
+    monkeypatch.setenv("HOME", str(archive.parent))
+    check(cifar10_data("~"))
+    with pytest.raises(ValueError, match="path must be that of a folder"):
+        cifar10_data("~nobody-of-this-name/data")
 
 
 def test_archive_and_the_folder_around_it(archive):

@@ -463,7 +463,8 @@ def test_errata_are_ordered_by_severity_then_verdict():
 
 def test_digest_changes_with_library_lock_and_scraper(tmp_path):
     drawing = [f"docs/_ext/{name}" for name in freshness.DRAWING]
-    for name in ("hw2lib/a.py", "hw2lib/b.mplstyle", "requirements.lock", *drawing):
+    library = ("hw2lib/a.py", "hw2lib/b.mplstyle", "hw2lib/c.npz")
+    for name in (*library, "requirements.lock", *drawing):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("one")
     seen = {freshness.digest(freshness.sources(tmp_path), tmp_path)}
@@ -472,7 +473,7 @@ def test_digest_changes_with_library_lock_and_scraper(tmp_path):
         seen.add(freshness.digest(freshness.sources(tmp_path), tmp_path))
     (tmp_path / "README.md").write_text("not a source")
     seen.add(freshness.digest(freshness.sources(tmp_path), tmp_path))
-    assert len(seen) == 1 + 3 + len(drawing)
+    assert len(seen) == 1 + 4 + len(drawing)
 
 
 def test_stale_gallery_is_dropped_once(tmp_path):

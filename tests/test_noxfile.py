@@ -82,3 +82,14 @@ def test_an_older_python_can_read_the_sessions():
     assert {"docs", "tests"} <= sessions
     with pytest.raises(SyntaxError):  # what 3.8 does not know is refused so
         ast.parse("match 1:\n    case 1:\n        pass\n", feature_version=(3, 8))
+
+
+def test_what_was_served_is_built_anew(monkeypatch, tmp_path):
+    sessions = load(monkeypatch, 3, 11, 0)
+    serve = ast.parse(NOXFILE.read_text(encoding="utf-8"))
+    (body,) = (each.body for each in serve.body if getattr(each, "name", "") == "serve")
+    lines = [ast.unparse(line) for line in body]
+    dropped = next(i for i, line in enumerate(lines) if line.startswith("STAMP.unlink("))
+    served = next(i for i, line in enumerate(lines) if "sphinx-autobuild" in line)
+    assert dropped < served
+    assert sessions["STAMP"].name == "made-from"

@@ -186,10 +186,44 @@ def test_reduced_run_learns_the_digits():
     assert history.learning_rate.tolist() == step_schedule(10).tolist()
 
 
-def test_bfloat16_and_compile_are_accepted():
+def test_half_precision_and_compiling_make_a_difference(monkeypatch):
+    data, options = few_digits(), {"epochs": 1, "batch_size": 50}
+    plain = fit(network(), data, **options)
+    rounded = fit(network(), data, precision="bfloat16", **options)
+    assert not same(rounded, plain)
+    torch.testing.assert_close(rounded.training_loss, plain.training_loss, rtol=0.02, atol=0)
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda model: compiled.append(model) or model)
+    model = network()
+    assert same(fit(model, data, compile=True, **options), plain)
+    assert compiled == [model]
+
+
+def test_mode_of_the_model_before_does_not_matter():
     data = few_digits()
-    history = fit(network(), data, epochs=1, batch_size=50, precision="bfloat16")
-    assert history.training_loss.isfinite().all()
+    assert same(*(fit(model, data, epochs=1) for model in (network(), network().eval())))
+
+
+def test_program_hands_on_its_options(monkeypatch, capsys):
+    given = {}
+
+    def recorded(model, data, **options):
+        given.update(options, model=model, data=data)
+        return fit(network(), data, epochs=1)
+
+    monkeypatch.setattr("hw2lib.training.digits_data", few_digits)
+    monkeypatch.setattr("hw2lib.training.fit", recorded)
+    options = ["--seed=3", "--precision=bfloat16", "--compile", "--epochs=1", "--batch-size=20"]
+    main([*options, "--device=cpu"])
+    names = ("seed", "precision", "compile", "epochs", "batch_size")
+    assert [given[name] for name in names] == [3, "bfloat16", True, 1, 20]
+    mean, std = few_digits().pixel_statistics()
+    assert given["model"].normalize.mean.flatten().tolist() == pytest.approx(mean)
+    assert given["model"].normalize.std.flatten().tolist() == pytest.approx(std)
+    torch.manual_seed(3)
+    first = AllCNN(1, 10, 8, pixel_mean=mean, pixel_std=std)
+    assert torch.equal(given["model"].classes.weight, first.classes.weight)
+    assert "validation error after 1 epochs" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3])
@@ -699,13 +733,14 @@ def test_checkpoint_behind_a_link_is_replaced_where_it_lies(tmp_path):
     assert (tmp_path / "disk" / "kept.pt").is_file()
 
 
-@pytest.mark.parametrize(
-    ("checkpoint", "message"),
-    [("/dev/null", "checkpoint must be a file, got the device"), ("a\0b", "must be a path")],
-)
-def test_checkpoint_that_is_no_file_is_refused(checkpoint, message):
-    with pytest.raises(ValueError, match=message):
-        fit(network(), few_digits(), epochs=1, checkpoint=checkpoint)
+def test_checkpoint_that_is_no_file_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="checkpoint must be a path, got"):
+        fit(network(), few_digits(), epochs=1, checkpoint="a\0b")
+    pipe = tmp_path / "pipe"
+    pipe.touch()
+    monkeypatch.setattr(Path, "is_file", lambda path: path != pipe)  # as of what is no plain file
+    with pytest.raises(ValueError, match="checkpoint must be a file, got the device"):
+        fit(network(), few_digits(), epochs=1, checkpoint=pipe)
 
 
 def test_checkpoint_may_lie_at_home(tmp_path, monkeypatch):

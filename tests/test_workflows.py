@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hw2lib import __version__
+
 WORKFLOWS = sorted((Path(__file__).parents[1] / ".github" / "workflows").glob("*.yml"))
 PINNED = re.compile(r"uses: [\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 
@@ -24,6 +26,29 @@ def test_actions_are_pinned_by_commit_and_keep_no_credentials(workflow):
     fetching = [step for step in steps(workflow) if "checkout@" in step.get("uses", "")]
     assert fetching
     assert all(step["with"] == {"persist-credentials": False} for step in fetching)
+
+
+def test_nothing_takes_the_place_of_a_waiting_publication():
+    """A group keeps one waiting run; a closed pull request runs on the branch of the site, too."""
+    (workflow,) = (path for path in WORKFLOWS if path.stem == "site")
+    group = yaml.safe_load(workflow.read_text())["concurrency"]["group"]
+    assert group.startswith("${{ github.event_name == 'push' && 'site' || format('preview-{0}',")
+
+
+def test_release_has_the_version_of_its_tag():
+    (workflow,) = (path for path in WORKFLOWS if path.stem == "release")
+    check, upload = (step["run"] for step in steps(workflow)[-2:])
+    assert check.startswith('test -f "dist/hw2lib-${GITHUB_REF_NAME#v}-py3-none-any.whl"')
+    assert upload.startswith("gh release upload")
+
+
+def test_version_is_one():
+    root = Path(__file__).parents[1]
+    citation = yaml.safe_load((root / "CITATION.cff").read_text())["version"]
+    changed = re.search(r"^## (\S+)", (root / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
+    shown = re.search(r'^version = release = "(.*)"', (root / "docs" / "conf.py").read_text(), re.M)
+    assert citation == changed == __version__
+    assert __version__.startswith(shown[1])
 
 
 def test_site_is_published_over_the_one_before():

@@ -31,7 +31,8 @@ DRAWING = ("gallery.py", "fonts.py", "networks.py", "kernel/startup.py")
 
 def sources(root: Path) -> list[Path]:
     """Return the files on which every cached result depends."""
-    library = [path for path in (root / "hw2lib").rglob("*") if path.suffix in (".py", ".mplstyle")]
+    kinds = (".py", ".mplstyle", ".npz")
+    library = [path for path in (root / "hw2lib").rglob("*") if path.suffix in kinds]
     return [
         *sorted(library),
         root / "requirements.lock",
