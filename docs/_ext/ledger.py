@@ -18,6 +18,7 @@ from typing import Any
 from docutils import nodes
 from docutils.statemachine import StringList
 from gallery import write_atomically
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
@@ -209,6 +210,12 @@ class ClaimDirective(SphinxDirective):
         return holder.children
 
 
+def found_by_id(claim: Outcome) -> addnodes.index:
+    """Return an entry by which search finds a claim's card first when it is asked for its id."""
+    id = claim["id"]
+    return addnodes.index(entries=[("single", id, nodes.make_id(f"claim-{id}"), "", None)])
+
+
 class LedgerDirective(ClaimDirective):
     """Show the claims of a solution, part by part; the role ``claim`` links to them."""
 
@@ -227,6 +234,7 @@ class LedgerDirective(ClaimDirective):
             self.note_target(f"part-{part}", part)
             for claim in claims:
                 if claim["part"] == part:
+                    section += found_by_id(claim)
                     section += self.target("claim", claim)
                     section += self.parse(card(claim))
             result.append(section)

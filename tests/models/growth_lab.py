@@ -64,6 +64,18 @@ def decayed_gradient(W: Any, z0: Any, zbar: Any, steps: int) -> Any:
     return steps * W[1][1] ** (steps - 1) * np.outer(zbar, z0)
 
 
+def on_opposite_modes(random: Random) -> Sequence[Any]:
+    """Return W with the eigenvalues λ and −λ, z0 on the first mode and zbar on the second."""
+    value, size, other = random.uniform(0.5, 1.5, 3)
+    return [[value, 1.0], [0.0, -value]], [size, 0.0], [0.0, other], int(random.integers(2, 61))
+
+
+def cancelling_sizes(W: Any, z0: Any, zbar: Any, steps: int) -> Any:
+    """Return λᵗ⁻¹ ‖z̄‖ ‖z₀‖ for odd t, and 0 for even, where the terms cancel in pairs."""
+    size = np.linalg.norm(z0) * np.linalg.norm(zbar)
+    return [t % 2 * W[0][0] ** (t - 1) * size for t in range(1, steps + 1)]
+
+
 def real_pair(random: Random) -> Sequence[Any]:
     """Return two real eigenvalues, or one twice."""
     first, second = random.uniform(-1.5, 1.5, 2)
@@ -122,6 +134,23 @@ COMPARISONS = [
             ("zbar[0] * y", "zbar[1] * x"),
             ("steps - 1)) {", "steps)) {"),
         ],
+    ),
+    Comparison(
+        "growth-lab",
+        "sizes",
+        recurrence,
+        lambda *given: gradients(*given).norm(dim=(1, 2)),
+        mutants=[
+            ("norm(gradient);", "terms;"),
+            ("Math.hypot(...W[0], ...W[1])", "Math.hypot(...W[0])"),
+        ],
+    ),
+    Comparison(
+        "growth-lab",
+        "sizes",
+        on_opposite_modes,
+        cancelling_sizes,
+        mutants=[("1e-13 * terms", "1e-30 * terms"), ("1e-13 * terms", "1e3 * terms")],
     ),
     Comparison(
         "growth-lab",

@@ -2,7 +2,8 @@
 
 import computedByLibrary from "data/attack-a-digit.json";
 import { batch, computed, signal } from "@preact/signals-core";
-import { decimals } from "../kit/numbers";
+import { clamp } from "../kit/handle";
+import { decimals, finest } from "../kit/numbers";
 import { curve, dots, label, panel, type Panel, type Point } from "../kit/panel";
 import { picture } from "../kit/picture";
 import { uniforms } from "../kit/random";
@@ -40,11 +41,11 @@ export function view(): HTMLElement {
     panels: [
       picture("the changed digit, two pixels marked", () => after.value, () => strongest(gradient.value)),
       classes(() => beliefs.value, () => digit.value),
-      box(() => gradient.value, () => after.value.map((value, j) => value - x.value[j]!), () => eps.value),
+      box(() => gradient.value, () => x.value, () => after.value, () => eps.value),
       errors(data, () => eps.value),
     ],
     controls: [
-      slider({ name: "size *ε*", value: eps, range: [0, LARGEST], step: 0.01, show: (value) => decimals(value) }),
+      slider({ name: "size *ε*", value: eps, range: [0, LARGEST], step: 0.01, show: finest }),
       slider({ name: "digit", value: digit, range: [0, 9], step: 1, show: String }),
       choice("direction", KINDS, kind),
       button("Other noise", () =>
@@ -55,7 +56,7 @@ export function view(): HTMLElement {
       ),
     ],
     summary: () =>
-      `A ${digit.value}, every pixel changed by at most ${decimals(eps.value)}: the answer is ` +
+      `A ${digit.value}, every pixel changed by at most ${finest(eps.value)}: the answer is ` +
       `${answer.value}${answer.value === digit.value ? ", right" : ", wrong"}, with ${decimals(100 * beliefs.value[answer.value]!, 0)} %; ` +
       `the loss goes from ${decimals(loss(data, x.value, digit.value))} to ${decimals(loss(data, after.value, digit.value))}.`,
     state: [eps, kind, digit, draw],
@@ -75,22 +76,32 @@ function classes(beliefs: () => readonly number[], truth: () => number): Panel {
   return on;
 }
 
-/** Return the box of all changes of two pixels, with the gradient and the change that was chosen. */
-function box(gradient: () => readonly number[], change: () => readonly number[], eps: () => number): Panel {
+/** Return the box of all changes of two pixels that leave them within 0 and 1, with the gradient and the change that was chosen. */
+function box(gradient: () => readonly number[], before: () => readonly number[], after: () => readonly number[], eps: () => number): Panel {
   const axis = { range: [-0.4, 0.4] as const, bare: true };
   const on = panel("how the two pixels may change", { ...axis, label: "first pixel" }, { ...axis, label: "second" }, { equal: true });
   const pixels = () => strongest(gradient());
   const at = (values: readonly number[]): Point => [values[pixels()[0]]!, values[pixels()[1]]!];
+  const corners = (): Point[] => {
+    const [x, y] = at(before());
+    const [left, right] = [-1, 1].map((sign) => clamp(sign * eps(), [-x, 1 - x]));
+    const [low, high] = [-1, 1].map((sign) => clamp(sign * eps(), [-y, 1 - y]));
+    return [[left!, low!], [right!, low!], [right!, high!], [left!, high!], [left!, low!]];
+  };
+  const change = (): Point => {
+    const [[x, y], [u, v]] = [at(before()), at(after())];
+    return [u - x, v - y];
+  };
   const far = (): Point[] => {
     const [a, b] = at(gradient());
     const size = Math.hypot(a, b) || 1;
     return [[0, 0], [(0.4 * a) / size, (0.4 * b) / size]];
   };
   on.draw(
-    curve(on, () => [[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]].map(([a, b]) => [a! * eps(), b! * eps()]), { class: "box" }),
+    curve(on, corners, { class: "box" }),
     curve(on, far, { class: "trail is-accent" }),
     label(on, () => far()[1]!, "∇*ℓ*", [-14, 16], { class: "is-accent" }),
-    dots(on, () => [at(change())], 6, { class: "fill is-bad" }),
+    dots(on, () => [change()], 6, { class: "fill is-bad" }),
   );
   return on;
 }

@@ -3,7 +3,7 @@
 import { batch, computed, signal } from "@preact/signals-core";
 import { html } from "../kit/element";
 import { clamp, handle } from "../kit/handle";
-import { decimals, typeset } from "../kit/numbers";
+import { decimals, finest, typeset } from "../kit/numbers";
 import { curve, dots, label, panel, type Point } from "../kit/panel";
 import { normals } from "../kit/random";
 import { button, slider, stage } from "../kit/stage";
@@ -101,14 +101,15 @@ export function view(): HTMLElement {
     curve(offsets, () => [[0, size(offset(0))], [BATCHES, size(offset(BATCHES))]], { class: "line is-faint" }),
     dots(offsets, () => past.value.trail.map(({ behind, variance }, k) => [k, size(offsetInEval(behind, 0, gamma.value, variance, MOMENTUM))]), 3.5, { class: "fill is-warm" }),
     label(offsets, () => [BATCHES / 2, size(offset(BATCHES / 2))], "∝ (1 − *m*)ᵏ", [6, -8], { class: "is-faint" }),
+    label(offsets, () => [BATCHES / 2, (EXPONENTS[0] + EXPONENTS[1]) / 2], () => (offset(0) ? "" : "no offset"), [0, 4], { class: "is-warm", "text-anchor": "middle" }),
   );
 
   return stage({
     name: "Batch-norm bench",
     panels: [strips, offsets],
     controls: [
-      slider({ name: "*γ*", value: gamma, range: [0.25, 2], step: 0.05, show: decimals }),
-      slider({ name: "*β*", value: beta, range: [-2, 2], step: 0.05, show: decimals }),
+      slider({ name: "*γ*", value: gamma, range: [0.25, 2], step: 0.05, show: finest }),
+      slider({ name: "*β*", value: beta, range: [-2, 2], step: 0.05, show: finest }),
       html(
         "div",
         { class: "buttons" },

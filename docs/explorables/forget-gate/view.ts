@@ -2,7 +2,7 @@
 
 import { computed, signal } from "@preact/signals-core";
 import { svg } from "../kit/element";
-import { decimals, typeset } from "../kit/numbers";
+import { finest, typeset } from "../kit/numbers";
 import { curve, dots, label, panel, type Panel, type Point } from "../kit/panel";
 import { button, slider, stage } from "../kit/stage";
 import { lstmMemories, network, norm, rnnJacobians } from "./model";
@@ -55,12 +55,12 @@ export function view(): HTMLElement {
     name: "Forget gate",
     panels: [sizes, entries],
     controls: [
-      slider({ name: "forget bias", value: bias, range: [0, 6], step: 0.1, show: (value) => decimals(value, 1) }),
+      slider({ name: "forget bias", value: bias, range: [0, 6], step: 0.1, show: (value) => finest(value, 1) }),
       slider({ name: "steps *T*", value: steps, range: [1, STEPS], step: 1, show: String }),
       button("Other weights", () => seed.value++),
     ],
     summary: () =>
-      `With ${decimals(bias.value, 1)} added to the forget biases and *T* = ${steps.value}, the direct path keeps at most ${typeset(direct.value[steps.value - 1]!, 2)}; ` +
+      `With ${finest(bias.value, 1)} added to the forget biases and *T* = ${steps.value}, the direct path keeps at most ${typeset(direct.value[steps.value - 1]!, 2)}; ` +
       `the whole Jacobian has norm ${typeset(whole.value[steps.value - 1]!, 2)}, the RNN’s ${typeset(rnn.value[steps.value - 1]!, 2)}.`,
     state: [bias, steps, seed],
   });

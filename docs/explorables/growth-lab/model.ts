@@ -35,6 +35,17 @@ export function gradients(W: Matrix, z0: Vector, zbar: Vector, steps: number): M
   return all;
 }
 
+/** Return the gradients' Frobenius norms after 1 … t steps: 0 where their terms cancel but for rounding errors. */
+export function sizes(W: Matrix, z0: Vector, zbar: Vector, steps: number): number[] {
+  const length = (vector: Vector) => Math.hypot(...vector);
+  const forward = states(W, z0, steps - 1).map(length);
+  const backward = states([[W[0][0], W[1][0]], [W[0][1], W[1][1]]], zbar, steps - 1).map(length);
+  return gradients(W, z0, zbar, steps).map((gradient, t) => {
+    const terms = forward.slice(0, t + 1).reduce((sum, each, k) => sum + each * backward[t - k]!, 0);
+    return norm(gradient) < 1e-13 * terms ? 0 : norm(gradient);
+  });
+}
+
 /** Return t ‖z̄‖ ‖W^{t−1} z₀‖ for 1 … t steps: right for one unit, for more a bound from neither side. */
 export function sizesAsForNumbers(W: Matrix, z0: Vector, zbar: Vector, steps: number): number[] {
   return states(W, z0, steps - 1).map((z, k) => (k + 1) * Math.hypot(...zbar) * Math.hypot(...z));

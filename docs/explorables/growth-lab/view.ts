@@ -6,7 +6,7 @@ import { clamp, handle } from "../kit/handle";
 import { decimals, typeset } from "../kit/numbers";
 import { curve, dots, label, panel, type Panel, type Point } from "../kit/panel";
 import { stage } from "../kit/stage";
-import { gradients, matrixWith, modes, norm, sizesAsForNumbers, states } from "./model";
+import { matrixWith, modes, sizes, sizesAsForNumbers, states } from "./model";
 
 const STEPS = 60;
 const NEAR = 0.05; // what counts as meant: on the real axis, on the circle, on a mode
@@ -21,8 +21,10 @@ export function view(): HTMLElement {
   const zbar = signal<Point>([0.45, 1]);
   const W = computed(() => matrixWith(first.value, second.value));
   const lines = computed(() => modes(first.value, second.value));
+  const isTwice = computed(() => first.value[1] === 0 && first.value[0] === second.value[0]);
+  const named = (index: number) => (!isTwice.value ? `*λ*${"₁₂"[index]}` : index ? "" : "*λ*₁ = *λ*₂");
   const path = computed(() => states(W.value, z0.value, STEPS));
-  const exact = computed(() => gradients(W.value, z0.value, zbar.value, STEPS).map(norm));
+  const exact = computed(() => sizes(W.value, z0.value, zbar.value, STEPS));
   const asForNumbers = computed(() => sizesAsForNumbers(W.value, z0.value, zbar.value, STEPS));
 
   /** Move one eigenvalue; off the real axis the other is its mirror image. What lies on a mode stays on it. */
@@ -49,8 +51,8 @@ export function view(): HTMLElement {
   const plane = panel("state and adjoint", { range: PLANE, label: "unit 1", bare: true }, { range: PLANE, label: "unit 2", bare: true }, { equal: true });
   plane.draw(
     ...[0, 1].flatMap((index) => [
-      ...mode(plane, () => lines.value.state[index], `*λ*${"₁₂"[index]}`, "is-accent"),
-      ...mode(plane, () => lines.value.adjoint[index], `*λ*${"₁₂"[index]}`, "is-warm"),
+      ...mode(plane, () => lines.value.state[index], () => named(index), "is-accent"),
+      ...mode(plane, () => lines.value.adjoint[index], () => named(index), "is-warm"),
     ]),
     curve(plane, () => path.value.slice(0, 20), { class: "trail is-accent" }),
     dots(plane, () => path.value.slice(1, 20), 2.5, { class: "fill is-accent" }),
@@ -113,7 +115,7 @@ function onto(lines: readonly Point[], [x, y]: Point): Point {
 }
 
 /** Return a mode as a line through zero, named at its end. */
-function mode(on: Panel, direction: () => Point | undefined, name: string, kind: string): SVGElement[] {
+function mode(on: Panel, direction: () => Point | undefined, name: () => string, kind: string): SVGElement[] {
   const end = (): Point => {
     const [a, b] = direction() ?? [0, 0];
     const reach = PLANE[1] / (Math.max(Math.abs(a), Math.abs(b)) || 1);
@@ -124,7 +126,7 @@ function mode(on: Panel, direction: () => Point | undefined, name: string, kind:
   const near = (): Point => [side * end()[0], side * end()[1]];
   return [
     curve(on, line, { class: `mode ${kind}` }),
-    label(on, near, () => (direction() ? name : ""), kind === "is-accent" ? [2, -6] : [-6, 4], { class: kind, "text-anchor": kind === "is-accent" ? "start" : "end" }),
+    label(on, near, () => (direction() ? name() : ""), kind === "is-accent" ? [2, -6] : [-6, 4], { class: kind, "text-anchor": kind === "is-accent" ? "start" : "end" }),
   ];
 }
 
@@ -138,7 +140,7 @@ function follow(vector: Point, before: readonly Point[], after: readonly Point[]
 }
 
 function exponents(sizes: readonly number[]): Point[] {
-  return sizes.map((size, index) => [index + 1, Math.log10(Math.max(size, 1e-30))]);
+  return sizes.flatMap((size, index): Point[] => (size ? [[index + 1, Math.log10(Math.max(size, 1e-30))]] : []));
 }
 
 /** Return where a curve's name stands: at its last point that is well inside the panel. */

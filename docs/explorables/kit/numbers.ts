@@ -28,6 +28,11 @@ export function decimals(value: number, count = 2): string {
   return Math.abs(value) <= 1e6 ? minus((value + 0).toFixed(count)) : typeset(value, count + 1);
 }
 
+/** Return a number with so many decimals, and one more if it needs it. */
+export function finest(value: number, count = 2): string {
+  return decimals(value, Math.abs(value * 10 ** count - Math.round(value * 10 ** count)) > 1e-6 ? count + 1 : count);
+}
+
 function minus(text: string): string {
   const unsigned = text.replace("-", "");
   return text.startsWith("-") && /[1-9]/.test(unsigned.split("·")[0]!) ? `−${unsigned}` : unsigned;

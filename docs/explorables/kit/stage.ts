@@ -60,7 +60,10 @@ export function slider({ name, value, range, step, show }: Slider): HTMLElement 
     max: range[1],
     step: step / 10,
     "aria-valuetext": () => show(value.value),
-    oninput: (): number => set(Math.round(Number(input.value) / step) * step),
+    oninput: () => {
+      set(Math.round(Number(input.value) / step) * step);
+      input.value = String(value.value); // the thumb snaps, also where the value has not changed
+    },
     onkeydown: (event: KeyboardEvent) => {
       const sign = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
       if (!sign) return;
@@ -101,9 +104,9 @@ export function choice(name: string, options: readonly string[], value: Signal<n
   );
 }
 
-/** Return a button. */
-export function button(content: Child, act: () => void): HTMLElement {
-  return html("button", { type: "button", onclick: act }, content);
+/** Return a button, which cannot be pressed while it would do nothing. */
+export function button(content: Child, act: () => void, isIdle = () => false): HTMLElement {
+  return html("button", { type: "button", onclick: act, disabled: isIdle }, content);
 }
 
 /** Say whether the reader has asked for less motion. */

@@ -83,7 +83,7 @@ export function view(): HTMLElement {
     return on;
   };
   const lengths = overSteps("length of *x*", 3.4, (all) => all.map((each) => Math.hypot(...each)), () => radius.value);
-  lengths.draw(label(lengths, () => [6, Math.hypot(...others.at(-1)!.value[6]!)], "other starts", [4, -6], { class: "is-faint" }));
+  lengths.draw(label(lengths, () => [6, Math.hypot(...others.at(-1)!.value[6]!)], () => (Math.abs(radius.value - Math.hypot(...others.at(-1)!.value[6]!)) > 0.4 ? "other starts" : ""), [4, -6], { class: "is-faint" }));
   const degrees = overSteps("angle of a step, in degrees", 90, (all) => angles(all).map((each) => each * DEGREES), () => predicted.value);
 
   effect(() => {
@@ -111,7 +111,7 @@ export function view(): HTMLElement {
       slider({ name: "decay *λ*", value: decay, range: [0, 0.3], step: 0.01, show: (value) => decimals(value, 3) }),
       slider({ name: "momentum *β*", value: momentum, range: [0, 0.6], step: 0.1, show: (value) => decimals(value, 2) }),
       choice("Gradients push", KINDS, kind),
-      html("div", { class: "controls" }, button("Step", advance), button(() => (isRunning.value ? "Pause" : "Run"), run)),
+      html("div", { class: "controls" }, button("Step", advance, () => step.value === STEPS - 1), button(() => (isRunning.value ? "Pause" : "Run"), run)),
     ],
     summary: () => {
       const late = turns.value.slice(-LATE).map((each) => (each * DEGREES) ** 2);

@@ -79,9 +79,13 @@ function sentence([a, b]: Point, losses: readonly number[], distances: readonly 
   const size = typeset(losses[end]!, 2);
   if (a + b === 0) return `On the line: *a* + *b* = 0. After ${STEPS} steps the path is ${typeset(distances[end]!, 2)} from the saddle, and the loss is ${size}.`;
   const nearest = Math.min(...distances);
+  const isLast = nearest > 0.999 * distances[end]!; // what is left of the way is below what one sees
   return (
-    `*a* + *b* = ${typeset(a + b, 2)} at the start. The path is nearest to the saddle at step ${distances.indexOf(nearest)}, ` +
-    `at the distance ${typeset(nearest, 2)}; at step ${STEPS} the loss is ${size}${distances.indexOf(nearest) === end ? ", and it is still on its way" : ""}.`
+    `*a* + *b* = ${typeset(a + b, 2)} at the start. ` +
+    (isLast
+      ? `The path comes no nearer to the saddle than its end, ${typeset(distances[end]!, 2)} away`
+      : `The path is nearest to the saddle at step ${distances.indexOf(nearest)}, at the distance ${typeset(nearest, 2)}`) +
+    `; at step ${STEPS} the loss is ${size}${isLast && losses[end]! > 1e-3 ? ", and it is still on its way" : ""}.`
   );
 }
 

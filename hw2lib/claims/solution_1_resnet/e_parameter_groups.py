@@ -143,7 +143,7 @@ def drop_the_network(title: str) -> Callable[[], float]:
 counterexample("1e-heuristic", "ResNet-18: batch norm inside a Sequential")(
     drop_the_network("Sequential")
 )
-counterexample("1e-heuristic", "ResNet-18: a module called “subnet”")(drop_the_network("subnet"))
+counterexample("1e-heuristic", "ResNet-18: a module called ‘subnet’")(drop_the_network("subnet"))
 counterexample("1e-heuristic", "ResNet-18: ResNet-18-D")(drop_the_network("ResNet-18-D"))
 
 
