@@ -96,7 +96,7 @@ def label(page: str, fragment: str = "") -> str:
     A claim's derivation is where its footnote stands.
     """
     name = page.removesuffix(".html").replace("/", "-")
-    place = fragment.replace("derivation-", "note-").lower()
+    place = fragment.replace("derivation-", "note-").replace("..", "-").lower()  # 1c-stage1..3
     return f"{name}--{place}" if place else name
 
 

@@ -71,9 +71,9 @@ def on_opposite_modes(random: Random) -> Sequence[Any]:
 
 
 def cancelling_sizes(W: Any, z0: Any, zbar: Any, steps: int) -> Any:
-    """Return λᵗ⁻¹ ‖z̄‖ ‖z₀‖ for odd t, and 0 for even, where the terms cancel in pairs."""
+    """Return whether it is 0, and λᵗ⁻¹ ‖z̄‖ ‖z₀‖ for odd t, 0 for even: terms cancel in pairs."""
     size = np.linalg.norm(z0) * np.linalg.norm(zbar)
-    return [t % 2 * W[0][0] ** (t - 1) * size for t in range(1, steps + 1)]
+    return [[t % 2, t % 2 * W[0][0] ** (t - 1) * size] for t in range(1, steps + 1)]
 
 
 def real_pair(random: Random) -> Sequence[Any]:
@@ -130,7 +130,7 @@ COMPARISONS = [
         recurrence,
         gradients,
         mutants=[
-            ("[[W[0][0], W[1][0]], [W[0][1], W[1][1]]]", "W"),
+            ("[[a, c], [b, d]]", "[[a, b], [c, d]]"),
             ("zbar[0] * y", "zbar[1] * x"),
             ("steps - 1)) {", "steps)) {"),
         ],
@@ -150,7 +150,8 @@ COMPARISONS = [
         "sizes",
         on_opposite_modes,
         cancelling_sizes,
-        mutants=[("1e-13 * terms", "1e-30 * terms"), ("1e-13 * terms", "1e3 * terms")],
+        mutants=[("1e-13 * terms", "1e3 * terms"), ("sum + each *", "sum - each *")],
+        read=lambda all: [[size > 0, size] for size in all],
     ),
     Comparison(
         "growth-lab",

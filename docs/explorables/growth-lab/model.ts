@@ -23,7 +23,7 @@ export function states(W: Matrix, z0: Vector, steps: number): Vector[] {
 
 /** Return the gradients after 1 … t steps: the sum of (Wᵀ)^{t−1−k} z̄ (W^k z₀)ᵀ over k < t. */
 export function gradients(W: Matrix, z0: Vector, zbar: Vector, steps: number): Matrix[] {
-  const back = multiplication([[W[0][0], W[1][0]], [W[0][1], W[1][1]]], zbar);
+  const back = multiplication(transposed(W), zbar);
   const all: Matrix[] = [];
   let [left, right]: Matrix = [[0, 0], [0, 0]]; // the gradient's columns
   for (const [x, y] of states(W, z0, steps - 1)) {
@@ -39,7 +39,7 @@ export function gradients(W: Matrix, z0: Vector, zbar: Vector, steps: number): M
 export function sizes(W: Matrix, z0: Vector, zbar: Vector, steps: number): number[] {
   const length = (vector: Vector) => Math.hypot(...vector);
   const forward = states(W, z0, steps - 1).map(length);
-  const backward = states([[W[0][0], W[1][0]], [W[0][1], W[1][1]]], zbar, steps - 1).map(length);
+  const backward = states(transposed(W), zbar, steps - 1).map(length);
   return gradients(W, z0, zbar, steps).map((gradient, t) => {
     const terms = forward.slice(0, t + 1).reduce((sum, each, k) => sum + each * backward[t - k]!, 0);
     return norm(gradient) < 1e-13 * terms ? 0 : norm(gradient);
@@ -74,6 +74,10 @@ function multiplication(W: Matrix, [x, y]: Vector): (z: Vector) => Vector {
   const value = (p * x + q * y) / square;
   const isMode = Math.hypot(p - value * x, q - value * y) < 1e-9 * Math.sqrt(square);
   return isMode ? ([a, b]) => [value * a, value * b] : (z) => times(W, z);
+}
+
+function transposed([[a, b], [c, d]]: Matrix): Matrix {
+  return [[a, c], [b, d]];
 }
 
 function times([[a, b], [c, d]]: Matrix, [x, y]: Vector): Vector {

@@ -250,7 +250,7 @@ def step_along_the_point() -> float:
     kind="identity",
     verdict="holds",
     printed=r"$(I-u^ku^{kT})\nabla f(u^k)$",
-    statement=r"In the step $u^+=u-\frac\eta{\|x\|^2}P\nabla f(u)+O(\eta^2)$ the projector does nothing: $\langle\nabla f(u),u\rangle=0$, so $P\nabla f(u)=\nabla f(u)$. "
+    statement=r"In the step of claim 3b-step the projector does nothing: $\langle\nabla f(u),u\rangle=0$, so $P\nabla f(u)=\nabla f(u)$. "
     r"The same fact gives $\|x^+\|^2=\|x\|^2+\eta^2\|\nabla f(x)\|^2$ exactly, so no step of plain gradient descent shortens $x$ "
     r"or raises the effective learning rate $\eta/\|x\|^2$.",
     family=steps,

@@ -304,7 +304,7 @@ def start_decides_between_explosion_and_decay(found: Modes) -> Trial:
     printed=r"Let us assume that weights $A:=w_z\in\mathbb R^{p\times p}$ are diagonalizable, i.e., we can write $A=T\Lambda T^{-1}$ and get "
     r"$A^kz_0=T\Lambda^kT^{-1}z_0=\sum_{i=1}^p\alpha_i\lambda_i^kv_i$.",
     statement=r"True of every diagonalisable $W$, with tied eigenvalues too. Eigenvalues, $\alpha_i$ and $v_i$ may be complex; the sum is real. "
-    r"(A few lines before, the print's $T$ is the number of steps.)",
+    r"(The print's letter for the matrix of eigenvectors is, a few lines before, that of the number of steps.)",
     family=diagonalisable,
     exact=True,
 )
