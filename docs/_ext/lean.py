@@ -46,6 +46,7 @@ POLICY = (  # "file:" for a site that is read from a disk, KaTeX's attributes ne
     "default-src 'self' file:; img-src 'self' file: data:; style-src 'self' file:; "
     "style-src-attr 'unsafe-inline'"
 )
+NO_TAGS = "<div id='sg-tag-list' class='sphx-glr-tag-list'></div>"  # several on a page, all empty
 SIGNS = re.compile("[\u2016\u2113\u2190-\u22ff\u27e8\u27e9]")  # come from the face of formulas
 URL = re.compile(r"url\(([\"']?)(?!data:|[\"'])")
 DRAWN = re.compile(r"url\(([\"'])data:image/svg\+xml;charset=utf-8,(.*?)\1\)")
@@ -93,8 +94,10 @@ def folder_of_styles(app: Sphinx) -> Path:
 def leave_out(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Take from a page's lists the files that only others use; scripts need not be waited for."""
+    """Take what only other pages use from a page and its lists; scripts need not be waited for."""
     context["policy"] = POLICY
+    if "body" in context:
+        context["body"] = context["body"].replace(NO_TAGS, "")
     body = context.get("body", "")
     context["has_signs"] = bool(SIGNS.search(body))
     context["begins_with_italics"] = "<em>" in body.partition("</figure>")[0]

@@ -89,6 +89,15 @@ def test_handles_move_by_mouse_and_stop_at_the_edge(name, path, visit):
         assert "NaN" not in explorable.inner_html()
         explorable.get_by_role("button", name="Reset").click()
         assert summary(explorable) == start
+    for slider in explorable.locator("input[type=range]").all():
+        box, shown = slider.bounding_box(), set()
+        for share in (0.2, 0.8):
+            page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+            shown.add(slider.get_attribute("aria-valuetext"))
+        assert len(shown) == 2
+        assert "NaN" not in explorable.inner_html()
+        explorable.get_by_role("button", name="Reset").click()
+        assert summary(explorable) == start
 
 
 @each
@@ -117,7 +126,13 @@ def test_moves_by_touch(name, path, visit):
     for handle in explorable.locator(".handle").all():
         assert handle.evaluate("element => getComputedStyle(element).touchAction") == "none"
         assert min(handle.bounding_box()["width"], handle.bounding_box()["height"]) >= 44
-    if explorable.locator(".handle").count():
+    if not explorable.locator(".handle").count():
+        slider = explorable.locator("input[type=range]").first
+        before, box = slider.get_attribute("aria-valuetext"), slider.bounding_box()
+        for share in (0.2, 0.8):
+            page.touchscreen.tap(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+        assert slider.get_attribute("aria-valuetext") != before
+    else:
         handle = explorable.locator(".handle").first
         before, box = handle.get_attribute("aria-valuetext"), handle.bounding_box()
         x, y = box["x"] + 22, box["y"] + 22
