@@ -47,7 +47,7 @@ SHAPE_KEEPING = (
     *(nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Identity),
 )
 MULTIPLYING = (nn.modules.conv._ConvNd, nn.Linear)
-TENSORS_AND_CHILDREN = ("_parameters", "_buffers", "_modules")
+EVERY_MODULES_OWN = frozenset(vars(nn.Module()))
 HOOKS = (
     *("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
     *("_forward_pre_hooks", "_forward_pre_hooks_with_kwargs"),
@@ -364,9 +364,9 @@ def without_data(
     if module in copies:
         return copies[module]
     copies[module] = bare = object.__new__(type(module))  # some modules refuse to be copied
-    for name, value in vars(module).items():
-        if name not in TENSORS_AND_CHILDREN:
-            vars(bare)[name] = with_copies(value, device, copies)
+    vars(bare).update(vars(module))
+    for name in vars(module).keys() - EVERY_MODULES_OWN:
+        vars(bare)[name] = with_copies(vars(module)[name], device, copies)
     for hooks in HOOKS:
         setattr(bare, hooks, OrderedDict())
     bare._parameters = {
