@@ -143,22 +143,16 @@ def outline(model: nn.Module, input_shape: Sequence[int]) -> list[Layer | Residu
     check_kind("model", model, nn.Module)
     graph = Graph(model)
     shapes = run_without_data(model, input_shape, graph.shapes)
-    blocks, inside = {}, set()
-    for node in filter(graph.is_sum, graph.graph.nodes):
-        long, short = graph.branches(node)
-        branch, shortcut = graph.apart(long, short)
-        if branch:  # else a sum in which no convolution lies between the two
-            between = graph.above[long] ^ graph.above[short]
-            name = branch[-1].rpartition(".")[0]
-            count = sum(p.numel() for p in graph.parameters(between))
-            blocks[node] = ResidualBlock(name, branch, shortcut, shapes[node], count)
-            inside |= between
+    sums = {node: graph.apart(node) for node in graph.graph.nodes if graph.is_sum(node)}
+    blocks = {node: branches for node, branches in sums.items() if branches[0]}
+    inside = set().union(*map(graph.between, blocks))
     items: list[Layer | ResidualBlock] = []
     for node in graph.graph.nodes:
-        module = graph.module(node)
-        count = sum(p.numel() for p in graph.parameters({node}))
+        module, count = graph.module(node), graph.count({node})
         if node in blocks:
-            items.append(blocks[node])
+            (branch, shortcut), size = blocks[node], graph.count(graph.between(node))
+            name = branch[-1].rpartition(".")[0]
+            items.append(ResidualBlock(name, branch, shortcut, shapes[node], size))
         elif node in inside or module is None:
             continue
         elif isinstance(module, NORMALIZATION) and items and isinstance(items[-1], Layer):
@@ -206,16 +200,21 @@ class Graph:
         Run(model, graph=self.graph).run(images)
         return found
 
-    def apart(self, one: fx.Node, other: fx.Node) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the names of the convolutions above each of two nodes since their paths parted."""
-        paths = self.convolutions[one], self.convolutions[other]
+    def between(self, node: fx.Node) -> set[fx.Node]:
+        """Return what lies above one summand of a sum, but not above both."""
+        one, other = self.branches(node)
+        return self.above[one] ^ self.above[other]
+
+    def apart(self, node: fx.Node) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the names of the convolutions on both branches of a sum; none if they are one."""
+        paths = [self.convolutions[summand] for summand in self.branches(node)]
         pairs = enumerate(zip(*paths, strict=False))
         parted = next((i for i, (a, b) in pairs if a is not b), min(map(len, paths)))
         first, second = (tuple(str(node.target) for node in path[parted:]) for path in paths)
         return first, second
 
-    def parameters(self, nodes: Iterable[fx.Node]) -> set[nn.Parameter]:
-        """Return the parameters that nodes use."""
+    def count(self, nodes: Iterable[fx.Node]) -> int:
+        """Return how many parameters nodes use, each counted once."""
         found: set[nn.Parameter] = set()
         for node in nodes:
             module = self.module(node)
@@ -223,7 +222,7 @@ class Graph:
                 found.update(module.parameters())
             elif node.op == "get_attr" and str(node.target) in self.direct:
                 found.add(self.direct[str(node.target)])
-        return found
+        return sum(parameter.numel() for parameter in found)
 
     def is_sum(self, node: fx.Node) -> bool:
         """Say whether a node adds two other nodes, neither of them a parameter such as a bias."""

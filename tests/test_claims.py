@@ -131,12 +131,13 @@ OURS = (Verdict.THEOREM, Verdict.MEASURED)
 every_claim = pytest.mark.parametrize("claim", ledger(), ids=lambda claim: claim.id)
 
 
+BEYOND = {"6b-flat", "6c-cure"}  # printed, and not in the audit
 UNPRINTED = {"1a-relu-off", "5-first-order"}  # rows of the audit that the print does not say
 
 
 def test_every_row_of_the_audit_is_in_the_ledger():
     printed = {claim.id for claim in ledger() if claim.verdict not in OURS}
-    assert printed == set(AUDIT) - UNPRINTED
+    assert printed == (set(AUDIT) | BEYOND) - UNPRINTED
     assert {claim.id for claim in ledger()} >= UNPRINTED
     assert len(AUDIT) == len(set(AUDIT))
 

@@ -213,7 +213,7 @@ class ClaimDirective(SphinxDirective):
 def found_by_id(claim: Outcome) -> addnodes.index:
     """Return an entry by which search finds a claim's card first when it is asked for its id."""
     id = claim["id"]
-    return addnodes.index(entries=[("single", id, nodes.make_id(f"claim-{id}"), "", None)])
+    return addnodes.index(entries=[("single", id, nodes.make_id(f"claim-{id}"), "main", None)])
 
 
 class LedgerDirective(ClaimDirective):

@@ -1,4 +1,4 @@
-"""Links land where they point, Back returns, and a printed page has its proofs."""
+"""Links land where they point, Back returns, a print has its proofs, search finds claims by id."""
 
 import pytest
 
@@ -44,3 +44,12 @@ def test_printed_page_has_its_proofs(visit):
     assert not proof.is_visible()
     page.emulate_media(media="print")
     assert proof.is_visible()
+
+
+@pytest.mark.parametrize("id", ["2b-row", "5-parameters"])
+def test_search_for_a_claim_finds_its_card_first(visit, id):
+    page = visit(f"search.html?q={id}")
+    page.wait_for_selector("ul.search li a")
+    page.wait_for_function("!document.querySelector('.search-summary').textContent.includes('…')")
+    first = page.locator("ul.search li a").first.get_attribute("href")
+    assert first.endswith(f"#claim-{id}")

@@ -162,12 +162,11 @@ def derivative_of_quotient(p: Coefficients, q: Coefficients, x: Fraction) -> Fra
 @claim(
     "3b-abuse",
     kind="identity",
-    verdict="conditional",
+    verdict="holds",
     printed=r"Staying in 1-D for simplicity, if $u=u(x)$ then … the term: $\frac{\partial f(u)}{\partial u}|_{u(x^*)}$ is actually "
     r"$\frac{\partial(f\circ u^{-1})(y)}{\partial y}|_{u(x^*)}$, the reparametrized version of $f$.",
-    statement=r"So it is wherever the inner function has a differentiable inverse: for $g=x^2$ and $h=x^3$ in the place of $f$ and $u$, $x\ne0$, it is $\frac23x^{-1}$ and not $g'(h)=2x^3$. The map "
-    r"$x\mapsto x/\|x\|$ has no inverse, in 1-D as in any dimension, so the remark does not apply to it.",
-    corrected=r"for changes of variable with a differentiable inverse, unlike $x/\|x\|$",
+    statement=r"So it is wherever the inner function has a differentiable inverse, as $u^{-1}$ implies: for $g=x^2$ and $h=x^3$ in the place of $f$ and $u$, $x\ne0$, it is $\frac23x^{-1}$ and not $g'(h)=2x^3$. (The map "
+    r"$x\mapsto x/\|x\|$ has none, in 1-D as in any dimension: see claim 3b-chain.)",
     family=changes,
     exact=True,
 )

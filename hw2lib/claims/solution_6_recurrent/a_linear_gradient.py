@@ -153,7 +153,8 @@ def projectors(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Recurrence
 @claim(
     "6a-norm",
     kind="existence",
-    verdict="conditional",
+    verdict="corrected",
+    severity=2,
     printed=r"The norm of the gradient on weights $w_z$ is $\|\overline{w_z}\|_2=\|\overline{z^{t+1}}\|_2\,t\,\|w_z^{t-1}z_0\|_2$.",
     statement=r"This follows from the printed gradient, and is right for numbers, as that is. For matrices it is a bound from neither side, already for diagonal ones: for every $p\ge2$ and every even $t$, with unit "
     r"vectors $z_0=e_2$, $\bar z=e_1$, it says 0 where the norm is 1 ($W=e_1e_1^\top$), and $t$ where the norm is 0 "

@@ -188,6 +188,62 @@ def gaussian(rng: np.random.Generator, p: int) -> tuple[Tensor, Tensor, Tensor]:
     return W, normal(rng, SEEDS, p), normal(rng, WARM_UP + STEPS, SEEDS, p)
 
 
+class Flat(NamedTuple):
+    """Inputs of one sign, all at least a in magnitude."""
+
+    a: float
+    x: Tensor
+    y: Tensor
+
+
+def flat_inputs(rng: np.random.Generator) -> Iterator[tuple[str, Flat]]:
+    """Yield inputs of squashing functions on one side of 0: at a and beyond, near and far."""
+    for index in count():
+        a = (0.0, 0.5, 1.0, 2.0, 5.0)[index % 5] if index < 10 else float(rng.uniform(0, 6))
+        sign = float(rng.choice([-1, 1]))
+        spread_out = 10 ** rng.uniform(-3, 1, (2, 20))
+        spread_out[0, 0] = 0.0  # a itself, where the bound is sharp
+        x, y = sign * (a + tensor(spread_out))
+        yield f"from {sign * a:.2g} on", Flat(a, x, y)
+
+
+@claim(
+    "6b-flat",
+    kind="universal",
+    verdict="conditional",
+    printed=r"…saturating nonlinearities like tanh and sigmoid is problematic because the activations do not change much even if the inputs to the nonlinearity change a lot; "
+    r"this is particularly problematic for long sequence lengths…",
+    statement=r"In their flat parts: for inputs $x,y$ of one sign with $|x|,|y|\ge a$ we have $|\tanh x-\tanh y|\le(1-\tanh^2a)\,|x-y|$, and the sigmoid changes by at most $\operatorname{sig}(a)\operatorname{sig}(-a)\,|x-y|$. "
+    r"In between tanh passes changes on: from $-1$ to $1$ it changes by {value}`middle:.0%` of what its input does. And the longer the sequence, the less is left where each step keeps at most a share $q<1$: at most $q^T$ (claim 6b-necessary).",
+    corrected="in their flat parts, on one side of 0",
+    family=flat_inputs,
+    tolerance=1e-12,
+)
+def squashing_functions_are_flat_far_from_zero(case: Flat) -> Trial:
+    a, x, y = case
+    moved, level = (x - y).abs(), tensor(a)
+
+    def excess(change: Tensor, slope: Tensor) -> float:
+        return largest((change - slope * moved).clamp(min=0) / moved.clamp(min=1e-300))
+
+    tanh, sigmoid = (x.tanh() - y.tanh()).abs(), (x.sigmoid() - y.sigmoid()).abs()
+    slopes = 1 - level.tanh().square(), level.sigmoid() * (-level).sigmoid()
+    middle = (math.tanh(1) - math.tanh(-1)) / 2
+    return Trial(
+        max(excess(tanh, slopes[0]), excess(sigmoid, slopes[1])),
+        {
+            "half of that slope": excess(tanh, slopes[0] / 2),
+            "of the sigmoid, its value times that of tanh": excess(sigmoid, slopes[0] * slopes[1]),
+        },
+        {"middle": middle},
+    )
+
+
+@counterexample("6b-flat", "of one sign: −1 and 1")
+def tanh_between_its_flat_parts() -> float:
+    return max(0.0, (math.tanh(1) - math.tanh(-1)) / 2 - (1 - math.tanh(1) ** 2))
+
+
 @claim(
     "6b-saturate",
     kind="measured",
@@ -382,10 +438,11 @@ def relu_network(W: Tensor) -> nn.RNN:
     verdict="corrected",
     severity=3,
     printed=r"…therefore the eigenvalues of the weight matrices in the fully-connected parts of the RNN (as also for standard deep networks) determine the magnitude of the output.",
-    statement=r"The products of $D_tW$ do, with $D_t$ the slopes; the eigenvalues of $W$ only while all units are on. For every $g>1$ and $\rho\ge0$ the matrix $W=\bigl[\begin{smallmatrix}g&1\\-(g^2+\rho^2)&-g\end{smallmatrix}\bigr]$ has eigenvalues $\pm i\rho$, "
+    statement=r"The products of $D_tW$ do, with $D_t$ the slopes; the eigenvalues of $W$ only if one $W$ serves every step, and while all units are on. For every $g>1$ and $\rho\ge0$ the matrix $W=\bigl[\begin{smallmatrix}g&1\\-(g^2+\rho^2)&-g\end{smallmatrix}\bigr]$ has eigenvalues $\pm i\rho$, "
     r"and its ReLU network without inputs, started at $e_1$, grows like $g^t$, state and gradient (for $\rho=0$ the linear network is dead after two steps). "
-    r"And for every $\rho$ the weights $-\rho I$ have the spectral radius $\rho$ and kill every non-negative state in one step.",
-    corrected=r"the products of $D_tW$ do; the eigenvalues of $W$ only while all units are on",
+    r"And for every $\rho$ the weights $-\rho I$ have the spectral radius $\rho$ and kill every non-negative state in one step. In a deep network the layers have different matrices, and their eigenvalues say nothing even where no unit is ever off: "
+    r"layers $\bigl[\begin{smallmatrix}0&g\\0&0\end{smallmatrix}\bigr]$ and its transpose in turn have eigenvalues 0 only, and multiply $e_2$ by $g$ each.",
+    corrected=r"the products of $D_tW$ do; the eigenvalues of $W$ only if one $W$ serves every step, while all units are on",
     family=cut_networks,
     exact=True,
 )
@@ -398,6 +455,9 @@ def products_of_masked_weights_decide(case: Cut) -> Trial:
     dead = rnn_jacobian(relu_network(negative), torch.zeros(1, 1), 3 * first)
     expected = torch.zeros_like(W)
     expected[0, :2] = tensor([rate**t, rate ** (t - 1)])
+    layer, deep = tensor([[0.0, rate], [0.0, 0.0]]), tensor([0.0, 1.0])
+    for step in range(t):
+        deep = ((layer if step % 2 == 0 else layer.T) @ deep).relu()
     corner = W[:2, :2]
     eigenvalues = largest(corner @ corner + radius**2 * torch.eye(2, dtype=torch.float64))
     wrong = {"the gradient is that of the linear network": largest(run.jacobian - power(W, t))}
@@ -410,6 +470,8 @@ def products_of_masked_weights_decide(case: Cut) -> Trial:
             largest(run.jacobian - expected),
             largest(dead.state),
             largest(dead.jacobian),
+            largest(layer @ layer),
+            abs(deep.sum().item() - rate**t),
         ),
         wrong,
     )
@@ -419,7 +481,7 @@ def products_of_masked_weights_decide(case: Cut) -> Trial:
     "6b-more-common",
     kind="measured",
     verdict="conditional",
-    printed=r"Exploding gradients are more common with ReLUs because the input magnitude is unchanged by the nonlinearity…",
+    printed=r"Exploding gradients are more common with ReLUs …",
     statement=r"True where inputs keep the tanh units away from 0. For Gaussian weights of spectral radius about $g$ and inputs of standard deviation 1, gradients of ReLU networks are multiplied by more a step than those of tanh networks with the same weights, in the median, at every size (16 to 64 units) and every $g$ tried, from 1.2 to 5; at $g=1.7$ by "
     r"{value}`relu:.2f`, those of tanh networks by {value}`tanh:.2f`, in the median. The condition is needed: near 0 the tanh has slope 1 for *all* units, the ReLU for some only, and at $g=1.2$, as long as the state stays there, gradients of the tanh network grow and those of the ReLU network do not.",
     corrected=r"where inputs saturate the tanh; while the state stays near zero it is the other way round",

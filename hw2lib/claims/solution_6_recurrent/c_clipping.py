@@ -451,6 +451,65 @@ def steps_until_half_by_torch(beta2: float) -> list[int]:
     return [int(each.nonzero().max()) + 2 for each in small.T]
 
 
+class Parts(NamedTuple):
+    """A gradient's parts from early and from late times, entry by entry."""
+
+    early: Tensor
+    late: Tensor
+
+
+def parts_of_gradients(rng: np.random.Generator) -> Iterator[tuple[str, Parts]]:
+    """Yield sums over times whose early part is small, and in the last entry alone."""
+    for index in count():
+        p, share = size(rng, 2, 12), 10.0 ** -(index % 9) if index % 9 else 0.9
+        late = (1 + normal(rng, p).abs()) * tensor(rng.choice([-1.0, 1.0], p))
+        early = share * tensor(rng.uniform(0.5, 1, p)) * tensor(rng.choice([-1.0, 1.0], p))
+        late[-1] = 0.0
+        yield f"{p} entries, early times {share:.0e} of late ones", Parts(early, late)
+
+
+@claim(
+    "6c-cure",
+    kind="universal",
+    verdict="sharpened",
+    severity=2,
+    printed=r"Exploding/vanishing gradients are problematic … A common solution to this problem is to modify the gradient "
+    r"$\frac{d\ell}{dw_z}$ before updating the weights.",
+    statement=r"A solution to *exploding* gradients. One that vanishes is a sum over times, and small in its early terms: scaling it to a norm multiplies early and late "
+    r"terms by one number, clipping leaves it as it is, and Adam's first step in an entry whose early terms are together smaller than the late ones is the same, "
+    r"up to its $\varepsilon$, if all early terms change sign. Such an update does not see what they say.",
+    corrected="cures exploding; of a vanishing one only the length of the step",
+    family=parts_of_gradients,
+    tolerance=1e-12,
+)
+def no_modification_restores_the_early_terms(parts: Parts) -> Trial:
+    early, late = parts
+    g, reversed_early = late + early, late - early
+    steps = [Optimiser(len(g)).step(each) for each in (g, reversed_early)]
+    gap = (steps[0] - steps[1]).abs() - EPSILON * (1 / g.abs() + 1 / reversed_early.abs())
+    drowned = early.abs() < late.abs()
+    scaled, norm = rescale_to_norm(g, 3.0), g.norm()
+    expected = 3 / norm * late + 3 / norm * early
+    clipped = clip_by_norm(g, 2 * norm.item())
+    return Trial(
+        max(
+            largest(gap[drowned].clamp(min=0)),
+            relative(scaled - expected, expected),
+            relative(clipped - g, g),
+        ),
+        {
+            "Adam's step is the same in every entry": largest(gap.clamp(min=0)),
+            "clipping lengthens what is short": relative(clipped - 2 * g, g),
+        },
+    )
+
+
+@counterexample("6c-cure", "smaller than the late ones")
+def early_terms_that_are_larger() -> float:
+    one, other = (Optimiser(1).step(tensor([1 + early])) for early in (2.0, -2.0))
+    return largest(one - other)
+
+
 @claim(
     "6c-drop",
     kind="limit",

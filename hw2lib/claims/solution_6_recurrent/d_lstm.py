@@ -50,7 +50,7 @@ def longer_runs(rng: np.random.Generator) -> Iterator[tuple[str, Run]]:
     statement="In a step the new cell depends on forget gate, input gate and candidate, and not on the output gate, "
     "which only *reads* it; what it reads reaches the cell through $h$ in the steps after. With the candidate there are "
     "four learned blocks.",
-    corrected="the output gate reads; four learned blocks",
+    corrected="the output gate does not update the cell, it reads it",
     family=longer_runs,
     exact=True,
 )
@@ -172,13 +172,12 @@ def forget_gates_with_weights() -> float:
 @claim(
     "6d-no-weights",
     kind="identity",
-    verdict="conditional",
+    verdict="holds",
     printed="A heuristic argument of how the backprop gradient does not have multiplicative terms of the weights in an LSTM "
     "is enough for full credit.",
     statement=r"On the direct path it has none. The whole $\partial c_T/\partial c_0$ is the product of the forget gates if the "
     "recurrent weights of forget gate, input gate and candidate are zero, whatever the other weights; over two steps or "
     "more those of any one of the three change it in general.",
-    corrected="on the direct path",
     family=longer_runs,
     tolerance=1e-12,
 )
@@ -342,7 +341,7 @@ def whole_lstms(rng: np.random.Generator) -> Iterator[tuple[str, WholeLSTM]]:
     r"$f^{t+1}=\sigma(w_{hf}h^t+w_{xf}x^{t+1})$ is the forget gate.",
     statement=r"Exactly: the product of diagonal matrices $\operatorname{diag}(f)$ is the Jacobian with all hidden states held "
     r"fixed, whatever the values and slopes of the gates; the other terms are what passes through $h$, and none comes before "
-    r"the second step.",
+    r"the second step. (The print's gate leaves out the bias, as it does for the RNN; the product is the same with one.)",
     family=whole_lstms,
     exact=True,
 )
