@@ -67,8 +67,11 @@ def as_dense(name: str, value: Any) -> Tensor:
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """Yield what nested lists hold, or the value itself if it is none."""
+    """Yield what nested lists hold, of a row of numbers one; or the value itself if it is none."""
     if isinstance(value, list | tuple):
+        if value and set(map(type, value)) <= {int, float, bool}:
+            yield value[0]  # as all the others are: asking each would take most of the time
+            return
         for part in value:
             yield from leaves(part)
     else:

@@ -61,11 +61,11 @@ def input_gradient(
 
     In evaluation mode: otherwise dropout would make it random, and batch norm would make every
     image's loss depend on the others. A model that still mixes the images of a batch is refused,
-    unless `batch_size` is given: then the gradient of the sum of the log-odds is taken. Right for
-    an image of which the model is sure, too: the derivative in the label's logit, :math:`p_y-1`, is
-    taken as minus the sum of the other probabilities, so nothing cancels; the result is 0 by
-    rounding only where it is itself too small for its dtype. Serves claims 5-gradient-size and
-    5-sure.
+    unless `batch_size` is given: then it is the gradient of the sum of all log-odds, times each
+    image's :math:`1-p_y`. Right for an image of which the model is sure, too: the derivative in the
+    label's logit, :math:`p_y-1`, is taken as minus the sum of the other probabilities, so nothing
+    cancels; the result is 0 by rounding only where it is itself too small for its dtype. Serves
+    claims 5-gradient-size and 5-sure.
 
     Parameters
     ----------

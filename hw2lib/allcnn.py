@@ -25,7 +25,9 @@ class PixelNormalization(nn.Module):
         self.register_buffer("std", std.view(-1, 1, 1))
 
     def extra_repr(self) -> str:
-        """Return both numbers of every channel."""
+        """Return both numbers of every channel, if they are there."""
+        if self.mean.is_meta:
+            return ""
         return f"mean={self.mean.flatten().tolist()}, std={self.std.flatten().tolist()}"
 
     def forward(self, x: Tensor) -> Tensor:

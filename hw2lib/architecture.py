@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -130,7 +130,8 @@ def residual_blocks(model: nn.Module, input_shape: Sequence[int]) -> list[Residu
     return [item for item in outline(model, input_shape) if isinstance(item, ResidualBlock)]
 
 
-class Layer(NamedTuple):
+@dataclass(frozen=True)
+class Layer:
     """A layer outside of all blocks; a normalisation's parameters count for the layer before it."""
 
     name: str
@@ -144,20 +145,20 @@ def outline(model: nn.Module, input_shape: Sequence[int]) -> list[Layer | Residu
     graph = Graph(model)
     shapes = run_without_data(model, input_shape, graph.shapes)
     sums = {node: graph.apart(node) for node in graph.graph.nodes if graph.is_sum(node)}
-    blocks = {node: branches for node, branches in sums.items() if branches[0]}
+    blocks = {node: branches for node, branches in sums.items() if branches[0] and shapes[node]}
     inside = set().union(*map(graph.between, blocks))
     items: list[Layer | ResidualBlock] = []
     for node in graph.graph.nodes:
         module, count = graph.module(node), graph.count({node})
+        is_layer = bool(items) and isinstance(items[-1], Layer)
         if node in blocks:
             (branch, shortcut), size = blocks[node], graph.count(graph.between(node))
             name = branch[-1].rpartition(".")[0]
             items.append(ResidualBlock(name, branch, shortcut, shapes[node], size))
         elif node in inside or module is None:
             continue
-        elif isinstance(module, NORMALIZATION) and items and isinstance(items[-1], Layer):
-            before = items[-1]
-            items[-1] = before._replace(parameters=before.parameters + count)
+        elif isinstance(module, NORMALIZATION) and is_layer and items[-1].parameters:
+            items[-1] = replace(items[-1], parameters=items[-1].parameters + count)
         elif count or isinstance(module, POOLING):
             items.append(Layer(str(node.target), shapes[node], count))
     return items
@@ -187,14 +188,17 @@ class Graph:
         return self.modules[str(node.target)] if node.op == "call_module" else None
 
     def shapes(self, model: nn.Module, images: Tensor) -> dict[fx.Node, tuple[int, ...]]:
-        """Run a model and return the shape of every node's value, without the batch dimension."""
+        """Run a model and return the shape of every node's value, without the batch dimension.
+
+        Of several tensors, that of the first.
+        """
         found: dict[fx.Node, tuple[int, ...]] = {}
 
         class Run(fx.Interpreter):
             def run_node(self, node: fx.Node) -> Any:
                 value = super().run_node(node)
-                if isinstance(value, Tensor):
-                    found[node] = tuple(value.shape[1:])
+                first = value[0] if isinstance(value, tuple) and value else value
+                found[node] = tuple(first.shape[1:]) if isinstance(first, Tensor) else ()
                 return value
 
         Run(model, graph=self.graph).run(images)
@@ -227,8 +231,11 @@ class Graph:
     def is_sum(self, node: fx.Node) -> bool:
         """Say whether a node adds two other nodes, neither of them a parameter such as a bias."""
         calls = node.op in ("call_function", "call_method")
-        summands = [each for each in node.all_input_nodes if each.op != "get_attr"]
-        return calls and node.target in ADDITIONS and len(summands) == 2
+        return calls and node.target in ADDITIONS and len(self.summands(node)) == 2
+
+    def summands(self, node: fx.Node) -> list[fx.Node]:
+        """Return what enters a node and depends on the image."""
+        return [each for each in node.all_input_nodes if each.op != "get_attr"]
 
     def is_relu(self, node: fx.Node) -> bool:
         """Say whether a node is a ReLU: a module, a function or a method."""
@@ -237,7 +244,7 @@ class Graph:
 
     def branches(self, node: fx.Node) -> tuple[fx.Node, fx.Node]:
         """Return the summands of a sum, the one with more convolutions above it first."""
-        one, other = node.all_input_nodes
+        one, other = self.summands(node)
         longer = len(self.convolutions[other]) > len(self.convolutions[one])
         return (other, one) if longer else (one, other)
 

@@ -469,7 +469,7 @@ def balance_factors(A: Any, B: Any) -> Factors:
     sizes = (a.double().sqrt() * b.double().sqrt()).to(A)
     root = sizes.max()
     if root == 0:
-        return Factors(torch.zeros_like(A), torch.zeros_like(B))
+        return Factors(0 * A, 0 * B)
     a, b = (torch.where(size > 0, size, 1) for size in (a, b))
     share = sizes / root
     balanced = signed(*svd_factors((A / a * share) @ (B.T / b * share).T, A.shape[1]))

@@ -24,6 +24,7 @@ from torch import nn
 from hw2lib._checks import as_tensor, check_kind, check_number
 from hw2lib._svg import svg_size
 from hw2lib.architecture import ResidualBlock, outline
+from hw2lib.parameters import NORMALIZATION
 
 __all__ = [
     "DARK_TWINS",
@@ -422,6 +423,8 @@ def layer_text(model: nn.Module, name: str) -> str:
         case nn.MaxPool2d() | nn.AvgPool2d():
             kind = "max-pool" if isinstance(layer, nn.MaxPool2d) else "average"
             return f"{kind} {by(layer.kernel_size)} /{by(layer.stride, once=True)}"
+        case _ if isinstance(layer, NORMALIZATION):
+            return "norm"
         case nn.Conv2d():
             stride = "" if set(layer.stride) == {1} else f" /{by(layer.stride, once=True)}"
             return f"{by(layer.kernel_size)}, {layer.out_channels}{stride}"

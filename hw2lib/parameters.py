@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.nn.utils.parametrize import ParametrizationList
 
 from hw2lib._checks import (
@@ -317,13 +318,22 @@ def run_copy(
     model: nn.Module, images: Tensor, run: Callable[[nn.Module, Tensor], Result]
 ) -> Result:
     """Run a copy of the model without its data, in which no layer that keeps shapes computes."""
-    skeleton = without_data(model, images.device, {})
+    skeleton, originals = without_data(model, images.device, {}), set(model.modules())
+
+    def refuse(module: nn.Module, inputs: Any) -> None:
+        if module in originals:
+            raise RuntimeError(f"it must call its layers as attributes, and calls {module} else")
+
     for module in skeleton.modules():
         own = type(module).forward.__module__
         if isinstance(module, SHAPE_KEEPING) and own.startswith("torch.nn."):
             vars(module)["forward"] = keep_shape
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        return run(skeleton, images)
+    watch = register_module_forward_pre_hook(refuse)  # behind a lambda, for example
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            return run(skeleton, images)
+    finally:
+        watch.remove()
 
 
 def calls_of(model: nn.Module, images: Tensor) -> dict[str, Calls]:
@@ -353,17 +363,15 @@ def keep_shape(*inputs: Tensor, **named: Tensor) -> Tensor:
     return x
 
 
-def without_data(
-    module: nn.Module, device: torch.device, copies: dict[nn.Module, nn.Module]
-) -> nn.Module:
+def without_data(module: nn.Module, device: torch.device, copies: dict[int, Any]) -> nn.Module:
     """Return a copy of a module, and of those inside, whose tensors have shapes but no values.
 
     ``copy.deepcopy`` would do the same, in three times the time of all the rest. `copies` holds
-    those made so far, for a module may stand in several places.
+    those made so far, by the original's identity, for a module may stand in several places.
     """
-    if module in copies:
-        return copies[module]
-    copies[module] = bare = object.__new__(type(module))  # some modules refuse to be copied
+    if id(module) in copies:
+        return copies[id(module)]
+    copies[id(module)] = bare = object.__new__(type(module))  # some modules refuse to be copied
     vars(bare).update(vars(module))
     for name in vars(module).keys() - EVERY_MODULES_OWN:
         vars(bare)[name] = with_copies(vars(module)[name], device, copies)
@@ -384,21 +392,35 @@ def without_data(
     return bare
 
 
-def with_copies(value: Any, device: torch.device, copies: dict[nn.Module, nn.Module]) -> Any:
+def with_copies(value: Any, device: torch.device, copies: dict[int, Any]) -> Any:
     """Return an attribute for a copy: containers are copied, and the modules in them."""
+    if id(value) in copies:
+        return copies[id(value)]
     if isinstance(value, nn.Module):
         return without_data(value, device, copies)
     if isinstance(value, MethodType) and isinstance(value.__self__, nn.Module):
         return MethodType(value.__func__, without_data(value.__self__, device, copies))
     if isinstance(value, Tensor) and device.type == "meta":
         return torch.empty_like(value, device=device)
-    if type(value) in (list, tuple, set):
-        return type(value)(with_copies(each, device, copies) for each in value)
-    if isinstance(value, dict):
-        result = copy(value)
-        result.update((key, with_copies(each, device, copies)) for key, each in value.items())
+    if isinstance(value, dict | list | deque | set):
+        copies[id(value)] = result = copy(value)  # it may hold itself
+        refill(result, value, lambda each: with_copies(each, device, copies))
         return result
+    if type(value) is tuple:
+        return tuple(with_copies(each, device, copies) for each in value)
     return value
+
+
+def refill(container: Any, original: Any, change: Callable[[Any], Any]) -> None:
+    """Put what another container of the same kind holds into a container, changed."""
+    container.clear()
+    if isinstance(original, dict):
+        for key, value in original.items():
+            container[change(key)] = change(value)
+    elif isinstance(original, set):
+        container.update(map(change, original))
+    else:
+        container.extend(map(change, original))
 
 
 def parameter_groups(model: nn.Module, weight_decay: float = 1e-4) -> list[dict[str, Any]]:

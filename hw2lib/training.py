@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import hashlib
 import io
 import logging
@@ -246,9 +247,12 @@ def check_independent_of_batch(model: nn.Module, images: Tensor) -> None:
     """
     if len(images) == 1:
         return
-    other = images[1:3] if len(images) > 2 else images[[1, 1]]  # a pair, too
+    first, second, *rest = images[:3]
+    third = rest[0] if rest and not rest[0].equal(first) else 1 - first
     with torch.no_grad():
-        logits = [logits_of(model, pair) for pair in (images[:2], other)]
+        logits = [
+            logits_of(model, torch.stack(pair)) for pair in ((first, second), (second, third))
+        ]
     one, other = logits[0][1].double(), logits[1][0].double()
     eps = torch.finfo(logits[0].dtype).eps if logits[0].is_floating_point() else 0.0
     if images.device.type != "cpu":
@@ -486,16 +490,16 @@ def fit(
     check_kind("checkpoint", checkpoint, (str, Path, type(None)))
     file = None if checkpoint is None else check_file(checkpoint)
     device = next(model.parameters()).device
-    shown = data.training_images[:1].to(device)
+    shown = data.training_images[:2].to(device)
     with generators_kept(device):
-        logits = predict(model, shown)
+        logits = predict(model, shown[:1])
         for part in ("training", "validation"):
             check_classes(f"data.{part}_labels", getattr(data, f"{part}_labels"), logits)
         if device.type in ("cpu", "cuda"):
             prefer_channels_last(model, shown)
     if file is not None:
         settings |= {"data": identity_of_data(data), "model": identity_of_model(model)}
-    run = Run(model, data, settings, compile)
+    run = Run(model, data, settings, compile, classes=logits.shape[1])
     if file is not None:
         run.load(file)
         if run.rank == 0 and len(run.rows) < epochs:
@@ -546,6 +550,8 @@ def check_data(data: ImageData, model: nn.Module) -> ImageData:
 
 def check_file(checkpoint: str | Path) -> Path:
     """Return the path of a checkpoint, links followed, if it is or may become a file."""
+    if "\0" in str(checkpoint):
+        raise ValueError(f"checkpoint must be a path, got {checkpoint!r}")
     try:
         file = Path(checkpoint).expanduser().resolve()
         taken = file.exists() and not file.is_file()
@@ -558,16 +564,22 @@ def check_file(checkpoint: str | Path) -> Path:
 
 
 def prefer_channels_last(model: nn.Module, images: Tensor) -> None:
-    """Put the weights of convolutions into the format they prefer, if the model still works."""
-    nn.utils.convert_conv2d_weight_memory_format(model, torch.channels_last)
+    """Put the weights of convolutions into the format they prefer, if the model still works.
+
+    It does not if it takes a view of what a convolution puts out.
+    """
     try:
-        predict(model, images)
-    except ValueError:  # it takes a view of what a convolution puts out
-        nn.utils.convert_conv2d_weight_memory_format(model, torch.contiguous_format)
+        trial = copy.deepcopy(model)
+        nn.utils.convert_conv2d_weight_memory_format(trial, torch.channels_last)
+        for mode in (True, False):
+            trial.train(mode)(images.clone())
+    except (RuntimeError, ValueError):
+        return
+    nn.utils.convert_conv2d_weight_memory_format(model, torch.channels_last)
 
 
 def generators_kept(device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """Leave the generators of the CPU and of the device as they are."""
+    """Leave the generators of the CPU, and of a CUDA device, as they are."""
     return torch.random.fork_rng([device] if device.type == "cuda" else [])
 
 
@@ -585,9 +597,14 @@ class Run:
     """The state of a training: what a checkpoint holds, and what a step needs."""
 
     def __init__(
-        self, model: nn.Module, data: ImageData, settings: dict[str, Any], compile: bool
+        self,
+        model: nn.Module,
+        data: ImageData,
+        settings: dict[str, Any],
+        compile: bool,
+        classes: int,
     ) -> None:
-        self.settings = settings
+        self.settings, self.classes = settings, classes
         self.world = settings["processes"]
         self.rank = dist.get_rank() if self.world > 1 else 0
         self.device = next(model.parameters()).device
@@ -656,9 +673,13 @@ class Run:
                 raise ValueError(
                     f"model does not train on {len(images)} images: {error}"
                 ) from error
-            if not isinstance(logits, Tensor):
-                got = type(logits).__name__
-                raise ValueError(f"model must map images to logits when it trains, too, got {got}")
+            expected = (len(images), self.classes)
+            if not isinstance(logits, Tensor) or logits.shape != expected:
+                got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+                raise ValueError(
+                    f"model must map images to logits, shape {expected}, when it trains, too, got "
+                    f"{got}"
+                )
             loss = cross_entropy(logits.float(), labels)
         self.optimizer.zero_grad()
         loss.backward()
@@ -679,8 +700,9 @@ class Run:
             for name, parameter in self.model.named_parameters()
             if parameter in self.optimizer.state  # not if it is frozen
         }
-        state = dict(self.model.named_buffers()) | dict(self.model.state_dict())
-        return {"model": state, "momentum": momentum}
+        state = dict(self.model.state_dict())
+        others = {name: b for name, b in self.model.named_buffers() if name not in state}
+        return {"model": state, "buffers": others, "momentum": momentum}
 
     def save(self, file: Path) -> None:
         """Write the state under a temporary name, then move it into place."""
@@ -741,6 +763,7 @@ def sealed(content: bytes) -> bytes:
 
 def read_checkpoint(file: Path) -> dict[str, Any]:
     """Return what a checkpoint holds: tensors and numbers, nothing that could run."""
+    file = file.expanduser()
     try:
         found = file.read_bytes()
     except OSError as error:
@@ -762,9 +785,11 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
             "settings": dict(),
             "rows": Tensor(ndim=2, dtype=torch.float64) as rows,
             "model": dict() as model,
+            "buffers": dict() as buffers,
             "momentum": dict() as momentum,
         } if rows.shape[1] == len(History._fields) and all(
-            isinstance(each, Tensor) for each in (*model.values(), *momentum.values())
+            isinstance(each, Tensor)
+            for each in (*model.values(), *buffers.values(), *momentum.values())
         ):
             return state
     raise no_checkpoint

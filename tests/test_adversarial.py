@@ -656,9 +656,12 @@ def test_images_made_in_inference_mode():
     assert torch.equal(input_gradient(model, images, labels), expected)
 
 
+@pytest.mark.parametrize("alike", [False, True])
 @pytest.mark.parametrize("count", [2, 4])
-def test_images_that_mix_have_no_gradient_of_their_own(count):
+def test_images_that_mix_have_no_gradient_of_their_own(count, alike):
     model, (images, labels) = linear_with(lambda z: z - z.mean(0)), batch(count)
+    if alike:
+        images = images[:1].expand_as(images)  # one image with several labels
     for call in (
         lambda: input_gradient(model, images, labels),
         lambda: linear_prediction(model, images, labels, eps=0.1),

@@ -84,3 +84,8 @@ def test_pixel_statistics_beyond_single_precision_are_refused(numbers):
     (name,) = numbers
     with pytest.raises(ValueError, match=rf"{name} must be a"):
         AllCNN(**numbers)
+
+
+def test_network_without_data_prints_itself():
+    assert "mean=[0.5]" in repr(AllCNN(1, 10, 8, pixel_mean=0.5))
+    assert "PixelNormalization()" in repr(AllCNN(1, 10, 8).to("meta"))

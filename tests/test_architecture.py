@@ -197,3 +197,27 @@ def test_model_that_asks_for_numbers_is_refused(question):
     asks = type("Asks", (nn.Module,), {"forward": lambda self, x: question(x)})
     with pytest.raises(ValueError, match=r"model must be one that torch\.fx can trace"):
         batchnorm_destinations(asks())
+
+
+def test_sums_of_sizes_and_layers_of_several_outputs():
+    class Sizes(Block):
+        def forward(self, x: Tensor) -> Tensor:
+            x = super().forward(x)
+            y, _ = self.rnn(x.flatten(2))
+            return y.flatten(1) * (x.size(1) + y.size(1))
+
+    model = Sizes([conv(3, 3, 3)])
+    model.rnn = nn.LSTM(16, 2, batch_first=True)
+    (block,) = residual_blocks(model, (3, 4, 4))
+    assert block.branch == ("branch.0",)
+
+
+def test_buffer_beside_a_sum():
+    class Scaled(Block):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.add(x, self.branch(x), alpha=self.alpha)
+
+    model = Scaled([conv(3, 3, 3)])
+    model.register_buffer("alpha", torch.tensor(2.0))
+    (block,) = residual_blocks(model, (3, 4, 4))
+    assert block.parameters == 81

@@ -6,6 +6,7 @@ import os
 import pickle
 import tarfile
 from http.client import IncompleteRead
+from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
@@ -146,10 +147,18 @@ def check(data):
 
 
 def test_folder_may_lie_at_home(archive, monkeypatch):
-    monkeypatch.setenv("HOME", str(archive.parent))
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(archive.parent))
     check(cifar10_data("~"))
-    with pytest.raises(ValueError, match="path must be that of a folder"):
-        cifar10_data("~nobody-of-this-name/data")
+
+
+def test_home_of_nobody_is_named(monkeypatch):
+    def unknown(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", unknown)
+    with pytest.raises(ValueError, match="path must be that of a folder, got '~nobody"):
+        cifar10_data("~nobody/data")
 
 
 def test_archive_and_the_folder_around_it(archive):

@@ -180,3 +180,14 @@ def test_drawing_follows_the_order_of_execution():
     texts = drawn(Net(), (3, 3, 3))
     assert texts[:3] == ["3×3, 3 → 3×3, 3", "+", "1×1, 3 → 1×1, 3"]
     assert texts[5:] == ["1×1, 3", "3×3×3", "12", "linear 27 → 2", "2", "56"]
+
+
+def test_norms_beside_blocks_are_drawn_and_poolings_have_no_parameters():
+    net = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 2, 1), nn.MaxPool2d(2), nn.BatchNorm2d(2))
+    texts = drawn(net, (3, 4, 4))
+    assert texts == [
+        *("norm", "3×4×4", "6"),
+        *("1×1, 2", "2×4×4", "8"),
+        *("max-pool 2×2 /2", "2×2×2", "–"),
+        *("norm", "2×2×2", "4"),
+    ]

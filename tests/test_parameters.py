@@ -1,5 +1,6 @@
 """Counting parameters, and splitting them into groups."""
 
+import collections
 import itertools
 import re
 
@@ -342,3 +343,43 @@ def test_only_normalisation_is_folded_into_the_layer_before_it():
 
     model = nn.Sequential(nn.Linear(2, 3), WeightNormLinear(3, 3), nn.BatchNorm1d(3))
     assert [row.parameters for row in parameter_table(model).by_layer().rows] == [9, 18]
+
+
+class Kept(nn.Module):
+    """A network that keeps shapes it has met, and itself, in containers of several kinds."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 2, 3)
+        self.met, self.scale = collections.deque(maxlen=3), {self.convolution: 2.0}
+        self.layers = [self.convolution]
+        self.layers.append(self.layers)
+
+    def forward(self, x):
+        """Map (N, 1, H, W) to (N, 2, H − 2, W − 2)."""
+        self.met.append(x.shape)
+        layer = self.layers[1][0]
+        return layer(x) * self.scale[layer]
+
+
+def test_containers_of_every_kind_are_copied():
+    model = Kept()
+    assert parameter_table(model, (1, 4, 4)).macs == 4 * 18
+    assert not model.met
+
+
+def test_layers_behind_a_function_are_refused_and_left():
+    class Hidden(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm2d(1)
+            self.call = lambda x: self.norm(x)
+
+        def forward(self, x):
+            return self.call(x)
+
+    model = Hidden()
+    with pytest.raises(ValueError, match="it must call its layers as attributes"):
+        parameter_table(model, (1, 4, 4))
+    assert not model.norm.num_batches_tracked
+    assert model(torch.ones(1, 1, 4, 4)).shape == (1, 1, 4, 4)
