@@ -143,7 +143,7 @@ def outline(model: nn.Module, input_shape: Sequence[int]) -> list[Layer | Residu
     """Return what a network executes in order: its blocks, and outside them layers and poolings."""
     check_kind("model", model, nn.Module)
     graph = Graph(model)
-    shapes = run_without_data(model, input_shape, graph.shapes)
+    shapes = run_without_data(graph.shell, input_shape, graph.shapes)
     sums = {node: graph.apart(node) for node in graph.graph.nodes if graph.is_sum(node)}
     blocks = {node: branches for node, branches in sums.items() if branches[0] and shapes[node]}
     inside = set().union(*map(graph.between, blocks))
@@ -170,8 +170,12 @@ class Graph:
     def __init__(self, model: nn.Module) -> None:
         self.modules = dict(model.named_modules())
         self.direct = dict(model.named_parameters(remove_duplicate=False))
+        self.shell = object.__new__(
+            type(model)
+        )  # on which the tracer leaves the constants it meets
+        vars(self.shell).update(vars(model))
         try:
-            self.graph = fx.Tracer().trace(model)
+            self.graph = fx.Tracer().trace(self.shell)
         except Exception as error:  # of the model's own code, which may raise anything
             raise ValueError(f"model must be one that torch.fx can trace: {error}") from error
         self.above: dict[fx.Node, set[fx.Node]] = {}  # all that a node comes from, and itself
@@ -255,6 +259,6 @@ class Graph:
         (user,) = batchnorm.users
         if self.is_relu(user):
             return "relu"
-        if not self.is_sum(user) or not all(map(self.is_relu, user.users)):
+        if not self.is_sum(user) or not user.users or not all(map(self.is_relu, user.users)):
             return "other"
         return "add" if batchnorm is self.branches(user)[0] else "shortcut"

@@ -93,5 +93,11 @@ def dropout_outputs(
         )
     outputs = outputs.to(x)  # a truth value is 0 or 1
     mean = torch.tensordot(probabilities, outputs, 1)
-    evaluation = function((x * evaluation_scale)[None])[0].to(x)
+    single = function((x * evaluation_scale)[None])
+    if not isinstance(single, Tensor) or single.shape != (1, *outputs.shape[1:]):
+        raise ValueError(
+            f"function must return one row a mask, 1 here, got "
+            f"{tuple(single.shape) if isinstance(single, Tensor) else type(single).__name__}"
+        )
+    evaluation = single[0].to(x)
     return finite("function and x", DropoutOutputs(mean, evaluation))

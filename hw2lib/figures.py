@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -83,9 +84,10 @@ def describe(figure: Figure, description: str) -> None:
     """
     check_kind("figure", figure, Figure)
     check_kind("description", description, str)
-    if len(description) < 20:
+    text = " ".join(description.split())
+    if len(text) < 20:
         raise ValueError(f"description must say what the figure shows, got {description!r}")
-    figure.set_label(" ".join(description.split()))
+    figure.set_label(text)
 
 
 def headline(figure: Figure, text: str) -> None:
@@ -124,7 +126,7 @@ def headline(figure: Figure, text: str) -> None:
     if not text.strip():
         raise ValueError(f"text must say what the figure shows, got {text!r}")
     fits = int(10.4 * figure.get_figwidth())
-    lines = [part for line in text.splitlines() for part in wrap(line, fits)]
+    lines = [part for line in text.splitlines() for part in wrap(line.strip(), fits)]
     edge = figure.get_figwidth() * 72
     figure.suptitle("\n".join(lines), x=0.5 / edge, ha="left")
 
@@ -319,6 +321,7 @@ def draw_pixels(axes: Axes, pixels: Any, *, largest: float = 1.0, signed: bool =
     change = [(0, BLUE), (0.5, BLUE + "00"), (0.5, RED + "00"), (1, RED)]
     colors = LinearSegmentedColormap.from_list("pixels", change if signed else ink)
     values, least = pixels.detach().cpu().numpy(), -largest if signed else 0
+    values = np.ma.masked_equal(values, 0)  # left blank: no colour of the map is quite transparent
     axes.pcolormesh(values, cmap=colors, vmin=least, vmax=largest)
     axes.set(xticks=[], yticks=[], aspect="equal")
     axes.set_ylim(len(pixels), 0)

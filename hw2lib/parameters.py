@@ -7,6 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from html import escape
 from types import MethodType
 from typing import Any, NamedTuple, TypeVar
 
@@ -48,6 +49,7 @@ SHAPE_KEEPING = (
     *(nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Identity),
 )
 MULTIPLYING = (nn.modules.conv._ConvNd, nn.Linear)
+SMALL = 64  # numbers whose values a copy keeps
 EVERY_MODULES_OWN = frozenset(vars(nn.Module()))
 HOOKS = (
     *("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
@@ -68,7 +70,8 @@ class Row:
     parameters : int
         Its own parameters, each counted once in the network.
     output : tuple of int or None
-        Shape of its output without the batch dimension; None if no input shape was given.
+        Shape of its output without the batch dimension; None if no input shape was given, or it
+        was not called or returned no tensor.
     macs : int or None
         Multiply–accumulates for one input; None if no input shape was given.
     normalization : bool
@@ -197,7 +200,7 @@ class ParameterTable:
 
 def html_row(tag: str, cells: Iterable[str]) -> str:
     """Return one HTML table row."""
-    return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
 def merge(name: str, rows: Sequence[Row]) -> Row:
@@ -378,18 +381,24 @@ def without_data(module: nn.Module, device: torch.device, copies: dict[int, Any]
     for hooks in HOOKS:
         setattr(bare, hooks, OrderedDict())
     bare._parameters = {
-        name: None if p is None else nn.Parameter(torch.empty_like(p, device=device), False)
+        name: None if p is None else nn.Parameter(bare_tensor(p, device), False)
         for name, p in module._parameters.items()
     }
     bare._buffers = {
-        name: None if b is None else torch.empty_like(b, device=device)
-        for name, b in module._buffers.items()
+        name: None if b is None else bare_tensor(b, device) for name, b in module._buffers.items()
     }
     bare._modules = {
         name: None if child is None else without_data(child, device, copies)
         for name, child in module._modules.items()
     }
     return bare
+
+
+def bare_tensor(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a copy of a tensor without its values, unless it is small: a loop may count to it."""
+    if device.type == "cpu" and tensor.numel() <= SMALL:
+        return tensor.detach().to(device, copy=True)
+    return torch.empty_like(tensor, device=device)
 
 
 def with_copies(value: Any, device: torch.device, copies: dict[int, Any]) -> Any:

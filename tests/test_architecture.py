@@ -221,3 +221,29 @@ def test_buffer_beside_a_sum():
     model.register_buffer("alpha", torch.tensor(2.0))
     (block,) = residual_blocks(model, (3, 4, 4))
     assert block.parameters == 81
+
+
+def test_tracing_leaves_nothing_in_the_model():
+    class Doubled(Block):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.branch(x) * torch.tensor(2.0) + x
+
+    model = Doubled([conv(3, 3), nn.BatchNorm2d(3)])
+    before = set(vars(model))
+    (block,) = residual_blocks(model, (3, 4, 4))
+    assert block.branch == ("branch.0",)
+    assert batchnorm_destinations(model) == {"branch.1": "other"}
+    assert set(vars(model)) == before
+
+
+def test_sum_that_nobody_uses_has_no_relu_behind_it():
+    class Unused(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm2d(3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            _ = self.norm(x) + x
+            return x
+
+    assert batchnorm_destinations(Unused()) == {"norm": "other"}

@@ -402,6 +402,26 @@ def test_error_in_a_check_names_claim_and_case():
     assert caught.value.__notes__ == ["in the check of claim '1z-x', case: zero"]
 
 
+def test_check_that_returns_nothing_is_named():
+    with pytest.raises(TypeError, match="a check must return a Trial, got NoneType") as caught:
+        make(lambda x: None).run()
+    assert caught.value.__notes__ == ["in the check of claim '1z-x', case: zero"]
+
+
+def test_error_in_a_counterexample_names_claim_and_condition():
+    broken = make(lambda x: Trial(0.0, {"m": 1.0}))
+    broken.counterexamples["x > 0"] = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError) as caught:
+        broken.run()
+    assert caught.value.__notes__ == ["in the counterexample of claim '1z-x': x > 0"]
+
+
+def test_wrong_conclusion_of_one_case_is_no_evidence():
+    once = make(lambda x: Trial(0.0, {"once": 5.0} if x == 0 else {}))
+    with pytest.raises(ValueError, match="'once' must be measured in a tenth of the 100 cases"):
+        once.run()
+
+
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
@@ -508,6 +528,7 @@ def test_command_line_takes_kind_seed_and_cases(capsys):
     [
         (["9z"], "no claim's id begins with '9z'; the parts are 1a"),
         (["--kind", "guess"], "invalid choice: 'guess'"),
+        (["1c", "--kind", "limit"], "no claim of 1c is of kind limit"),
         (["--cases", "0"], "--cases must be at least 1, got 0"),
         (["--seed", "-1"], "--seed must be at least 0, got -1"),
     ],
@@ -528,6 +549,12 @@ def test_command_line_fails_with_a_failing_claim(capsys, monkeypatch):
     assert "worst: zero" in captured.out
     assert "0 of 1 claims accepted" in captured.out
     assert "failed: 1z-x" in captured.err
+
+
+def test_few_cases_are_no_excuse_for_an_experiment(capsys, monkeypatch):
+    experiment = make(lambda seed: Trial(0.0, {"m": 1.0}, cases=2), None, Kind.MEASURED)
+    monkeypatch.setattr("hw2lib.claims.__main__.ledger", lambda: (experiment,))
+    assert main(["1z", "--cases", "50"]) == 1
 
 
 def test_command_line_shows_what_is_let_through(capsys, monkeypatch):

@@ -76,3 +76,9 @@ def test_the_most_masks_are_taken():
 def test_truth_values_are_counted():
     found = dropout_outputs(lambda z: z.sum(1) > 1, torch.ones(3), 0.5, "inverted")
     assert (found.training_mean.item(), found.evaluation.item()) == (7 / 8, 1.0)
+
+
+def test_function_that_drops_the_only_mask_is_refused():
+    w = torch.ones(2)
+    with pytest.raises(ValueError, match="function must return one row a mask, 1 here, got"):
+        dropout_outputs(lambda z: (z @ w[:, None]).squeeze(), torch.ones(2), 0.5, "inverted")

@@ -191,3 +191,25 @@ def test_norms_beside_blocks_are_drawn_and_poolings_have_no_parameters():
         *("max-pool 2×2 /2", "2×2×2", "–"),
         *("norm", "2×2×2", "4"),
     ]
+
+
+def test_blank_description_is_refused():
+    for blank in (" " * 25, "a" + " " * 30 + "b"):
+        with pytest.raises(ValueError, match="description must say what the figure shows"):
+            figures.describe(Figure(), blank)
+
+
+def test_headline_may_begin_with_a_space():
+    text = " a finding about the loss of a network, and its gradien"
+    figure = Figure(figsize=(5.2, 3))
+    figures.headline(figure, text)
+    assert " ".join(figure.texts[0].get_text().split()) == text.strip()
+
+
+def test_pixels_that_are_zero_are_blank():
+    axes = Figure().add_subplot()
+    figures.draw_pixels(axes, [[0.0, 1.0]], signed=True)
+    (mesh,) = axes.collections
+    mesh.update_scalarmappable()
+    assert mesh.get_facecolor()[0, 3] == 0
+    assert mesh.get_facecolor()[1, 3] == 1

@@ -383,3 +383,27 @@ def test_layers_behind_a_function_are_refused_and_left():
         parameter_table(model, (1, 4, 4))
     assert not model.norm.num_batches_tracked
     assert model(torch.ones(1, 1, 4, 4)).shape == (1, 1, 4, 4)
+
+
+class Counted(nn.Module):
+    """A network that calls its layer as often as a number says that it holds."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4, bias=False)
+        self.register_buffer("depth", torch.tensor(3))
+
+    def forward(self, x):
+        """Keep the shape (N, 4)."""
+        for _ in range(int(self.depth)):
+            x = self.linear(x)
+        return x
+
+
+def test_a_loop_counts_to_the_number_that_the_network_holds():
+    assert parameter_table(Counted(), (4,)).macs == 48
+
+
+def test_names_are_escaped_in_html():
+    table = parameter_table(nn.ModuleDict({"a<b>&c": nn.Linear(1, 1)}))
+    assert "<td>a&lt;b&gt;&amp;c</td>" in table._repr_html_()

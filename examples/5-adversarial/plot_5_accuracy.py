@@ -68,6 +68,18 @@ assert noise.max() < 0.05
 assert one[:, -1].min() > 0.2
 assert five[:, -1].min() > 0.4
 assert (five[:, -1] > one[:, -1]).all()
+assert (five >= one).all()
+count = len(labels)
+intervals = {
+    name: [
+        binomtest(round(float(error) * count), count).proportion_ci(method="wilson")
+        for error in errors[0]
+    ]
+    for name, errors in wrong.items()
+}
+lowest, middle, highest = (each[-1] for each in intervals.values())
+assert lowest.high < middle.low - 0.1
+assert middle.high < highest.low - 0.01
 
 # %%
 # Drawing the figure
@@ -76,11 +88,8 @@ assert (five[:, -1] > one[:, -1]).all()
 # (Wilson's).
 
 figure, axes = plt.subplots(figsize=(5.2, 4))
-count = len(labels)
 for name, errors in wrong.items():
-    color = colors[name]
-    counts = (errors[0] * count).round().int().tolist()
-    ends = [binomtest(k, count).proportion_ci(method="wilson") for k in counts]
+    color, ends = colors[name], intervals[name]
     axes.fill_between(
         radii, [100 * end.low for end in ends], [100 * end.high for end in ends],
         color=color, alpha=0.16, lw=0,
@@ -113,5 +122,5 @@ plt.show()
 # What to see
 # -----------
 # At the question's 8/255, which is half a grey level of these digits, few answers fall. At 32/255
-# the intervals are far apart. Accuracy under one attack is only an upper bound of the accuracy
+# the intervals are apart. Accuracy under one attack is only an upper bound of the accuracy
 # under the best one.

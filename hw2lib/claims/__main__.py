@@ -31,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcomes = run_all(chosen, wanted.seed, wanted.cases, pool)
         with tqdm(outcomes, total=len(chosen), unit="claim", leave=False, disable=None) as progress:
             for claim, evidence in progress:
-                few = evidence is not None and wanted.cases < CASES
-                accepted = evidence.accepted if few else claim.accepts(evidence)
+                few = claim.family is not None and wanted.cases < CASES
+                accepted = evidence.accepted if evidence and few else claim.accepts(evidence)
                 failed += [] if accepted else [claim.id]
                 tqdm.write(line(claim, evidence, accepted))
     print(f"\n{len(chosen) - len(failed)} of {len(chosen)} claims accepted")
@@ -67,6 +67,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         if not named([part]):
             known = ", ".join(dict.fromkeys(claim.part for claim in ledger()))
             parser.error(f"no claim's id begins with {part!r}; the parts are {known}")
+    if not [each for each in named(wanted.parts) if wanted.kind in (None, each.kind)]:
+        parser.error(
+            f"no claim of {' '.join(wanted.parts) or 'the ledger'} is of kind {wanted.kind}"
+        )
     if wanted.seed < 0:
         parser.error(f"--seed must be at least 0, got {wanted.seed}")
     if wanted.cases < 1:

@@ -113,7 +113,8 @@ class Mutant:
     name : str
         The wrong conclusion, or the condition that is dropped, in words.
     errors : tuple of float
-        Its error in every case, under the measure of the right form.
+        Its error in every case in which it is another conclusion, under the measure of the right
+        form.
     tolerance : float
         The largest error that is accepted.
     condition : bool
@@ -282,9 +283,20 @@ class Claim:
         """Run the check on one case; an error names the claim and the case."""
         assert self.check is not None
         try:
-            return self.check(case)
+            trial = self.check(case)
+            if not isinstance(trial, Trial):
+                raise TypeError(f"a check must return a Trial, got {type(trial).__name__}")
         except Exception as error:
             error.add_note(f"in the check of claim {self.id!r}, case: {description}")
+            raise
+        return trial
+
+    def without(self, condition: str) -> float:
+        """Run a counterexample; an error names the claim and the condition that is dropped."""
+        try:
+            return self.counterexamples[condition]()
+        except Exception as error:
+            error.add_note(f"in the counterexample of claim {self.id!r}: {condition}")
             raise
 
     def gather(self, descriptions: list[str], trials: list[Trial]) -> Evidence:
@@ -299,9 +311,15 @@ class Claim:
             for name in names
         ]
         dropped = [
-            Mutant(name, (measure(),), self.tolerance, condition=True)
-            for name, measure in self.counterexamples.items()
+            Mutant(name, (self.without(name),), self.tolerance, condition=True)
+            for name in self.counterexamples
         ]
+        for mutant in wrong:
+            if len(trials) >= CASES and len(mutant.errors) < len(trials) / 10:
+                raise ValueError(
+                    f"claim {self.id!r}: the wrong conclusion {mutant.name!r} must be measured in "
+                    f"a tenth of the {len(trials)} cases at least, got {len(mutant.errors)}"
+                )
         errors = [math.inf if math.isnan(trial.error) else float(trial.error) for trial in trials]
         worst = max(range(len(trials)), key=errors.__getitem__)
         cases = sum(trial.cases for trial in trials)
