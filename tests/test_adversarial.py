@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from hw2lib import training
+from hw2lib import adversarial, training
 from hw2lib.adversarial import (
     first_switch,
     input_gradient,
@@ -733,3 +733,16 @@ def test_scripted_models_are_predicted_and_not_watched():
     torch.testing.assert_close(predict(model, images), model(images))
     with pytest.raises(ValueError, match="model must be made of modules, not scripted"):
         first_switch(model, images[:2], images[:2])
+
+
+def test_random_signs_depend_on_the_seed():
+    images = torch.full((1, 64), 0.5)
+    one, other = (
+        adversarial.random_sign_perturbation(images, eps=0.1, seed=seed) for seed in (0, 1)
+    )
+    assert not torch.equal(one, other)
+
+
+def test_pixel_just_above_the_bounds_is_refused():
+    with pytest.raises(ValueError, match="images must lie within bounds"):
+        adversarial.random_sign_perturbation(torch.tensor([[1.0005]]), eps=0.1)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hw2lib import architecture
 from hw2lib.architecture import batchnorm_destinations, residual_blocks
 from hw2lib.parameters import parameter_table
 from hw2lib.resnet import resnet18, resnet34
@@ -247,3 +248,38 @@ def test_sum_that_nobody_uses_has_no_relu_behind_it():
             return x
 
     assert batchnorm_destinations(Unused()) == {"norm": "other"}
+
+
+class Net(nn.Module):
+    """A convolution, a batch norm and a parameter, put together by a function."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.conv, self.bn, self.how = nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2), how
+        self.shift = nn.Parameter(torch.zeros(2, 1, 1))
+
+    def forward(self, x):
+        """Map (N, 2, H, W) to what the function makes of it."""
+        return self.how(self, x)
+
+
+def used_twice(net, x):
+    total = net.bn(net.conv(x)) + x
+    return total.relu() + 2 * total
+
+
+@pytest.mark.parametrize(
+    ("how", "place"),
+    [
+        (lambda net, x: net.bn(x).relu_(), "relu"),
+        (lambda net, x: net.bn(net.conv(x)).add_(x).relu(), "add"),
+        (used_twice, "other"),
+    ],
+)
+def test_destinations_by_other_spellings(how, place):
+    assert architecture.batchnorm_destinations(Net(how)) == {"bn": place}
+
+
+def test_sum_with_a_parameter_is_no_block():
+    net = Net(lambda net, x: net.conv(x) + net.shift)
+    assert architecture.residual_blocks(net, (2, 4, 4)) == []

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from hw2lib import dropout, scale_invariance
 from hw2lib.dropout import dropout_outputs
 
 
@@ -82,3 +83,17 @@ def test_function_that_drops_the_only_mask_is_refused():
     w = torch.ones(2)
     with pytest.raises(ValueError, match="function must return one row a mask, 1 here, got"):
         dropout_outputs(lambda z: (z @ w[:, None]).squeeze(), torch.ones(2), 0.5, "inverted")
+
+
+def test_outputs_of_a_wrong_kind_or_number_are_refused():
+    def outputs(function):
+        return dropout.dropout_outputs(function, [1.0, 2.0], 0.5, "inverted")
+
+    with pytest.raises(ValueError, match="function must return real numbers"):
+        outputs(lambda z: z.sum(1) * 1j)
+    with pytest.raises(ValueError, match="one row a mask, 4 here"):
+        outputs(lambda z: z[:1].sum(1))
+    assert outputs(lambda z: z.sum(1) > 0).evaluation.dtype == torch.float32
+    loss = scale_invariance.batchnorm_loss([[1.0, 0.0], [0.0, 1.0]], [0.0, 1.0])
+    with pytest.raises(ValueError, match="weight must have shape"):
+        loss(torch.ones(3))

@@ -736,3 +736,20 @@ def test_loss_refuses_numbers_whose_gradient_would_be_lost():
     nested = [[np.ones(2), np.zeros(2)]]
     with pytest.raises(ValueError, match=r"X must have 2 dimension\(s\), got shape \(1, 2, 2\)"):
         factorization.loss(nested, [[1.0]], [[1.0]])
+
+
+def test_no_gradient_flows_through_the_default_rate():
+    X = torch.diag(torch.tensor([3.0, 1.0])).requires_grad_()
+
+    def slope(**options):
+        generator = torch.Generator().manual_seed(0)
+        fitted = factorization.gradient_descent(X, 1, 1, generator=generator, **options)
+        return torch.autograd.grad(fitted.losses[-1], X)[0]
+
+    torch.testing.assert_close(slope(), slope(learning_rate=1 / 12))
+
+
+def test_pairs_may_be_lists_and_indices_arrays():
+    start = [[[1.0]], [[0.0]]]
+    factorization.gradient_descent([[1.0]], 1, 1, learning_rate=0.5, start=start)
+    factorization.critical_point([[4.0, 0.0], [0.0, 1.0]], np.array([1]), 1)

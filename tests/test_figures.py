@@ -5,11 +5,14 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+import torch
 from bs4 import BeautifulSoup
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from torch import nn
 
-from hw2lib import figures
+from hw2lib import figures, parameters
+from hw2lib.datasets import digits_data
 from hw2lib.figures import draw_residual_network
 from hw2lib.resnet import resnet18
 
@@ -213,3 +216,35 @@ def test_pixels_that_are_zero_are_blank():
     mesh.update_scalarmappable()
     assert mesh.get_facecolor()[0, 3] == 0
     assert mesh.get_facecolor()[1, 3] == 1
+
+
+def test_drawings_at_their_boundaries():
+    figures.describe(Figure(), "x" * 20)
+    assert figures.darken_svg("#1F6FB4") == "#68b3f2"
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, stride=(1, 2)))
+    assert figures.layer_text(model, "0").endswith(" /1×2")
+    figures.draw_pixels(Figure().add_subplot(), torch.ones(2, 2, requires_grad=True))
+    figure = Figure(figsize=(1, 1))
+    figures.headline(figure, "one two " + "x" * 30)
+    assert "x" * 30 in figure.get_suptitle()
+    axes = Figure().add_subplot()
+    linear = nn.Sequential(nn.Linear(100, 100, bias=False))
+    figures.draw_residual_network(axes, linear, (100,))
+    assert axes.texts[-1].get_text() == "10\u202f000"
+
+
+def test_colours_tell_convolved_shortcuts_and_layers_with_parameters():
+    axes = Figure().add_subplot()
+    figures.draw_residual_network(axes, parameters.resnet18(), (3, 64, 64))
+    shortcuts = [to_hex(line.get_color()) for line in axes.lines if len(line.get_xdata()) == 4]
+    assert (shortcuts.count(figures.ORANGE), shortcuts.count(figures.MUTED)) == (3, 5)
+    axes, model = Figure().add_subplot(), nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(1, 1, 3))
+    figures.draw_residual_network(axes, model, (1, 8, 8))
+    edges = [to_hex(box.get_edgecolor()) for box in axes.patches[2::3]]
+    assert edges == [figures.MUTED, figures.GREEN]
+
+
+def test_pixel_statistics_are_those_of_double_precision():
+    data = digits_data()
+    mean = data.training_images.double().mean().item()
+    assert data.pixel_statistics()[0] == pytest.approx([mean], rel=1e-12)

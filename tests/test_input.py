@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import hw2lib
+from hw2lib import adversarial, normalization, recurrent, scale_invariance, training
 from hw2lib._checks import as_tensor, as_tensor_like
 from hw2lib.datasets import ImageData, digits_data
 from hw2lib.resnet import resnet18
@@ -633,3 +634,60 @@ def test_docstring_is_complete(name):
         assert doc["Raises"] or not parameters, "no Raises"
         assert doc["References"], "no References"
         assert ">>>" in "".join(doc["Examples"]), "no example that runs"
+
+
+def test_results_carry_no_graph():
+    model = nn.Sequential(nn.Linear(1, 2), nn.ReLU())
+    x = torch.full((2, 1), 0.5)
+    y = x.clone().requires_grad_()
+    found = [
+        training.predict(model, x),
+        *normalization.layer_inputs(model, x),
+        adversarial.signed_gradient_attack(model, x, [0, 1], eps=0.1, start=y),
+        adversarial.signed_gradient_attack(model, y, [0, 1], eps=0.1),
+    ]
+    assert not any(each.requires_grad for each in found)
+
+
+def filled(layer, value):
+    for parameter in layer.parameters():
+        nn.init.constant_(parameter, value)
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        (lambda: recurrent.rnn_jacobian(
+            filled(nn.RNN(1, 1, bias=False, nonlinearity="relu"), 1e30), [[0.0]] * 3, [1.0]),
+         "rnn, inputs and state"),
+        (lambda: recurrent.lstm_jacobian(
+            filled(nn.LSTM(1, 1, bias=False), 1e20), [[0.0]] * 4, [0.0], [0.0]),
+         "lstm, inputs, hidden and cell"),
+        (lambda: scale_invariance.descend(lambda z: 1e30 * z[1], [1.0, 1.0], 1e30, 1),
+         "function, x and learning_rate"),
+        (lambda: scale_invariance.sphere_step([1.0, 0.0], [0.0, 1e30], 1e30),
+         "x, gradient and learning_rate"),
+        (lambda: normalization.absorb_shift(filled(nn.Linear(1, 1), 1e30), [1e30]),
+         "layer and shift"),
+        (lambda: normalization.batch_normalize(
+            torch.tensor([[0.0], [0.0], [1.0]]), torch.tensor([3e38])),
+         "x, weight, bias and eps"),
+        (lambda: normalization.ridge(
+            [[0.0], [1e-10]], [[0.0], [1e35]], 1e-30, penalize_intercept=True),
+         "inputs and targets"),
+    ],
+)  # fmt: skip
+def test_overflow_of_the_result_is_refused(call, names):
+    with pytest.raises(ValueError, match=f"^{names} must be of a size for which"):
+        call()
+
+
+def test_tensors_without_data_lazy_buffers_and_byte_labels():
+    with pytest.raises(TypeError, match=r"gradient must be dense and hold data, got .* on meta"):
+        recurrent.clip_by_norm(torch.ones(2, device="meta"), 1.0)
+    lazy = nn.Sequential(nn.LazyBatchNorm1d(affine=False), nn.Linear(2, 2))
+    with pytest.raises(ValueError, match="model must have parameters of known shape"):
+        training.predict(lazy, torch.ones(2, 2))
+    labels = torch.tensor([0, 1], dtype=torch.uint8)
+    assert training.evaluate(nn.Linear(2, 2), torch.ones(2, 2), labels).error == 0.5

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from hw2lib import normalization
 from hw2lib.claims.solution_1_resnet.shared import exact_ridge, whole_numbers
 from hw2lib.normalization import (
     absorb_shift,
@@ -433,3 +434,7 @@ def test_layers_that_take_no_tensor_are_refused():
 def test_even_kernel_with_padding_on_both_sides_warns_of_nothing(recwarn):
     assert padding_mask(nn.Conv1d(1, 1, 4, padding="same"), (6,)).tolist() == [1, 0, 0, 0, 1, 1]
     assert not recwarn
+
+
+def test_all_of_a_shift_is_left_before_any_batch():
+    assert normalization.bias_offset_in_eval(1.0, 0, momentum=1.0, eps=0.0).item() == 1

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from hw2lib import parameters
 from hw2lib.parameters import (
     name_rule_errors,
     name_rule_examples,
@@ -407,3 +408,39 @@ def test_a_loop_counts_to_the_number_that_the_network_holds():
 def test_names_are_escaped_in_html():
     table = parameter_table(nn.ModuleDict({"a<b>&c": nn.Linear(1, 1)}))
     assert "<td>a&lt;b&gt;&amp;c</td>" in table._repr_html_()
+
+
+def test_linear_layer_counts_every_position():
+    assert parameters.parameter_table(nn.Linear(2, 3), (5, 2)).macs == 5 * 6
+
+
+def test_block_has_the_shape_of_its_last_layer():
+    model = nn.Sequential(nn.Sequential(nn.Conv2d(1, 2, 1), nn.Conv2d(2, 3, 2)))
+    (row,) = parameters.parameter_table(model, (1, 4, 4)).by_block().rows
+    assert row.output == (3, 3, 3)
+
+
+def test_norm_that_comes_first_is_a_row_of_its_own():
+    table = parameters.parameter_table(nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2)))
+    assert [row.name for row in table.by_layer().rows] == ["0", "1"]
+
+
+class Noisy(nn.Module):
+    """A network that draws a number, with its layer in a set."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 1)
+        self.all = {self.conv}
+
+    def forward(self, x):
+        """Map (N, C, H, W) to what its layer makes of it, scaled at random."""
+        return next(iter(self.all))(x) * torch.rand(1)
+
+
+def test_table_leaves_the_generator_and_follows_modules_in_a_set():
+    assert parameters.parameter_table(Noisy(), (2, 4, 4)).macs == 4 * 16
+    torch.manual_seed(0)
+    model, before = Noisy(), torch.get_rng_state()
+    parameters.parameter_table(model, (2, 4, 4))
+    assert torch.equal(torch.get_rng_state(), before)

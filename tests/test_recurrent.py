@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from hw2lib import recurrent
 from hw2lib.claims.solution_6_recurrent.cells import (
     CHANNELS,
     lstm_sizes,
@@ -422,3 +423,11 @@ def test_kreiss_constant_of_a_badly_scaled_matrix(order):
 def test_small_entries_beside_a_huge_one_survive_clipping(clip):
     large, small = clip(torch.tensor([2e38, 1e-10]), 1e38).tolist()
     assert (large, small) == (pytest.approx(1e38), pytest.approx(5e-11))
+
+
+def test_rnn_slope_that_underflows_times_a_large_weight():
+    rnn = nn.RNN(1, 1, bias=False)
+    nn.init.constant_(rnn.weight_hh_l0, 1e30)
+    nn.init.ones_(rnn.weight_ih_l0)
+    found = recurrent.rnn_jacobian(rnn, [[60.0]], [0.0]).jacobian.item()
+    assert math.isclose(found, 4e30 * math.exp(-120), rel_tol=1e-3)

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hw2lib import scale_invariance
 from hw2lib.claims.solution_3_scale_invariance.b_step import turns
 from hw2lib.claims.solution_3_scale_invariance.c_dynamics import cosine_angles, fixed_functions
 from hw2lib.scale_invariance import (
@@ -290,3 +291,17 @@ def test_batchnorm_loss_names_its_weight():
     assert f(np.array([1.0, 2.0])) == f(torch.tensor([1.0, 2.0], dtype=torch.float64))
     with pytest.raises(ValueError, match="inputs, weight must share dtype"):
         f([1.0, 2.0])
+
+
+def test_small_steps_do_not_cancel():
+    remainder = scale_invariance.sphere_step([1.0, 0.0], [0.0, -1.0], 1e-10).remainder
+    assert math.isclose(remainder.item(), 5e-21, rel_tol=1e-5)
+    angles = scale_invariance.descend(lambda z: z[1], [1.0, 0.0], 1e-5, 1).angles
+    assert math.isclose(angles.item(), 1e-5, rel_tol=1e-5)
+    x = scale_invariance.descend(lambda z: 1e30 * z[1], [1.0, 1e-20], 1e-50, 1).x
+    assert abs(x[1]) < 1e-26
+
+
+def test_gradient_that_is_not_quite_orthogonal_is_refused():
+    with pytest.raises(ValueError, match="gradient must be orthogonal to x"):
+        scale_invariance.sphere_step([1.0, 0.0], [0.01, 1.0], 0.1)

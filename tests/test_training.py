@@ -1,6 +1,7 @@
 """Training: the schedule, reproducibility, resuming, several processes, the program."""
 
 import io
+import logging
 import math
 import os
 import re
@@ -16,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from hw2lib import training
+from hw2lib import adversarial, training
 from hw2lib.allcnn import AllCNN
 from hw2lib.claims.solution_5_adversarial.shared import Family
 from hw2lib.datasets import ImageData, digits_data
@@ -774,3 +775,120 @@ def test_checkpoint_may_lie_at_home(tmp_path, monkeypatch):
         monkeypatch.setenv(name, str(tmp_path))
     fit(network(), few_digits(), epochs=1, checkpoint="~/run.pt")
     assert (tmp_path / "run.pt").is_file()
+
+
+class Runs:
+    """Something that prints when it is unpickled."""
+
+    def __reduce__(self):
+        return print, ("run",)
+
+
+def test_checkpoint_runs_nothing(tmp_path, capsys):
+    content = io.BytesIO()
+    torch.save(Runs(), content)
+    (tmp_path / "run.pt").write_bytes(training.sealed(content.getvalue()))
+    with pytest.raises(ValueError, match="is no checkpoint of this function"):
+        training.read_checkpoint(tmp_path / "run.pt")
+    assert capsys.readouterr().out == ""
+
+
+def test_validation_loss_that_is_not_finite_is_refused():
+    class Breaking(nn.Linear):
+        trained = False
+
+        def forward(self, x):
+            self.trained |= self.training
+            logits = super().forward(x.flatten(1))
+            return logits * math.inf if self.trained and not self.training else logits
+
+    with pytest.raises(ValueError, match="learning_rate must be small enough"):
+        fit(Breaking(64, 10), few_digits(), epochs=1)
+
+
+def test_seed_of_the_reduced_network_decides_on_weights_and_orders(monkeypatch):
+    seen = []
+
+    def noted(model, data, *, seed=0, **options):
+        seen.append((model.classes.weight, seed))
+
+    monkeypatch.setattr(training, "fit", noted)
+    for seed in (3, 4):
+        training.digits_network(few_digits(), seed=seed)
+    assert [seed for _, seed in seen] == [3, 4]
+    assert not torch.equal(seen[0][0], seen[1][0])
+
+
+def test_each_epoch_of_each_seed_has_a_dropout_of_its_own(monkeypatch):
+    seeds = []
+    monkeypatch.setattr(training, "seed_device", lambda device, seed: seeds.append(seed))
+    for seed in (0, 1):
+        fit(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), few_digits(), epochs=3, seed=seed)
+    assert len(set(seeds)) == 6
+
+
+def test_no_hook_is_left():
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    training.predict(model, torch.ones(60_000, 2))
+    adversarial.first_switch(model, torch.ones(1, 2), torch.ones(1, 2))
+    assert not any(each._forward_hooks or each._forward_pre_hooks for each in model.modules())
+
+
+def test_checkpoint_of_images_of_another_shape_is_refused(tmp_path):
+    data, model = few_digits(), nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    wide = {name: getattr(data, name).view(-1, 1, 4, 16)
+            for name in ("training_images", "validation_images")}  # fmt: skip
+    fit(model, data, epochs=1, checkpoint=tmp_path / "run.pt")
+    with pytest.raises(ValueError, match="comes from a run with data"):
+        fit(model, data._replace(**wide), epochs=1, checkpoint=tmp_path / "run.pt")
+
+
+def test_program_reports_the_last_epoch_and_what_each_number_is(monkeypatch, capsys, caplog):
+    with caplog.at_level(logging.DEBUG, "hw2lib.training"):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        _, loss, _, after, wrong = map(torch.Tensor.item, fit(model, few_digits(), epochs=1))
+    line = f"epoch 1: loss {loss:.4f}, validation {after:.4f}, {100 * wrong:.2f} % wrong"
+    assert line in caplog.messages
+    rows = torch.tensor([[0.1, 1.0, 0.5, 1.0, 0.5], [0.1, 1.0, 0.5, 1.0, 0.25]])
+    monkeypatch.setattr(training, "fit", lambda *given, **options: training.History(*rows.T))
+    training.main(["--epochs=2", "--device=cpu"])
+    assert "validation error after 2 epochs: 25.00%" in capsys.readouterr().out
+
+
+def test_full_network_has_the_classes_of_its_data():
+    images, labels = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 0])
+    model = training.full_network(ImageData(images, labels, images, labels, ("a", "b", "c")))
+    assert training.predict(model, images).shape == (4, 3)
+
+
+def test_slight_mixing_and_truth_values_are_refused():
+    class Mixing(nn.Linear):
+        def forward(self, x):
+            logits = super().forward(x)
+            return logits + 0.003 * logits.sum(0)
+
+    torch.manual_seed(0)
+    with pytest.raises(ValueError, match="same logits in every batch"):
+        adversarial.input_gradient(Mixing(8, 10), torch.randn(3, 8).abs(), [0, 1, 2])
+
+    class Votes(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) > 0
+
+    with pytest.raises(ValueError, match=r"real logits, got dtype torch\.bool"):
+        training.predict(Votes(2, 3), torch.ones(4, 2))
+
+
+def test_finished_run_is_not_written_again_and_progress_is_an_option(tmp_path, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    file, model = tmp_path / "run.pt", nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    written = []
+    for progress in (False, True):
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        fit(model, few_digits(), epochs=1, progress=progress, checkpoint=file)
+        written.append(file.stat().st_mtime_ns)
+        assert bool(sys.stderr.getvalue()) == progress
+    assert written[0] == written[1]

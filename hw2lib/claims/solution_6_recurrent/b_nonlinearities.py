@@ -213,7 +213,7 @@ def flat_inputs(rng: np.random.Generator) -> Iterator[tuple[str, Flat]]:
     verdict="conditional",
     printed=r"…saturating nonlinearities like tanh and sigmoid is problematic because the activations do not change much even if the inputs to the nonlinearity change a lot; "
     r"this is particularly problematic for long sequence lengths…",
-    statement=r"In their flat parts: for inputs $x,y$ of one sign with $|x|,|y|\ge a$ we have $|\tanh x-\tanh y|\le(1-\tanh^2a)\,|x-y|$, and the sigmoid changes by at most $\operatorname{sig}(a)\operatorname{sig}(-a)\,|x-y|$. "
+    statement=r"In their flat parts: while an input stays on one side of 0, at least $a$ away from it, tanh changes by at most $1-\tanh^2a$ times what the input does, and the sigmoid by at most $\operatorname{sig}(a)\operatorname{sig}(-a)$ times that. "
     r"In between tanh passes changes on: from $-1$ to $1$ it changes by {value}`middle:.0%` of what its input does. And the longer the sequence, the less is left where each step keeps at most a share $q<1$: at most $q^T$ (claim 6b-necessary).",
     corrected="in their flat parts, on one side of 0",
     family=flat_inputs,
@@ -239,7 +239,7 @@ def squashing_functions_are_flat_far_from_zero(case: Flat) -> Trial:
     )
 
 
-@counterexample("6b-flat", "of one sign: −1 and 1")
+@counterexample("6b-flat", "on one side of 0: from −1 to 1")
 def tanh_between_its_flat_parts() -> float:
     return max(0.0, (math.tanh(1) - math.tanh(-1)) / 2 - (1 - math.tanh(1) ** 2))
 
