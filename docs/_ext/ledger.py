@@ -174,7 +174,8 @@ def card(claim: Outcome) -> str:
     if claim["printed"]:
         parts.append(f"*In print:* {claim['printed']}")
     if claim["corrected"]:
-        parts.append(f"*Instead:* {claim['corrected']}")
+        heading = "Holds" if claim["verdict"] == "conditional" else "Instead"
+        parts.append(f"*{heading}:* {claim['corrected']}")
     parts.append(claim["statement"])
     parts.append(f"```{{container}} claim-check\n{check_line(claim)}\n```")
     if claim["verdict"] in RANK:
