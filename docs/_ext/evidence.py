@@ -234,7 +234,7 @@ class PrintedDirective(PartDirective):
             body.append(f"[{KEY}]{{.printed-key}}")
         if good:
             held = " ".join(f"{{claim}}`{claim['id']}`" for claim in good)
-            body.append(f"Right as printed: {held}.")
+            body.append(f"Other statements are right as printed {held}.")
         text = "\n\n".join(body)
         title = "If you have the printed solutions"
         return self.parse(f"````{{dropdown}} {title}\n:class: printed\n{text}\n````")
