@@ -32,6 +32,7 @@ from hw2lib.claims.tools import jacobian, largest, relative, shortfall, size, sp
 from hw2lib.recurrent import lstm_jacobian, rnn_jacobian
 
 SEEDS, STEPS = 8, 50
+GROWTH = 1.03
 INPUT, FORGET = GATES.index("input gate"), GATES.index("forget gate")
 
 
@@ -600,7 +601,7 @@ def comparison_depends_on_the_initialisation(seed: int) -> Trial:
     kind="measured",
     verdict="measured",
     statement=r"**The paths through the weights can explode.** With recurrent weights ten times PyTorch's and 64 units the norm of "
-    r"$\partial c_T/\partial c_0$ on noise is multiplied by {value}`factor_least:.3f` to {value}`factor_most:.3f` a step from $T=50$ to $T=400$, in all "
+    r"$\partial c_T/\partial c_0$ on noise is multiplied by more than {value}`growth` a step from $T=50$ to $T=400$, in all "
     r"{value}`seeds` seeds. With 5 added to the forget bias instead, it gets large: over 50 steps {value}`short8_least` to {value}`short8_most` for 8 units, "
     r"{value}`short32_least` to {value}`short32_most` for 32, and {value}`short64_least` to {value}`short64_most` for 64. For 32 units the median is "
     r"{value}`short32` over 50 steps and {value}`long32` over 200; for 8 units {value}`short8` over 50 and {value}`long8` over 800. The direct path cannot "
@@ -611,7 +612,9 @@ def large_recurrent_weights_explode(seed: int) -> Trial:
     large = lstm_sizes(seeds, 64, (STEPS, 400), weight_scale=10.0)
     biased = {p: lstm_sizes(seeds, p, (STEPS, late.get(p, STEPS)), 5.0) for p in SIZES}
     factors = (large[400].whole / large[STEPS].whole).pow(1 / (400 - STEPS))
-    values = spread("factor", factors.tolist()) | {"seeds": SEEDS}
+    least = factors.min().item()
+    # a chaotic network: what is quoted of it has to be the same however sums are rounded
+    values: dict[str, float] = {"growth": GROWTH, "seeds": SEEDS}
     for p in SIZES:
         values |= spread(f"short{p}", biased[p][STEPS].whole.tolist())
     for p, length in late.items():
@@ -620,7 +623,7 @@ def large_recurrent_weights_explode(seed: int) -> Trial:
     direct = max(largest(each.direct) for found in runs for each in found.values())
     return Trial(
         max(
-            shortfall(values["factor_least"], 1.02),
+            shortfall(least, GROWTH),
             shortfall(values["short8_least"], 1.0),
             shortfall(values["short32_least"], 5.0),
             shortfall(values["short64_least"], 10.0),
@@ -629,7 +632,7 @@ def large_recurrent_weights_explode(seed: int) -> Trial:
             shortfall(1.0, direct),
         ),
         {
-            "an LSTM cannot explode": math.log(values["factor_least"]),
+            "an LSTM cannot explode": math.log(least),
             "a large forget bias makes it explode": math.log(values["short8"] / values["long8"]),
             "the direct path is the whole": math.log(values["short32"] / direct),
         },
