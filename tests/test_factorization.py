@@ -751,5 +751,9 @@ def test_no_gradient_flows_through_the_default_rate():
 
 def test_pairs_may_be_lists_and_indices_arrays():
     start = [[[1.0]], [[0.0]]]
-    factorization.gradient_descent([[1.0]], 1, 1, learning_rate=0.5, start=start)
-    factorization.critical_point([[4.0, 0.0], [0.0, 1.0]], np.array([1]), 1)
+    fit = factorization.gradient_descent([[1.0]], 1, 1, learning_rate=0.5, start=start)
+    assert fit.losses.tolist() == [1.0, 0.0]
+    X = [[4.0, 0.0], [0.0, 1.0]]
+    found = factorization.critical_point(X, np.array([1]), 1)
+    for one, other in zip(found, factorization.critical_point(X, [1], 1), strict=True):
+        assert torch.equal(one, other)
