@@ -456,7 +456,7 @@ def worst_linear_margins(
     eps : float
         Largest change of a pixel, in the pixels' unit.
     bounds : tuple of 2 float
-        Least and greatest value of a pixel.
+        Least and greatest value of a pixel, rounded to the images' dtype.
 
     Returns
     -------
@@ -535,7 +535,7 @@ def signed_gradient_attack(
     step_size : float, optional
         Change of a pixel in a step; by default `eps`.
     bounds : tuple of 2 float
-        Least and greatest value of a pixel.
+        Least and greatest value of a pixel, rounded to the images' dtype.
     project : bool
         Whether to keep the sum of the steps within ±ε; without it, it can reach
         ``steps * step_size``.
@@ -610,7 +610,7 @@ def random_sign_perturbation(
     seed : int
         Of the signs.
     bounds : tuple of 2 float
-        Least and greatest value of a pixel.
+        Least and greatest value of a pixel, rounded to the images' dtype.
 
     Returns
     -------
@@ -646,18 +646,22 @@ def check_eps(value: float, name: str = "eps") -> float:
 
 
 def check_bounds(bounds: Any, images: Tensor) -> tuple[float, float]:
-    """Return the bounds of a pixel, within which all images lie."""
+    """Return the bounds of a pixel in the images' dtype; all images lie within them."""
     check_kind("bounds", bounds, tuple)
     if len(bounds) != 2:
         raise ValueError(f"bounds must hold 2 numbers, got {bounds}")
-    low, high = (check_number(f"bounds[{i}]", bound) for i, bound in enumerate(bounds))
+    numbers = (check_number(f"bounds[{i}]", bound) for i, bound in enumerate(bounds))
+    largest = torch.finfo(images.dtype).max  # a bound beyond it is none
+    low, high = (
+        torch.tensor(min(max(number, -largest), largest), dtype=images.dtype).item()
+        for number in numbers
+    )
     least, greatest = images.min().item(), images.max().item()
     if not low <= least <= greatest <= high:
         raise ValueError(
-            f"images must lie within bounds {bounds}, got pixels from {least:g} to {greatest:g}"
+            f"images must lie within bounds {bounds}, got pixels from {least:.9g} to {greatest:.9g}"
         )
-    largest = torch.finfo(images.dtype).max  # a bound beyond it is none
-    return max(low, -largest), min(high, largest)
+    return low, high
 
 
 def box(images: Tensor, eps: float, bounds: tuple[float, float]) -> tuple[Tensor, Tensor]:

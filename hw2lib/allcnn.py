@@ -58,8 +58,9 @@ class AllCNN(nn.Module):
     are averaged over the image: the logits. Batch norm and ReLU follow each convolution but the
     last; dropout acts on the pixels and after each stride. Serves claim 5-parameters.
 
-    Differs from the paper: it has biases and no batch norm (``batchnorm=False`` is that), and its
-    last convolution has a ReLU too, which would forbid negative logits.
+    Differs from the paper: it has biases and no batch norm (``batchnorm=False`` is that); it
+    averages over 6×6 positions of a 32×32 image, where here are 8×8, for each 3×3 is padded; and
+    its last convolution has a ReLU too, which would forbid negative logits.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ class AllCNN(nn.Module):
     References
     ----------
     Springenberg, Dosovitskiy, Brox, Riedmiller, "Striving for simplicity: the all convolutional
-    net", ICLR 2015 workshop, table 1 and section 3.
+    net", ICLR 2015 workshop, table 2 and section 3.
 
     Examples
     --------

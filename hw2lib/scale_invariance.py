@@ -259,9 +259,10 @@ def norms_after(
     r"""Return :math:`\|x\|` along gradient descent if :math:`\|\nabla f(u)\|` stays constant.
 
     With G that constant, iterates :math:`r_{k+1}^2=(1-\eta\lambda)^2r_k^2+\eta^2G^2/r_k^2`.
-    Without weight decay :math:`r_k^4\ge r_0^4+2\eta^2G^2k`, nearly with equality; with it r settles
-    where :math:`r^4=\eta G^2/(\lambda(2-\eta\lambda))`, from every start. Serves claims 3b-growth
-    and 3b-equilibrium.
+    Without weight decay :math:`r_k^4\ge r_0^4+2\eta^2G^2k`, nearly with equality if ηG is small
+    against :math:`r_0^2`; with it r settles where
+    :math:`r^4=\eta G^2/(\lambda(2-\eta\lambda))`, from every start. Serves claims 3b-growth and
+    3b-equilibrium.
 
     Parameters
     ----------

@@ -864,7 +864,7 @@ def digits_network(
 
     References
     ----------
-    Springenberg et al., "Striving for simplicity", ICLR 2015 workshop, table 1.
+    Springenberg et al., "Striving for simplicity", ICLR 2015 workshop, table 2.
 
     Examples
     --------

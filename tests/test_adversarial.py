@@ -745,6 +745,20 @@ def test_random_signs_depend_on_the_seed():
     assert not torch.equal(one, other)
 
 
+@pytest.mark.parametrize("bounds", [(0.7, 1.0), (0.0, 0.8), (-1 / 3, 0.9)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_attack_may_start_where_another_ended(bounds, dtype):
+    # whether or not the bounds have an exact value in the images' precision
+    model, images = nn.Linear(2, 2, dtype=dtype), torch.full((1, 2), 0.75, dtype=dtype)
+    model.weight.data = torch.eye(2, dtype=dtype)
+    again = signed_gradient_attack(model, images, [0], eps=9.0, bounds=bounds)
+    assert again.flatten().tolist() == torch.tensor(bounds, dtype=dtype).tolist()
+    assert torch.equal(signed_gradient_attack(model, again, [0], eps=0.0, bounds=bounds), again)
+    assert set(random_sign_perturbation(again, eps=9.0, bounds=bounds).flatten().tolist()) <= set(
+        again.flatten().tolist()
+    )
+
+
 def test_pixel_just_above_the_bounds_is_refused():
     with pytest.raises(ValueError, match="images must lie within bounds"):
         adversarial.random_sign_perturbation(torch.tensor([[1.0005]]), eps=0.1)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 import re
 import subprocess
 import sys
@@ -514,6 +515,16 @@ def test_command_line_checks_several_parts_side_by_side(capsys):
     ids = re.findall(r"^(\d\w-\w+) .* ok$", output, re.MULTILINE)
     assert ids == ["1e-counts", "2b-frobenius", "6c-step"]
     assert "3 of 3 claims accepted" in output
+
+
+def test_command_line_ends_quietly_when_its_reader_does():
+    command = [sys.executable, "-m", "hw2lib.claims", "3a-example"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert process.returncode == 1
+    assert process.stderr == b""
 
 
 def test_command_line_takes_kind_seed_and_cases(capsys):

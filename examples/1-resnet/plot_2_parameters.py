@@ -3,7 +3,7 @@ Parameters pile up late in ResNet-18, work does not
 ===================================================
 
 How many parameters has each part of ResNet-18, and how much work is it? Both are counted from the
-network, layer by layer, and set beside the printed solution's table, two of whose entries differ.
+network, layer by layer, and set beside the printed solution's table, three of whose entries differ.
 
 The derivation is in :doc:`/solutions/1-resnet/c-architecture`; this script is evidence for the
 claims ``1c-stem`` to ``1c-total`` and ``1c-work``.
@@ -120,6 +120,6 @@ plt.show()
 # %%
 # What to see
 # -----------
-# Whenever the image is halved, the channels double: a 3×3 convolution then has four times the
+# Where a stage halves the image, it doubles the channels: a 3×3 convolution then has four times the
 # weights and a quarter of the positions, so the same number of multiplications. The parameters pile
 # up at the end, while every 3×3 convolution that keeps its input's size costs the same.

@@ -1,6 +1,6 @@
 """
-Batch norm normalises what enters a ReLU only if no residual sum lies between
-=============================================================================
+Straight from batch norm a fresh ReLU's input has variance 1, after a residual sum more
+=======================================================================================
 
 The reference code puts batch norm before the ReLU. Are the ReLU's inputs normalised then? ResNet-18
 calls its ReLU 17 times; let us look at what enters it, under both orders.

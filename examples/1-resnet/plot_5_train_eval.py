@@ -1,6 +1,6 @@
 """
-Eval mode: another variance in batch norm, another mean behind a ReLU of dropped units
-======================================================================================
+Eval mode: another variance in batch norm, another mean behind the ReLU of a linear unit
+========================================================================================
 
 What do ``model.train()`` and ``model.eval()`` change? Batch norm goes from the statistics of the
 batch to running ones, dropout from random to deterministic.

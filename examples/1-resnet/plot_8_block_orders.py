@@ -119,5 +119,5 @@ plt.show()
 # What to see
 # -----------
 # Follow the bold lines. On the left the first one ends in a ReLU, but the second ends in a sum, and
-# what leaves a sum has another variance. On the right both end in a convolution: the second in that
-# of the next block, which is not drawn.
+# nothing fixes the variance of what leaves a sum. On the right both end in a convolution: the
+# second in that of the next block, which is not drawn.

@@ -22,8 +22,8 @@ torch.set_default_dtype(torch.float64)
 # %%
 # Walk along the orbit
 # --------------------
-# 300 matrices G, from orthogonal to badly conditioned ones; 20 orthogonal ones; and the rescalings
-# (eA, B/e), G = eI.
+# 300 matrices G, from nearly orthogonal to badly conditioned ones; 20 orthogonal ones; and the
+# rescalings (eA, B/e), G = eI.
 
 X, rank = torch.randn(9, 6), 3
 best = low_rank_factors(X, rank)

@@ -102,4 +102,4 @@ plt.show()
 # largest singular value that is missing, on whether all r places are used and, if they are, on the
 # least value that is kept: {σ₁, σ₃} and {σ₁, σ₄} both miss σ₂, with −2 and −4. Only at the minimum
 # is none negative. There the r² = 4 zeros are the directions along the orbit of minimisers; at
-# saddles some zeros are directions in which the loss is merely flat to second order.
+# these saddles, too, zeros are directions along which critical points of the same loss continue.

@@ -130,4 +130,5 @@ plt.show()
 # What to see
 # -----------
 # A saddle is not a trap but a delay. The delay is the logarithm of how little the start has of the
-# way down, so only starts exactly on the line, a set of measure zero, stay for ever.
+# way down, so with a learning rate that is small enough for the start, only starts exactly on the
+# line, a set of measure zero, stay for ever.

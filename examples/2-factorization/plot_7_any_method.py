@@ -1,6 +1,6 @@
 """
-Descent that computes no singular vector ends close to the truncated SVD
-========================================================================
+Descent that computes no singular vector ends close to the truncated SVD, at three ranks
+========================================================================================
 
 The problem is not convex, so a method that goes downhill might end anywhere. Does it? Two such
 methods, three random starts each, on 1797 handwritten digits.
@@ -43,12 +43,12 @@ found = {
 # %%
 # Verify
 # ------
-# Descent is never below the minimum, and close above it.
+# Descent is never below the minimum, and close above it; at rank 3 all that is left is rounding.
 
 for (method, r), losses in found.items():
     excess = losses / least[r] - 1
     print(f"rank {r:2}  {method.__name__:26} above by at most {max(ROUNDING, excess.max()):.0e}")
-    assert -ROUNDING < excess.min() <= excess.max() < 0.005
+    assert -ROUNDING < excess.min() <= excess.max() < (ROUNDING if r == 3 else 0.005)
 
 # %%
 # Drawing the figure
@@ -85,6 +85,12 @@ plt.show()
 # %%
 # What to see
 # -----------
-# Three dots are three runs. The higher the rank, the slower the methods, and the farther above the
-# least loss they are when their steps are used up. Three seeds prove nothing; that the problem has
-# no bad local minimum is a theorem of :doc:`/solutions/2-factorization/d-landscape`.
+# Three dots are three runs. Of these three ranks the higher ones come out farther above the least
+# loss when the steps are used up. What decides the rate in the end is not the rank, but how close
+# the first singular value left out is to the last one kept; at rank 1 it is closer than at rank 3.
+# Three seeds prove nothing; that the problem has no bad local minimum is a theorem of
+# :doc:`/solutions/2-factorization/d-landscape`.
+
+values = torch.linalg.svdvals(X)
+for r in (1, *tried):
+    print(f"rank {r:2}  ratio of the singular values at the cut {values[r] / values[r - 1]:.3f}")

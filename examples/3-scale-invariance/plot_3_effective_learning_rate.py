@@ -1,6 +1,6 @@
 r"""
-Without weight decay the turning slows down; with it the angle settles
-======================================================================
+On fresh batches the turning slows down without weight decay; with it the angle settles
+=======================================================================================
 
 The weights in front of a batch norm are a direction with a length that does not matter, except that
 the step of the direction is :math:`\eta/\lVert w\rVert^2`. How far does a step turn the direction,

@@ -1,6 +1,6 @@
 """
-An adversary does far more harm than noise
-==========================================
+At 32/255 an adversary does far more harm than noise
+====================================================
 
 Let every pixel move by at most ε. How many answers does the network lose if the signs are drawn at
 random, if they are those of the gradient, and if the adversary may take five steps within the same
@@ -108,7 +108,7 @@ axes.set(
     xlabel="change of every pixel ε, in 255ths", ylim=(0, 66), xlim=(0, 32.5), ylabel="wrong, %"
 )
 axes.set_xticks([0, 8, 16, 24, 32])
-figures.headline(figure, "An adversary does far more harm than noise")
+figures.headline(figure, "At 32/255 an adversary does far more harm than noise")
 figures.describe(
     figure,
     "Share of wrong answers on the validation digits against epsilon, three networks: with "

@@ -104,7 +104,10 @@ def line(claim: Claim, evidence: Evidence | None, accepted: bool) -> str:
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as `head` has
+        code = 1
     sys.stderr.flush()
     os._exit(code)  # taking every object apart first would take most of a second

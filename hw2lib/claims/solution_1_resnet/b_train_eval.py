@@ -208,7 +208,7 @@ def validations(rng: np.random.Generator) -> Iterator[tuple[str, Validation]]:
     verdict="theorem",
     statement=r"**Validating in training mode is training.** Under `torch.no_grad()` no parameter changes, but "
     r"in training mode every validation batch of other statistics moves the running ones if the momentum $m$ is a number other than 0, "
-    r"$\hat\mu\leftarrow(1-m)\hat\mu+m\mu$, and likewise $v$, so later outputs in eval mode change; and an "
+    r"$\hat\mu\leftarrow(1-m)\hat\mu+m\mu$, and likewise $v$. Where $\gamma\ne0$, later outputs in eval mode then change in general, and an "
     r"image's output depends on the other images of its batch. In eval mode, with running statistics, nothing "
     r"moves, and each image is on its own.",
     family=validations,
@@ -249,6 +249,16 @@ def without_running_statistics() -> float:
     layer: Layer = nn.BatchNorm1d(1, track_running_stats=False, dtype=DOUBLE).eval()
     outputs = [layer(tensor([[1.0], [other]]))[0] for other in (0.0, 3.0)]
     return largest(outputs[0] - outputs[1])
+
+
+@counterexample("1b-validation", "γ ≠ 0: at 0, where some start training, outputs show no change")
+def outputs_at_zero_weight() -> float:
+    layer: Layer = nn.BatchNorm1d(1, dtype=DOUBLE)
+    nn.init.zeros_(layer.weight)
+    images = tensor([[1.0], [3.0]])
+    before = layer.eval()(images)
+    layer.train()(images)
+    return float(largest(layer.running_mean) > 0 and torch.equal(layer.eval()(images), before))
 
 
 @counterexample("1b-validation", "in eval mode nothing moves")
@@ -566,7 +576,7 @@ def plain_networks(rng: np.random.Generator) -> Iterator[tuple[str, Plain]]:
     printed=r"HW1 does not use these two operations and hence operates in an identical fashion, in both "
     r"training and testing regimes.",
     statement=r"A network computes the same in both modes, bit for bit, if none of its modules reads the flag "
-    r"`training` and none draws at random: no linear layer, convolution, max-pooling, layer norm or ReLU, tanh, sigmoid "
+    r"`training` and none draws at random: no linear layer, convolution, max-pooling over fixed windows, layer norm or ReLU, tanh, sigmoid "
     r"does either. Among PyTorch's activations, `nn.RReLU` does both.",
     family=plain_networks,
     tolerance=0.0,

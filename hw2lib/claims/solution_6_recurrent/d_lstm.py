@@ -252,7 +252,7 @@ def chains(rng: np.random.Generator) -> Iterator[tuple[str, Chain]]:
     verdict="corrected",
     severity=1,
     printed=r"$\frac{\partial z^T}{\partial z^t}=\prod_{i=1}^{T-t}w_z\,\sigma'(w_zz^{T-i})$.",
-    statement=r"Right for one unit. For matrices the slopes stand on the other side: "
+    statement=r"Right for one unit; but since part (a) $w_z$ is a matrix, and with matrices the slopes stand on the other side: "
     r"$\operatorname{diag}(\sigma'_T)\,W\cdots\operatorname{diag}(\sigma'_{t+1})\,W$, the latest factor on the left, as the "
     r"print has it. With $X=\operatorname{diag}(\sigma'_T)\,W\cdots W\operatorname{diag}(\sigma'_{t+1})$ the printed product is $WX$ and "
     r"the true one $XW$: they have the same eigenvalues, and the argument does not suffer.",
@@ -601,7 +601,7 @@ def comparison_depends_on_the_initialisation(seed: int) -> Trial:
     kind="measured",
     verdict="measured",
     statement=r"**The paths through the weights can explode.** With recurrent weights ten times PyTorch's and 64 units the norm of "
-    r"$\partial c_T/\partial c_0$ on noise is multiplied by more than {value}`growth` a step from $T=50$ to $T=400$, in all "
+    r"$\partial c_T/\partial c_0$ on noise is multiplied by more than {value}`growth:.2f` a step from $T=50$ to $T=400$, in all "
     r"{value}`seeds` seeds. With 5 added to the forget bias instead, it gets large: over 50 steps {value}`short8_least` to {value}`short8_most` for 8 units, "
     r"{value}`short32_least` to {value}`short32_most` for 32, and {value}`short64_least` to {value}`short64_most` for 64. For 32 units the median is "
     r"{value}`short32` over 50 steps and {value}`long32` over 200; for 8 units {value}`short8` over 50 and {value}`long8` over 800. The direct path cannot "
