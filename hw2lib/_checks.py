@@ -30,9 +30,24 @@ def as_tensor(name: str, value: Any, ndim: int | None = None) -> Tensor:
         raise ValueError(f"{name} must have {ndim} dimension(s), got shape {tuple(tensor.shape)}")
     if tensor.numel() == 0:
         raise ValueError(f"{name} must not be empty, got shape {tuple(tensor.shape)}")
+    if isinstance(value, list | tuple | float):
+        check_fits(name, value, tensor)
     if not all_finite(tensor):
         raise ValueError(f"{name} must be finite, got NaN or Inf in shape {tuple(tensor.shape)}")
     return tensor
+
+
+def check_fits(name: str, value: Any, tensor: Tensor) -> None:
+    """Refuse Python's numbers, which are in double precision, if the tensor's dtype lost one."""
+    lost = tensor.isinf() | (tensor.abs() < torch.finfo(tensor.dtype).tiny)
+    if tensor.dtype != torch.float64 and lost.any():
+        exact = torch.as_tensor(value, dtype=torch.float64)
+        lost &= exact.isfinite() & (exact != 0)
+        if lost.any():
+            raise ValueError(
+                f"{name} must fit {tensor.dtype} if it is given as numbers of Python, got "
+                f"{exact[lost][0].item()}; make it an array or a tensor of dtype float64"
+            )
 
 
 def all_finite(tensor: Tensor) -> bool:

@@ -13,5 +13,5 @@ def polar(x: Tensor) -> tuple[float, Tensor]:
     if size == 0:
         return 0.0, x
     scaled = x / scale
-    length = torch.linalg.vector_norm(scaled)
+    length = torch.linalg.vector_norm(scaled, dtype=torch.float64)  # of any number of entries
     return size * length.item(), scaled / length

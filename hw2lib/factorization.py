@@ -185,7 +185,7 @@ def low_rank_factors(X: Any, rank: int) -> Factors:
     Where m and n are at least 64 max(r, 8), on a CPU, only the leading singular vectors are
     computed, in double precision at last, if they are proved to attain the least loss to a relative
     1e-10 (before they are rounded to the dtype of `X`); otherwise all of them. Torch's gradient in
-    X is NaN where singular values are equal.
+    X is NaN where singular values are equal, or where one of the first r is 0.
 
     Parameters
     ----------
@@ -431,7 +431,8 @@ def balance_factors(A: Any, B: Any) -> Factors:
     r"""Return the balanced factors of the same product: :math:`A^\top A=BB^\top`, diagonal.
 
     Of all factors of AB with this inner size they have the least :math:`\|A\|_F^2+\|B\|_F^2`,
-    twice the nuclear norm of AB. Serves claim 2c-balanced.
+    twice the nuclear norm of AB. Torch's gradient is NaN where singular values of AB are equal, two
+    zeros too. Serves claim 2c-balanced.
 
     Parameters
     ----------
@@ -481,7 +482,8 @@ def critical_point(X: Any, indices: Sequence[int], rank: int) -> Factors:
 
     :math:`A=[\sqrt{\sigma_j}u_j]_{j\in J}` and :math:`B=[\sqrt{\sigma_j}v_j^\top]_{j\in J}`, filled
     up with zeros to inner size r. J = the r largest gives the minimum, any other J a saddle
-    (unless the loss is the same). Serves claims 2d-landscape and 2d-least.
+    (unless the loss is the same). Torch's gradient in X is NaN where singular values are equal.
+    Serves claims 2d-landscape and 2d-least.
 
     Parameters
     ----------

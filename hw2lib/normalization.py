@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
+import numbers
 import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -224,7 +226,7 @@ def bias_offset_in_eval(
     Returns
     -------
     Tensor
-        The offset, of the broadcast shape of the inputs.
+        The offset, of the broadcast shape of the inputs and the dtype of those that are no numbers.
 
     Raises
     ------
@@ -245,23 +247,35 @@ def bias_offset_in_eval(
     steps = check_integer("steps", steps, 0)
     momentum = check_number("momentum", momentum, "in [0, 1]", lambda m: 0 <= m <= 1)
     eps = check_number("eps", eps, "a number of at least 0", lambda value: value >= 0)
-    variance = as_tensor("running_variance", running_variance)
+    given = {"shift": shift, "weight": weight, "running_variance": running_variance}
+    factors = {  # numbers in double precision, for they belong to no dtype
+        name: torch.tensor(check_number(name, value), dtype=torch.float64)
+        if is_number(value)
+        else as_tensor(name, value)
+        for name, value in given.items()
+    }
+    variance = factors["running_variance"]
     if (variance < 0).any() or (eps == 0 and (variance == 0).any()):
         raise ValueError("running_variance must be at least 0, and positive where eps is 0")
-    factors = as_tensor("shift", shift), as_tensor("weight", weight), variance
     try:
-        b, gain, variance = torch.broadcast_tensors(*factors)
+        b, gain, variance = torch.broadcast_tensors(*factors.values())
     except RuntimeError as error:
         raise ValueError(
             "shift, weight and running_variance must have shapes that broadcast, got "
-            f"{', '.join(str(tuple(each.shape)) for each in factors)}"
+            f"{', '.join(str(tuple(each.shape)) for each in factors.values())}"
         ) from error
-    dtype, variance = b.dtype, variance.double()
-    deviation = torch.hypot(variance.sqrt(), variance.new_tensor(math.sqrt(eps)))
+    total = finite("running_variance and eps", variance.double() + eps)
     kept = math.exp(steps / 2 * math.log1p(-momentum)) if momentum < 1 else float(steps == 0)
-    root = kept / deviation.sqrt()  # twice, for the product of two of the factors may underflow
+    root = kept / total.sqrt().sqrt()  # twice, for the product of two of the factors may underflow
     left = (root * b.double()) * (root * gain.double())
+    arrays = [each.dtype for name, each in factors.items() if not is_number(given[name])]
+    dtype = functools.reduce(torch.promote_types, arrays or [torch.get_default_dtype()])
     return finite("shift, weight, running_variance and eps", left.to(dtype))
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a number, and not a tensor or an array of them."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def measured_bias_offsets(
@@ -312,13 +326,15 @@ def measured_bias_offsets(
     bias = layer._parameters.get("bias")
     if bias is None:
         raise TypeError(f"layer must have a bias as a parameter of its own, got {layer}")
+    as_tensor("layer.bias", bias)
     added = as_tensor_like("shift", shift, bias)
     check_matching("shift", added, bias.shape, "the shape of the layer's bias")
     plain = copied("layer and batchnorm", nn.Sequential(layer, batchnorm))
     shifted = copied("layer and batchnorm", plain)
 
     def offset_in_eval() -> Tensor:
-        gap = shifted.eval()(inputs[0]) - plain.eval()(inputs[0])
+        # of copies, for a layer may work in place
+        gap = shifted.eval()(inputs[0].clone()) - plain.eval()(inputs[0].clone())
         return gap.transpose(0, 1).flatten(1).mean(1)
 
     try:
@@ -326,8 +342,8 @@ def measured_bias_offsets(
             shifted[0].get_parameter("bias").add_(added)
             offsets = [offset_in_eval()]
             for batch in inputs:
-                plain.train()(batch)
-                shifted.train()(batch)
+                plain.train()(batch.clone())
+                shifted.train()(batch.clone())
                 offsets.append(offset_in_eval())
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"batches do not fit the layer: {error}") from error
@@ -512,9 +528,9 @@ def absorb_shift(layer: ShiftableLayer, shift: Any) -> ShiftableLayer:
     Raises
     ------
     TypeError
-        If `layer` is of another class (a transposed or lazy layer, say).
+        If `layer` is of another class (a transposed one, say), or its weights are not its own.
     ValueError
-        If `shift` has another length or is not finite.
+        If `shift` has another length or is not finite, or the layer is lazy.
 
     References
     ----------
@@ -529,10 +545,14 @@ def absorb_shift(layer: ShiftableLayer, shift: Any) -> ShiftableLayer:
     True
     """
     check_kind("layer", layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d))
-    if not isinstance(layer._parameters.get("weight"), nn.Parameter):
-        raise TypeError(
-            "layer must own its weight, got one computed from others (spectral norm, say)"
-        )
+    check_model("layer", layer)
+    for name in ("weight", "bias"):
+        if name not in layer._parameters:
+            raise TypeError(
+                f"layer must own its {name}, got one computed from others (spectral norm, say)"
+            )
+        if layer._parameters[name] is not None:
+            as_tensor(f"layer.{name}", layer._parameters[name])
     b = as_tensor_like("shift", shift, layer.weight)
     channels = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
     check_matching("shift", b, (channels,), "one value an input channel of the layer")
@@ -543,7 +563,7 @@ def absorb_shift(layer: ShiftableLayer, shift: Any) -> ShiftableLayer:
             taps = layer.weight.flatten(2).sum(2)  # (out, in / groups)
             by_group = b.reshape(layer.groups, 1, -1)
             increase = (taps.reshape(layer.groups, -1, taps.shape[1]) * by_group).sum(2).flatten()
-        absorbed = copy.deepcopy(layer)
+        absorbed = copied("layer", layer)
         bias = increase if layer.bias is None else layer.bias + increase
         finite("layer and shift", bias)
         absorbed.bias = nn.Parameter(bias.clone())
@@ -592,8 +612,8 @@ def padding_mask(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, size: Sequence[int]) 
     if len(size) != dims:
         raise ValueError(f"size must have {dims} entries for {type(layer).__name__}, got {size!r}")
     sizes = [check_integer(f"size[{axis}]", n, 1) for axis, n in enumerate(size)]
-    inside = torch.ones(1, 1, *sizes)
-    window = torch.ones(1, 1, *layer.kernel_size)
+    inside = torch.ones(1, 1, *sizes, dtype=torch.float64)  # which no autocast touches
+    window = torch.ones(1, 1, *layer.kernel_size, dtype=torch.float64)
     convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[dims - 1]
     try:
         with warnings.catch_warnings(action="ignore"):  # of a copy that an even kernel needs

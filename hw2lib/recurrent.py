@@ -39,6 +39,7 @@ __all__ = [
 
 BLOCK = 64
 REFINEMENTS = 8
+NEAREST = 1e-9  # that an eigenvalue may be to the circle where the Kreiss constant is sought
 NONLINEARITIES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "tanh": (
         torch.tanh,
@@ -81,8 +82,9 @@ def linear_rnn_gradient(W: Any, z0: Any, zbar: Any, steps: int) -> Tensor:
 
     :math:`\sum_{k<t}(W^\top)^{t-1-k}\bar z\,(W^kz_0)^\top`, the states forward and the adjoints
     backward, in O(t p² + p³). In double precision: an entry of a power of W, a state or an adjoint
-    below 1e−308 counts as zero, which tells only for numbers that single precision does not have.
-    Serves claims 6a-gradient, 6a-norm and 6a-zbar.
+    below 1e−308 counts as zero, also where the other factor is above 1e308; and rounding errors
+    count beside the largest of the powers, so a gradient that is smaller by fifteen orders of
+    magnitude has no digits (claim 6a-leak). Serves claims 6a-gradient, 6a-norm and 6a-zbar.
 
     Parameters
     ----------
@@ -147,7 +149,8 @@ def eigenvalue_gradient(W: Any, z0: Any, zbar: Any, steps: int) -> Tensor:
     :math:`S_{ij}=(\lambda_i^t-\lambda_j^t)/(\lambda_i-\lambda_j)` and
     :math:`S_{ii}=t\lambda_i^{t-1}`. Both are :math:`\sum_{k<t}\lambda_i^k\lambda_j^{t-1-k}`, a
     sum that close eigenvalues do not harm, of which all t powers are kept. In double precision:
-    numbers below 1e−308 on the way count as zero. Serves claim 6e-closed.
+    numbers below 1e−308 on the way count as zero, and rounding errors count beside the largest of
+    the powers. Its own gradient is NaN where eigenvalues are equal. Serves claim 6e-closed.
 
     Parameters
     ----------
@@ -203,19 +206,20 @@ def kreiss_constant(W: Any, points: int = 40) -> float:
     Parameters
     ----------
     W : Tensor or array
-        Shape (p, p), all eigenvalues inside the unit circle.
+        Shape (p, p), all eigenvalues inside the unit circle, by 1e−9 at least: nearer, rounding
+        would decide.
     points : int
         Radii and angles of the grid, at least 2 of each.
 
     Returns
     -------
     float
-        The largest value that was found, a lower bound of K.
+        The largest value that was found: but for rounding, a lower bound of K.
 
     Raises
     ------
     TypeError, ValueError
-        If `W` is not a finite square matrix or has an eigenvalue on or outside the unit circle.
+        If `W` is not a finite square matrix or has an eigenvalue of magnitude above 1 − 1e−9.
 
     References
     ----------
@@ -229,9 +233,12 @@ def kreiss_constant(W: Any, points: int = 40) -> float:
     W = check_square(W).double()
     points = check_integer("points", points, 2)
     values = torch.linalg.eigvals(W)
-    if values.abs().max() >= 1:
-        raise ValueError("W must have all eigenvalues inside the unit circle")
     gap = 1 - values.abs().max()
+    if gap < NEAREST:
+        raise ValueError(
+            f"W must have all eigenvalues inside the unit circle, by {NEAREST} at least, got one "
+            f"of magnitude {values.abs().max():.12g}"
+        )
     above = torch.logspace(gap.log10().item() - 2, 2, 2 * points, dtype=W.dtype)  # |z| − 1
     angles = torch.linspace(0, torch.pi, points, dtype=W.dtype)  # W is real: the rest is conjugate
     angles = torch.cat([angles, values.angle().abs()])
@@ -248,6 +255,7 @@ def kreiss_constant(W: Any, points: int = 40) -> float:
 
 def resolvent_growth(W: Tensor, above: Tensor, angles: Tensor) -> Tensor:
     """Return (|z| − 1)‖(zI − W)⁻¹‖ at every z of a grid in |z| − 1 and in the angle."""
+    above = (1 + above) - 1  # what is left of it in z
     z = torch.polar(*torch.meshgrid(1 + above, angles, indexing="ij"))
     resolvents = z[..., None, None] * torch.eye(len(W), dtype=W.dtype) - W
     # the inverse has the right order of size, for W of any scales; the least singular value not
@@ -382,9 +390,9 @@ def lyapunov_exponent(
 
     The mean logarithm of the factor by which a small change, in a random direction, grows in a
     step: positive where gradients explode, negative where they vanish. :math:`-\infty` if the
-    change dies. Slopes enter by their logarithms and the change is kept at length 1, so neither
-    over- nor underflows; nor does the state of ReLU and identity, which is kept at length 1 too,
-    since their slopes do not depend on its length. Serves claim 6b-saturate.
+    change dies. Slopes and the change are kept as logarithms, so neither over- nor underflows; nor
+    does the state of ReLU and identity, which is kept at length 1, since their slopes do not depend
+    on its length; an entry of it below 1e−308 counts as zero. Serves claim 6b-saturate.
 
     Parameters
     ----------
@@ -427,19 +435,23 @@ def lyapunov_exponent(
     steps, warm_up = check_integer("steps", steps, 1), check_integer("warm_up", warm_up, 0)
     random = torch.Generator().manual_seed(0)
     tangent = polar(torch.randn(len(h), generator=random, dtype=torch.float64).to(h))[1]
+    signs, sizes = (W.sign(), tangent.sign()), (W.abs().log(), tangent.abs().log())
     homogeneous = nonlinearity in ("relu", "identity")
     logarithms: list[float] = []
     for _ in range(warm_up + steps):
         if homogeneous:
             h = polar(h)[1]
-        z, change = finite("W and state", W @ torch.stack([h, tangent], 1)).T
+        z = finite("W and state", W @ h)
         h = function(z)
-        sizes = log_slope(z) + change.abs().log()
-        largest = sizes.max().item()
-        if largest == -math.inf:
-            return largest
-        growth, tangent = polar(change.sign() * (sizes - largest).exp())
-        logarithms.append(largest + math.log(growth))
+        terms = sizes[0] + sizes[1]  # of the product of W and the change
+        largest = terms.amax(1, keepdim=True).clamp(min=-1e300)
+        change = (signs[0] * signs[1] * (terms - largest).exp()).sum(1)
+        size = log_slope(z) + largest[:, 0] + change.abs().log()
+        growth = (torch.logsumexp(2 * size, 0) / 2).item()
+        if growth == -math.inf:
+            return growth
+        signs, sizes = (signs[0], change.sign()), (sizes[0], size - growth)
+        logarithms.append(growth)
     return math.fsum(logarithms[warm_up:]) / steps
 
 
@@ -465,7 +477,8 @@ def clip_by_norm(gradient: Any, max_norm: float) -> Tensor:
     Raises
     ------
     TypeError, ValueError
-        If `gradient` is not finite or `max_norm` not positive.
+        If `gradient` is not finite or `max_norm` not positive, or so small that a gradient of that
+        length would lose its direction.
 
     References
     ----------
@@ -481,7 +494,10 @@ def clip_by_norm(gradient: Any, max_norm: float) -> Tensor:
     limit = check_number("max_norm", max_norm, "positive", lambda value: value > 0)
     # in double precision, where no length of a vector in single precision overflows
     norm, direction = polar(gradient.double())
-    return (limit * direction).to(gradient) if norm > limit else gradient.clone()
+    if norm <= limit:
+        return gradient.clone()
+    check_normal("max_norm", limit, gradient)
+    return (limit * direction).to(gradient)
 
 
 def rescale_to_norm(gradient: Any, norm: float) -> Tensor:
@@ -504,7 +520,8 @@ def rescale_to_norm(gradient: Any, norm: float) -> Tensor:
     Raises
     ------
     TypeError, ValueError
-        If `gradient` is zero (it has no direction) or not finite, or `norm` is not positive.
+        If `gradient` is zero (it has no direction) or not finite, or `norm` is not positive, or so
+        small that a gradient of that length would lose its direction.
 
     References
     ----------
@@ -520,6 +537,7 @@ def rescale_to_norm(gradient: Any, norm: float) -> Tensor:
     norm, direction = polar(gradient.double())
     if norm == 0:
         raise ValueError("gradient must not be zero: it has no direction to keep")
+    check_normal("norm", target, gradient)
     return finite("norm", (target * direction).to(gradient))
 
 
@@ -582,8 +600,17 @@ def check_cell(name: str, cell: Any, kind: type) -> None:
     check_kind(name, cell, kind)
     if cell.num_layers != 1 or cell.bidirectional or cell.proj_size:
         raise ValueError(f"{name} must have one layer, one direction and no projection, got {cell}")
-    if any(each not in cell._parameters for each in cell._flat_weights_names):
-        raise TypeError(f"{name} must have its weights as parameters of its own, got {cell}")
+    for each in cell._flat_weights_names:
+        if each not in cell._parameters:
+            raise TypeError(f"{name} must have its weights as parameters of its own, got {cell}")
+        as_tensor(f"{name}.{each}", cell._parameters[each])
+
+
+def check_normal(name: str, norm: float, gradient: Tensor) -> None:
+    """Refuse a norm that only vectors of subnormal numbers have, which lack digits."""
+    least = torch.finfo(gradient.dtype).tiny
+    if norm < least:
+        raise ValueError(f"{name} must be at least {least:.3g} in {gradient.dtype}, got {norm}")
 
 
 def check_square(W: Any) -> Tensor:

@@ -150,6 +150,7 @@ def tangent_projector(u: Any) -> Tensor:
     length = u.norm().item()
     if abs(length - 1) > tolerance(u):
         raise ValueError(f"u must be a unit vector, got length {length:.6g}")
+    u = polar(u)[1]
     return torch.eye(len(u), dtype=u.dtype, device=u.device) - torch.outer(u, u)
 
 
@@ -189,7 +190,9 @@ def chain_rule_gradient(function: Function, x: Any) -> Tensor:
     x = check_direction(x)
     norm, u = polar(x)
     gradient = function_gradient(function, u)
-    return finite("function and x", (gradient - u * (u @ gradient)) / norm)  # P times it
+    projected = gradient - u * (u @ gradient)
+    # in double precision, where the norm of any vector in single precision is a normal number
+    return finite("function and x", (projected.double() / norm).to(x))
 
 
 def sphere_step(x: Any, gradient: Any, learning_rate: float) -> SphereStep:
@@ -297,8 +300,8 @@ def norms_after(
     rate, decay = check_rates(learning_rate, weight_decay)
     norms, root = [r], math.sqrt(rate) * math.sqrt(length)
     for _ in range(check_integer("steps", steps, 0)):
-        push = root / r * (root / r)  # ηG/r², where ηG and r² alone may over- or underflow
-        r *= math.hypot(1 - rate * decay, push)
+        # ηG may over- or underflow where √(ηG)/r does not
+        r = math.hypot((1 - rate * decay) * r, root * (root / r))
         if not 0 < r < math.inf:
             raise ValueError(
                 "norm, gradient_norm and learning_rate must be of a size for which no length over- "
@@ -416,7 +419,7 @@ def descend(
 
 def angle_between(x: Tensor, y: Tensor) -> float:
     """Return the angle between two vectors in radians, accurate for small ones (Kahan)."""
-    u, v = polar(x)[1], polar(y)[1]
+    u, v = polar(x.double())[1], polar(y.double())[1]
     return 2 * math.atan2((u - v).norm().item(), (u + v).norm().item())
 
 
@@ -472,8 +475,12 @@ def batchnorm_loss(
         weight = as_tensor("weight", weight, ndim=1)
         check_same_kind(inputs=X, weight=weight)
         check_matching("weight", weight, (len(a) * X.shape[1],), "hidden units times inputs")
-        hidden = batch_normalize(X @ weight.reshape(len(a), -1).T, eps=eps).tanh()
-        return finite("inputs, targets, readout and weight", (hidden @ a - y).square().mean())
+        rows = weight.double().reshape(len(a), -1)  # a product may underflow in single precision
+        if eps == 0 and not rows.any(1).all():
+            raise ValueError("weight must not be zero in any unit where eps is 0")
+        hidden = batch_normalize(X.double() @ rows.T, eps=eps).tanh()
+        value = (hidden @ a.double() - y).square().mean()
+        return finite("inputs, targets, readout and weight", value.to(X.dtype))
 
     return loss
 

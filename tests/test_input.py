@@ -3,6 +3,7 @@
 import copy
 import importlib
 import inspect
+import math
 import pkgutil
 import re
 import warnings
@@ -691,3 +692,14 @@ def test_tensors_without_data_lazy_buffers_and_byte_labels():
         training.predict(lazy, torch.ones(2, 2))
     labels = torch.tensor([0, 1], dtype=torch.uint8)
     assert training.evaluate(nn.Linear(2, 2), torch.ones(2, 2), labels).error == 0.5
+
+
+def test_list_of_numbers_that_single_precision_lacks_is_refused():
+    for lost in (1e300, -1e300, 1e-46, 1e-42):
+        with pytest.raises(ValueError, match=r"^x must fit torch.float32") as refused:
+            as_tensor("x", [[1.0, 0.0], [lost, 2.0]])
+        assert f"got {lost}; make it an array or a tensor of dtype float64" in str(refused.value)
+        assert as_tensor("x", np.array([lost])).item() == lost
+    assert as_tensor("x", [0.0, 2**-126]).tolist() == [0.0, 2**-126]
+    with pytest.raises(ValueError, match="x must be finite, got NaN or Inf"):
+        as_tensor("x", [math.inf])

@@ -19,6 +19,7 @@ from hw2lib.normalization import (
     batch_normalize,
     bias_offset_in_eval,
     layer_inputs,
+    measured_bias_offsets,
     pad_channels,
     padding_mask,
     relu_off_probability,
@@ -438,3 +439,61 @@ def test_even_kernel_with_padding_on_both_sides_warns_of_nothing(recwarn):
 
 def test_all_of_a_shift_is_left_before_any_batch():
     assert normalization.bias_offset_in_eval(1.0, 0, momentum=1.0, eps=0.0).item() == 1
+
+
+def test_numbers_of_a_bias_offset_are_not_rounded_to_single_precision():
+    one, large = torch.tensor([1.0, 1e60], dtype=torch.float64)
+    assert bias_offset_in_eval(one, 0, weight=0.1, eps=0).item() == 0.1
+    assert bias_offset_in_eval(1e-60, 1, weight=large).item() == pytest.approx(0.9, rel=1e-4)
+    offset = bias_offset_in_eval(1e-32, 0, running_variance=1e-60, eps=1e-70)
+    assert offset.dtype == torch.float32
+    assert offset.item() == pytest.approx(0.01)
+    with pytest.raises(ValueError, match=r"got an overflow in torch\.float32"):
+        bias_offset_in_eval(1e300, 0)
+
+
+def test_gradient_of_a_bias_offset_at_variance_zero():
+    variance = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(bias_offset_in_eval(1.0, 0, running_variance=variance), variance)
+    assert slope.item() == pytest.approx(-0.5 * 1e-5**-1.5)
+
+
+def test_layer_that_works_in_place_leaves_the_batches():
+    class Shift(nn.Module):
+        def __init__(self, in_place):
+            super().__init__()
+            self.bias, self.in_place = nn.Parameter(torch.zeros(2)), in_place
+
+        def forward(self, x):
+            return x.add_(self.bias) if self.in_place else x + self.bias
+
+    batches = [torch.randn(8, 2, generator=torch.Generator().manual_seed(0))]
+    kept = batches[0].clone()
+    found, expected = (
+        measured_bias_offsets(Shift(in_place), nn.BatchNorm1d(2), [1.0, 2.0], batches)
+        for in_place in (True, False)
+    )
+    assert torch.equal(found, expected)
+    assert torch.equal(batches[0], kept)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_padding_mask_counts_exactly_whatever_the_default_precision(dtype):
+    layer = nn.Conv1d(1, 1, 261, padding=130)
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            assert int(padding_mask(layer, (522,)).sum()) == 260
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_layer_whose_bias_is_computed_cannot_absorb_a_shift():
+    layer = nn.Linear(2, 2)
+    nn.utils.parametrize.register_parametrization(layer, "bias", nn.Tanh())
+    with pytest.raises(TypeError, match="layer must own its bias"):
+        absorb_shift(layer, [1.0, 2.0])
+    with pytest.raises(ValueError, match="layer must have parameters of known shape"):
+        absorb_shift(nn.LazyLinear(2), [1.0, 2.0])
+    with pytest.raises(TypeError, match=r"^layer\.weight must be dense and hold data"):
+        absorb_shift(nn.Linear(2, 2, device="meta"), [1.0, 2.0])

@@ -272,8 +272,16 @@ def test_kreiss_constant_of_single_precision_is_searched_in_double():
 
 
 def test_unstable_matrix_has_no_kreiss_constant():
-    with pytest.raises(ValueError, match="W must have all eigenvalues inside the unit circle"):
-        kreiss_constant(torch.eye(2))
+    for nearest in (1.0, 1 - 2**-40):
+        W = torch.tensor([[nearest, 1.0], [0.0, nearest]], dtype=torch.float64)
+        with pytest.raises(ValueError, match="W must have all eigenvalues inside the unit circle"):
+            kreiss_constant(W)
+
+
+def test_kreiss_constant_near_the_circle_is_a_lower_bound():
+    gap = 2.0**-29
+    W = torch.tensor([[1 - gap, 1.0], [0.0, 1 - gap]], dtype=torch.float64)
+    assert kreiss_constant(W) == pytest.approx(1 / (4 * gap), rel=1e-6)
 
 
 def test_exponent_of_a_linear_map_is_its_spectral_radius():
@@ -431,3 +439,40 @@ def test_rnn_slope_that_underflows_times_a_large_weight():
     nn.init.ones_(rnn.weight_ih_l0)
     found = recurrent.rnn_jacobian(rnn, [[60.0]], [0.0]).jacobian.item()
     assert math.isclose(found, 4e30 * math.exp(-120), rel_tol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("nonlinearity", "weight", "expected"), [("tanh", 400.0, -792.6222), ("sigmoid", 800.0, -793.3)]
+)
+def test_exponent_where_parts_of_the_change_are_far_apart(nonlinearity, weight, expected):
+    # the first unit's part of the change is e^790 times the second's, and dies in the next step
+    rate = lyapunov_exponent([[0.0, 1.0], [0.0, weight]], nonlinearity, [0.0, 1.0], 50)
+    assert rate == pytest.approx(expected, rel=1e-4)
+
+
+def test_norm_whose_gradient_would_lose_its_direction_is_refused():
+    with pytest.raises(ValueError, match=r"^norm must be at least 1.18e-38"):
+        rescale_to_norm([3.0, 4.0], 2e-45)
+    with pytest.raises(ValueError, match=r"^max_norm must be at least 1.18e-38"):
+        clip_by_norm([3.0, 4.0], 2e-45)
+    double = torch.tensor([3.0, 4.0]).double()
+    torch.testing.assert_close(rescale_to_norm(double, 5e-45), 1e-45 * double, rtol=1e-12, atol=0.0)
+    assert clip_by_norm(torch.zeros(2), 2e-45).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        nn.RNN(1, 1, device="meta"),
+        nn.LSTM(1, 1, device="meta"),
+        nn.RNN(1, 1, dtype=torch.complex64),
+        nn.LSTM(1, 1, dtype=torch.bfloat16),
+    ],
+    ids=["RNN without data", "LSTM without data", "complex RNN", "half LSTM"],
+)
+def test_cell_of_odd_weights_is_refused_by_name(cell):
+    name = "lstm" if isinstance(cell, nn.LSTM) else "rnn"
+    state = [[0.0]] * (2 if name == "lstm" else 1)
+    run = lstm_jacobian if name == "lstm" else rnn_jacobian
+    with pytest.raises(TypeError, match=rf"^{name}\.weight_ih_l0 must be"):
+        run(cell, [[1.0]], *state)

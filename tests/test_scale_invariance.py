@@ -209,7 +209,7 @@ def test_step_of_any_size_sees_the_angle_of_its_gradient(size):
 
 def test_radial_gradient_beside_a_small_one_is_refused():
     with pytest.raises(ValueError, match="got a cosine of 1"):
-        sphere_step([1.0, 0.0], [1e-42, 0.0], 0.1)
+        sphere_step([1.0, 0.0], torch.tensor([1e-42, 0.0]), 0.1)
 
 
 @pytest.mark.parametrize("norm", [1e-200, 1e-100, 1.0, 1e100, 1e200])
@@ -305,3 +305,50 @@ def test_small_steps_do_not_cancel():
 def test_gradient_that_is_not_quite_orthogonal_is_refused():
     with pytest.raises(ValueError, match="gradient must be orthogonal to x"):
         scale_invariance.sphere_step([1.0, 0.0], [0.01, 1.0], 0.1)
+
+
+@pytest.mark.parametrize("length", [2e38, 1.4e-45])
+def test_route_by_the_chain_rule_at_any_length_in_single_precision(length):
+    x = torch.full((4,), length)
+    slope = 1e20 if length > 1 else 1e-30
+
+    def function(z):
+        return slope * z[0] / z.norm()
+
+    expected = slope / (2 * x[0].item()) * torch.tensor([0.75, -0.25, -0.25, -0.25])
+    torch.testing.assert_close(chain_rule_gradient(function, x), expected, rtol=1e-5, atol=0.0)
+
+
+def test_length_of_many_entries_in_single_precision():
+    x = torch.rand(2 * 10**6, generator=torch.Generator().manual_seed(0))
+    path = descend(lambda z: (z / z.norm())[0], x, 1e-3, 1)
+    assert path.norms[0].item() == pytest.approx(x.double().norm().item(), rel=1e-7)
+
+
+def test_small_angle_of_a_descent_is_that_between_its_points():
+    def function(z):
+        return (z[0] * z[1] + z[2] ** 2) / z.norm() ** 2
+
+    x = torch.tensor([1.1, 0.7, 0.4])
+    path = descend(function, x, 1e-6, 1)
+    x, y = x.double(), path.x.double()
+    expected = torch.linalg.cross(x, y).norm() / (x.norm() * y.norm())
+    assert path.angles[0].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [1.4e-45, 1.0, 3e38])
+def test_batchnorm_loss_is_scale_invariant_at_any_size(size):
+    inputs = [[1.0, 0.5], [0.3, 0.7], [0.2, 0.9], [0.5, 0.1]]
+    loss = batchnorm_loss(inputs, [0.0, 1.0, 0.5, 0.2])
+    torch.testing.assert_close(loss(torch.full((2,), size)), loss(torch.ones(2)))
+    with pytest.raises(ValueError, match="weight must not be zero in any unit"):
+        loss(torch.zeros(2))
+
+
+def test_projector_of_a_nearly_unit_vector_is_one():
+    P = tangent_projector([1.0004, 0.0])
+    assert torch.equal(P, torch.tensor([[0.0, 0.0], [0.0, 1.0]]))
+
+
+def test_push_much_longer_than_the_norm():
+    assert norms_after(1e-100, 1e100, 1e100, 1)[1].item() == pytest.approx(1e300)

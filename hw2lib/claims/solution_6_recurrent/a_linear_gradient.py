@@ -693,10 +693,11 @@ def power_by_steps(W: Tensor, z: Tensor, k: int) -> Tensor:
 
 def stable_lines(rng: np.random.Generator) -> Iterator[tuple[str, tuple[int, int]]]:
     """Yield whole c and a: the matrix (2, c; 0, ½) and the start (−2ca/3, a) on its stable line."""
-    for c, a in ((1, 1), (1, 3), (3, 1), (1, -2), (7, 5), (2, 6)):
+    large = 2**26 - 1  # divisible by 3
+    for c, a in ((1, 1), (1, 3), (3, 1), (1, -2), (7, 5), (2, 6), (large, -large), (-4, 2**49 + 1)):
         yield f"c = {c}, a = {a}", (c, a)
     while True:
-        c, a = size(rng, 1, 99), size(rng, 1, 999)
+        c, a = (int(rng.choice([-1, 1])) * size(rng, 1, largest) for largest in (99, 999))
         yield f"c = {c}, a = {a}", (c, a)
 
 
@@ -704,7 +705,7 @@ def stable_lines(rng: np.random.Generator) -> Iterator[tuple[str, tuple[int, int
     "6a-leak",
     kind="universal",
     verdict="theorem",
-    statement=r"**Rounding finds the unstable mode.** The stable line of $\bigl[\begin{smallmatrix}2&c\\0&1/2\end{smallmatrix}\bigr]$ is that of $(-\frac23c,1)$. For whole $c,n\ne0$ (their product below $2^{52}$) a start "
+    statement=r"**Rounding finds the unstable mode.** The stable line of $\bigl[\begin{smallmatrix}2&c\\0&1/2\end{smallmatrix}\bigr]$ is that of $(-\frac23c,1)$. For whole $c,n\ne0$ with $\lvert cn\rvert<2^{52}$ a start "
     r"$(-\frac23cn,n)$ in double precision is halved exactly in each of the first 1000 steps if 3 divides $cn$; else its first entry is rounded, and the rounding error doubles with "
     r"every step. (Later the halves underflow, and even $(-2,3)$, with $c=1$, leaks: it has norm {value}`underflown:.1g` after 2500 steps.) For $c=n=1$ the rounding error is {value}`leak:.2g`, and the state after 200 steps has norm {value}`after:.1g`.",
     family=stable_lines,

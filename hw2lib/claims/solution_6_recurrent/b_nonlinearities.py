@@ -440,7 +440,7 @@ def relu_network(W: Tensor) -> nn.RNN:
     printed=r"…therefore the eigenvalues of the weight matrices in the fully-connected parts of the RNN (as also for standard deep networks) determine the magnitude of the output.",
     statement=r"The products of $D_tW$ do, with $D_t$ the slopes; the eigenvalues of $W$ only if one $W$ serves every step, and while all units are on. For every $g>1$ and $\rho\ge0$ the matrix $W=\bigl[\begin{smallmatrix}g&1\\-(g^2+\rho^2)&-g\end{smallmatrix}\bigr]$ has eigenvalues $\pm i\rho$, "
     r"and its ReLU network without inputs, started at $e_1$, grows like $g^t$, state and gradient (for $\rho=0$ the linear network is dead after two steps). "
-    r"And for every $\rho$ the weights $-\rho I$ have the spectral radius $\rho$ and kill every non-negative state in one step. In a deep network the layers have different matrices, and their eigenvalues say nothing even where no unit is ever off: "
+    r"And for every $\rho$ the weights $-\rho I$ have the spectral radius $\rho$ and kill every non-negative state in one step. In a deep network the layers have different matrices, and their eigenvalues say nothing even without a nonlinearity: "
     r"layers $\bigl[\begin{smallmatrix}0&g\\0&0\end{smallmatrix}\bigr]$ and its transpose in turn have eigenvalues 0 only, and multiply $e_2$ by $g$ each.",
     corrected=r"the products of $D_tW$ do; the eigenvalues of $W$ only if one $W$ serves every step, while all units are on",
     family=cut_networks,
@@ -457,7 +457,7 @@ def products_of_masked_weights_decide(case: Cut) -> Trial:
     expected[0, :2] = tensor([rate**t, rate ** (t - 1)])
     layer, deep = tensor([[0.0, rate], [0.0, 0.0]]), tensor([0.0, 1.0])
     for step in range(t):
-        deep = ((layer if step % 2 == 0 else layer.T) @ deep).relu()
+        deep = (layer if step % 2 == 0 else layer.T) @ deep
     corner = W[:2, :2]
     eigenvalues = largest(corner @ corner + radius**2 * torch.eye(2, dtype=torch.float64))
     wrong = {"the gradient is that of the linear network": largest(run.jacobian - power(W, t))}

@@ -588,7 +588,7 @@ def by_torch(gradient: Tensor, threshold: float) -> Tensor:
     printed=r"we can scale the gradient to have a fixed $\ell_2$ norm $c$",
     statement=r"That keeps the direction and *lengthens* short gradients too, so that vanishing ones do not freeze the weights either; "
     r"of a zero gradient it can make nothing, and near a minimum its steps stay $\eta c$ long. What is used under the name of "
-    r"clipping, $g\min(1,c/\lVert g\rVert)$, only shortens; PyTorch's `clip_grad_norm_` divides by "
+    r"clipping by norm, $g\min(1,c/\lVert g\rVert)$, only shortens; PyTorch's `clip_grad_norm_` divides by "
     r"$\lVert g\rVert+10^{-6}$.",
     corrected="lengthens too; undefined at 0; clipping only shortens",
     family=gradients,
