@@ -228,7 +228,7 @@ def as_labels(name: str, value: Any, count: int) -> Tensor:
     """Return `value` as `count` integers from 0, one an image."""
     labels = as_dense(name, value)
     if labels.dtype not in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
-        raise TypeError(f"{name} must be integers, got dtype {labels.dtype}")
+        raise TypeError(f"{name} must be integers, uint8 or signed, got dtype {labels.dtype}")
     check_matching(name, labels, (count,), "one an image")
     if count and int(labels.min()) < 0:
         raise ValueError(f"{name} must be at least 0, got {int(labels.min())}")

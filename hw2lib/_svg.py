@@ -34,7 +34,9 @@ def svg_size(svg: str) -> tuple[int, int]:
     """
     if not isinstance(svg, str):
         raise TypeError(f"svg must be of type str, got {type(svg).__name__}")
-    found = re.search(r'viewBox="\S+ \S+ (\S+) ([^"]+)"', svg)
-    if found is None:
-        raise ValueError(f"svg must have a viewBox, got {svg[:60]!r}")
-    return round(float(found[1])), round(float(found[2]))
+    found = re.search(r"""viewBox\s*=\s*["']([^"']*)["']""", svg)
+    try:
+        _, _, width, height = map(float, re.split(r"[\s,]+", found[1].strip() if found else ""))
+        return round(width), round(height)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"svg must have a viewBox of four numbers, got {svg[:60]!r}") from error

@@ -31,6 +31,7 @@ from hw2lib._checks import (
 from hw2lib._scale import polar
 from hw2lib.training import (
     check_classes,
+    check_independent_of_batch,
     data_parser,
     evaluate,
     evaluation_mode,
@@ -286,7 +287,14 @@ def linear_prediction(
 
 
 @torch.inference_mode(mode=False)
-def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: Any) -> Tensor:
+def locally_affine_loss(
+    model: nn.Module,
+    images: Any,
+    labels: Any,
+    perturbed: Any,
+    *,
+    batch_size: int | None = None,
+) -> Tensor:
     """Return each perturbed image's loss if all ReLUs stayed as they are at the image itself.
 
     Near an image a piecewise linear network is affine, z + J(x′ − x); here that function is
@@ -302,6 +310,8 @@ def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: A
         Shape (N, …), of the model's dtype and device.
     labels : Tensor
         Shape (N,), integers from 0.
+    batch_size : int, optional
+        Images at a time, as in :func:`input_gradient`.
 
     Returns
     -------
@@ -326,16 +336,24 @@ def locally_affine_loss(model: nn.Module, images: Any, labels: Any, perturbed: A
     >>> locally_affine_loss(model, torch.zeros(1, 2), torch.tensor([1]), torch.ones(1, 2))
     tensor([0.6931])
     """
-    images = as_images("images", images, model).detach().clone()
+    images = as_images("images", images, model).detach()
     perturbed = as_images("perturbed", perturbed, model).detach()
     check_matching("perturbed", perturbed, images.shape, "that of images")
     labels = as_labels("labels", labels, len(images)).to(images.device)
     with evaluation_mode(model), torch.enable_grad():
-        images.requires_grad_()
-        logits = classified(model, images, labels)
-        (change,) = derivatives([logits], images, perturbed - images.detach())
-    predicted = finite("model, images and perturbed", logits.detach() + change)
+        size = size_of_batches(batch_size, model, images, mixed=False)
+        batches = zip(*(each.split(size) for each in (images, labels, perturbed)), strict=True)
+        predicted = torch.cat([affine_logits(model, *batch) for batch in batches])
+    finite("model, images and perturbed", predicted)
     return finite("model, images and perturbed", -logsigmoid(-log_odds(predicted, labels)))
+
+
+def affine_logits(model: nn.Module, images: Tensor, labels: Tensor, perturbed: Tensor) -> Tensor:
+    """Return z + J(x′ − x), the logits that the affine function at each image has further on."""
+    start = images.detach().clone().requires_grad_()
+    logits = classified(model, start, labels)
+    (change,) = derivatives([logits], start, perturbed - images)
+    return logits.detach() + change
 
 
 @torch.inference_mode(mode=False)
@@ -381,13 +399,19 @@ def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
     direction = as_images("direction", direction, model).detach()
     check_matching("direction", direction, images.shape, "that of images")
     values: list[Tensor] = []
-    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
-        raise ValueError(f"model must be made of modules, not scripted, got {type(model).__name__}")
+    for module in model.modules():  # hooks of others are not called, or only sometimes
+        if isinstance(module, torch.jit.ScriptModule) or hasattr(module, "_orig_mod"):
+            raise ValueError(
+                "model must be made of modules, neither scripted nor compiled, got "
+                f"{type(module).__name__}"
+            )
 
     def note(module: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
         (entering,) = (*given, *named.values())
         values.append(entering.clone())  # a copy, for a ReLU may work in place
 
+    with evaluation_mode(model):
+        check_independent_of_batch(model, images)
     hooks = [
         module.register_forward_pre_hook(note, with_kwargs=True)
         for module in model.modules()
@@ -409,7 +433,9 @@ def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
                 f"model must give each ReLU an input of shape (N, …), got {tuple(value.shape)}"
             )
         meets = (slope != 0) & (value.sign() != slope.sign())
-        distance = torch.where(meets, (value.detach() / slope).abs(), math.inf)
+        away = (value.detach() / slope).abs()
+        finite("model, images and direction", away[meets])
+        distance = torch.where(meets, away, math.inf)
         nearest = torch.minimum(nearest, distance.reshape(len(images), -1).amin(1))
     return nearest
 
@@ -599,7 +625,7 @@ def signed_gradient_attack(
 def random_sign_perturbation(
     images: Any, *, eps: float, seed: int = 0, bounds: tuple[float, float] = (0.0, 1.0)
 ) -> Tensor:
-    """Change every pixel by +ε or −ε at random: as large as an attack, without its knowledge.
+    """Change every pixel by +ε or −ε at random, within the bounds: an attack that knows nothing.
 
     Parameters
     ----------
@@ -696,9 +722,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         data = load_data(given)
         model = full_network(data)
-        model.load_state_dict(read_checkpoint(given.checkpoint)["model"])
+        state = read_checkpoint(given.checkpoint)
+        model.load_state_dict(state["model"])
     except (ValueError, OSError, RuntimeError) as error:
         parser.error(str(error))
+    print(f"a network after {len(state['rows'])} of {state['settings']['epochs']} epochs")
     model.to(given.device).eval()
     images = data.validation_images.to(given.device)
     labels = data.validation_labels.to(given.device)

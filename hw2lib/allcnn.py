@@ -74,7 +74,8 @@ class AllCNN(nn.Module):
     batchnorm : bool
         Batch norm and no bias, or a bias and no batch norm.
     dropout : tuple of 2 float
-        Probability to drop a pixel, and to drop an activation after each stride.
+        Probability to drop a number of a pixel (each channel's by itself), and to drop an
+        activation after each stride.
     pixel_mean, pixel_std : float or sequence of float
         Subtracted from the pixels, and then divided by, one number for all channels or one each.
 

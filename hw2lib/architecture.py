@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from hw2lib._checks import check_kind
-from hw2lib.parameters import NORMALIZATION, run_without_data
+from hw2lib.parameters import NORMALIZATION, run_without_data, without_data
 
 __all__ = ["ResidualBlock", "batchnorm_destinations", "residual_blocks"]
 
@@ -170,10 +170,8 @@ class Graph:
     def __init__(self, model: nn.Module) -> None:
         self.modules = dict(model.named_modules())
         self.direct = dict(model.named_parameters(remove_duplicate=False))
-        self.shell = object.__new__(
-            type(model)
-        )  # on which the tracer leaves the constants it meets
-        vars(self.shell).update(vars(model))
+        # on a copy the tracer leaves the constants it meets, and its proxies what a layer stores
+        self.shell = without_data(model, torch.device("cpu"), {})
         try:
             self.graph = fx.Tracer().trace(self.shell)
         except Exception as error:  # of the model's own code, which may raise anything

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 from types import MethodType
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
@@ -220,9 +223,8 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
     linear layers, without biases, batch norm, pooling and additions: output positions × weights
     (for a transposed convolution input positions × weights), in every call of a layer. What other
     modules multiply by themselves, attention for example, is not counted.
-    Shapes come from a run on an empty batch, which computes nothing; so in every layer the first
-    dimension has to be the batch's.
-    Serves claims 1c-stem to 1c-work and 1e-counts.
+    Shapes come from a run on an empty batch, which computes nothing and calls no hook; so in every
+    layer the first dimension has to be the batch's. Serves claims 1c-stem to 1c-work and 1e-counts.
 
     Parameters
     ----------
@@ -322,15 +324,16 @@ def run_copy(
 ) -> Result:
     """Run a copy of the model without its data, in which no layer that keeps shapes computes."""
     skeleton, originals = without_data(model, images.device, {}), set(model.modules())
+    here = threading.get_ident()
 
     def refuse(module: nn.Module, inputs: Any) -> None:
-        if module in originals:
+        if module in originals and threading.get_ident() == here:
             raise RuntimeError(f"it must call its layers as attributes, and calls {module} else")
 
     for module in skeleton.modules():
         own = type(module).forward.__module__
         if isinstance(module, SHAPE_KEEPING) and own.startswith("torch.nn."):
-            vars(module)["forward"] = keep_shape
+            vars(module)["forward"] = partial(keep_shape, module)
     watch = register_module_forward_pre_hook(refuse)  # behind a lambda, for example
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -360,9 +363,22 @@ def calls_of(model: nn.Module, images: Tensor) -> dict[str, Calls]:
     return calls
 
 
-def keep_shape(*inputs: Tensor, **named: Tensor) -> Tensor:
-    """Return the one input: all that a shape-keeping layer does to a shape."""
+def keep_shape(module: nn.Module, *inputs: Tensor, **named: Tensor) -> Tensor:
+    """Return the one input: all that a shape-keeping layer does to a shape that it accepts."""
     (x,) = (*inputs, *named.values())
+    found: Sequence[int] = ()
+    expected: Sequence[int] = ()
+    if isinstance(module, nn.modules.batchnorm._NormBase):
+        module._check_input_dim(x)
+        if module.affine or module.track_running_stats:  # else it takes any number of channels
+            found, expected = x.shape[1:2], (module.num_features,)
+    elif isinstance(module, nn.GroupNorm):
+        found, expected = x.shape[1:2], (module.num_channels,)
+    elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
+        expected = module.normalized_shape
+        found = x.shape[-len(expected) :]
+    if tuple(found) != tuple(expected):
+        raise ValueError(f"{module} got an input of shape {('N', *x.shape[1:])}")
     return x
 
 
@@ -409,8 +425,10 @@ def with_copies(value: Any, device: torch.device, copies: dict[int, Any]) -> Any
         return without_data(value, device, copies)
     if isinstance(value, MethodType) and isinstance(value.__self__, nn.Module):
         return MethodType(value.__func__, without_data(value.__self__, device, copies))
-    if isinstance(value, Tensor) and device.type == "meta":
-        return torch.empty_like(value, device=device)
+    if isinstance(value, Tensor):
+        return torch.empty_like(value, device=device) if device.type == "meta" else value.clone()
+    if isinstance(value, np.ndarray):
+        return value.copy()
     if isinstance(value, dict | list | deque | set):
         copies[id(value)] = result = copy(value)  # it may hold itself
         refill(result, value, lambda each: with_copies(each, device, copies))

@@ -13,6 +13,7 @@ import io
 import logging
 import math
 import os
+import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -55,6 +56,7 @@ log = logging.getLogger(__name__)
 
 LARGEST_OUTPUT = 2**24  # bytes of a layer's, well below those that are never kept
 WORTH_A_TRIAL = 100_000  # numbers in images
+EVALUATED = 500  # images at a time
 
 
 class History(NamedTuple):
@@ -155,7 +157,7 @@ def predict(model: nn.Module, images: Any, *, batch_size: int | None = None) -> 
     batch_size : int, optional
         Images at a time; by default 500, on a CPU fewer if a layer's output would take more than
         16 MB, which is faster. Before it splits them by default it refuses a model for which the
-        second image has other logits beside the third than beside the first.
+        second image has other logits beside a very different one than beside the first.
 
     Returns
     -------
@@ -193,7 +195,7 @@ def size_of_batches(
     """
     if batch_size is not None:
         return check_integer("batch_size", batch_size, 1)
-    size = 500
+    size = EVALUATED
     try:
         if images.device.type == "cpu" and images.numel() > WORTH_A_TRIAL:
             keep_memory()
@@ -247,8 +249,8 @@ def check_independent_of_batch(model: nn.Module, images: Tensor) -> None:
     """
     if len(images) == 1:
         return
-    first, second, *rest = images[:3]
-    third = rest[0] if rest and not rest[0].equal(first) else 1 - first
+    first, second = images[:2]
+    third = torch.where(first < 0.5, 1.0, 0.0).to(first)  # far from the first in every pixel
     with torch.no_grad():
         logits = [
             logits_of(model, torch.stack(pair)) for pair in ((first, second), (second, third))
@@ -293,7 +295,7 @@ def evaluate(
     batch_size : int, optional
         Images at a time; by default 500, on a CPU fewer if a layer's output would take more than
         16 MB, which is faster. Before it splits them by default it refuses a model for which the
-        second image has other logits beside the third than beside the first.
+        second image has other logits beside a very different one than beside the first.
 
     Returns
     -------
@@ -461,8 +463,18 @@ def fit(
     check_kind("data", data, ImageData)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError(f"model must have parameters to train, got {model}")
-    data = check_data(data, model)
+    if any(parameter.is_inference() for parameter in model.parameters()):
+        raise ValueError("model must not be made in torch.inference_mode: such weights stay")
+    data = check_data(data)
+    dtype = next(model.parameters()).dtype
+    for part in ("training", "validation"):
+        found = getattr(data, f"{part}_images").dtype
+        if found != dtype:
+            raise ValueError(
+                f"data.{part}_images must have the model's dtype, {dtype}, got {found}"
+            )
     world = dist.get_world_size() if dist.is_initialized() else 1
+    check_kind("precision", precision, str)
     settings = {
         "epochs": check_integer("epochs", epochs, 1),
         "batch_size": check_integer(
@@ -475,10 +487,9 @@ def fit(
             "weight_decay", weight_decay, "a number of at least 0", lambda v: v >= 0
         ),
         "seed": check_integer("seed", seed, 0),
-        "precision": precision,
+        "precision": str.__str__(precision),  # not what is derived from a string
         "processes": world,
     }
-    check_kind("precision", precision, str)
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision must be 'float32' or 'bfloat16', got {precision!r}")
     if batch_size % world:
@@ -495,6 +506,9 @@ def fit(
         logits = predict(model, shown[:1])
         for part in ("training", "validation"):
             check_classes(f"data.{part}_labels", getattr(data, f"{part}_labels"), logits)
+        if len(data.validation_images) > EVALUATED:
+            with evaluation_mode(model):
+                check_independent_of_batch(model, data.validation_images[:2].to(device))
         if device.type in ("cpu", "cuda"):
             prefer_channels_last(model, shown)
     if file is not None:
@@ -531,15 +545,12 @@ def fit(
     return History(*torch.tensor(run.rows, dtype=torch.float64).T)
 
 
-def check_data(data: ImageData, model: nn.Module) -> ImageData:
-    """Return data whose images are finite, of one size and of the model's dtype, and labelled."""
+def check_data(data: ImageData) -> ImageData:
+    """Return data whose images are finite and of one size, and labelled."""
     found: dict[str, Any] = {}
-    dtype = next(parameter.dtype for parameter in model.parameters())
     for part in ("training", "validation"):
         name = f"data.{part}_images"
         images = as_batch(name, getattr(data, f"{part}_images")).detach()
-        if images.dtype != dtype:
-            raise ValueError(f"{name} must have the model's dtype, {dtype}, got {images.dtype}")
         labels = as_labels(f"data.{part}_labels", getattr(data, f"{part}_labels"), len(images))
         found |= {f"{part}_images": images, f"{part}_labels": labels}
     size = found["training_images"].shape[1:]
@@ -573,7 +584,7 @@ def prefer_channels_last(model: nn.Module, images: Tensor) -> None:
         nn.utils.convert_conv2d_weight_memory_format(trial, torch.channels_last)
         for mode in (True, False):
             trial.train(mode)(images.clone())
-    except (RuntimeError, ValueError):
+    except (RuntimeError, ValueError, TypeError):  # the last if it cannot be copied
         return
     nn.utils.convert_conv2d_weight_memory_format(model, torch.channels_last)
 
@@ -646,16 +657,20 @@ class Run:
         order = torch.randperm(count, generator=torch.Generator().manual_seed(key))
         seed_device(self.device, (key * 1009 + self.rank) % 2**63)  # dropout, each process its own
         batches = order[: self.steps * size].view(self.steps, size)[:, self.rank :: self.world]
-        training = torch.zeros(2, device=self.device)
+        precise = torch.float32 if self.device.type == "mps" else torch.float64
+        training = torch.zeros(2, dtype=precise, device=self.device)
         self.network.train()
         for batch in batches.to(self.device):
             training += self.step(self.images[batch], self.labels[batch])
             bar.update()
-        validation = torch.zeros(2, device=self.device)
+        validation = torch.zeros_like(training)
         with evaluation_mode(self.model), torch.no_grad(), self.autocast():
-            pieces = (self.validation_images.split(500), self.validation_labels.split(500))
+            pieces = (
+                self.validation_images.split(EVALUATED),
+                self.validation_labels.split(EVALUATED),
+            )
             for images, labels in zip(*pieces, strict=True):
-                validation += totals(self.model(images), labels)
+                validation += totals(self.model(images.clone()), labels)  # it may work in place
         if self.world > 1:
             dist.all_reduce(training)
             dist.all_reduce(validation)
@@ -680,7 +695,8 @@ class Run:
                     f"model must map images to logits, shape {expected}, when it trains, too, got "
                     f"{got}"
                 )
-            loss = cross_entropy(logits.float(), labels)
+            precise = torch.promote_types(logits.dtype, torch.float32)
+            loss = cross_entropy(logits.to(precise), labels)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -689,9 +705,9 @@ class Run:
 
     def autocast(self) -> torch.autocast:
         """Return the context in which convolutions run in the chosen precision."""
-        return torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.settings["precision"] == "bfloat16"
-        )
+        bfloat16 = self.settings["precision"] == "bfloat16"
+        # inside another autocast the cache would hand out weights from before the step
+        return torch.autocast(self.device.type, torch.bfloat16, bfloat16, cache_enabled=False)
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """Return what the training changes, by name: the model's tensors and the momentum."""
@@ -709,10 +725,10 @@ class Run:
         rows = torch.tensor(self.rows, dtype=torch.float64).view(-1, len(History._fields))
         content = io.BytesIO()
         torch.save({"settings": self.settings, "rows": rows, **self.tensors()}, content)
-        temporary = file.with_name(file.name + ".part")
+        temporary = file.with_name(f"checkpoint-{secrets.token_hex(8)}.part")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as part:
+            with temporary.open("xb") as part:
                 part.write(sealed(content.getvalue()))
                 part.flush()
                 os.fsync(part.fileno())
@@ -744,9 +760,10 @@ class Run:
             kinds(state[part]) != kinds(own[part]) for part in own
         ):
             raise ValueError(f"checkpoint {file} does not fit the model; give another file")
+        self.model.load_state_dict(state["model"])  # a module may have a state beside its tensors
         with torch.no_grad():
-            for part, tensors in own.items():
-                for name, tensor in tensors.items():
+            for part in ("buffers", "momentum"):
+                for name, tensor in own[part].items():
                     tensor.copy_(state[part][name])
         self.rows = state["rows"].tolist()
 
@@ -833,6 +850,7 @@ def content(tensor: Tensor) -> memoryview:
 # ---- the reduced run
 
 
+@torch.inference_mode(mode=False)
 def digits_network(
     data: ImageData | None = None, *, seed: int = 0, epochs: int = 10
 ) -> tuple[AllCNN, History]:
@@ -874,7 +892,9 @@ def digits_network(
     """
     check_kind("data", data, (ImageData, type(None)))
     seed = check_integer("seed", seed, 0)
-    data = digits_data() if data is None else data
+    data = digits_data() if data is None else check_data(data)
+    images = data.training_images
+    check_matching("data.training_images", images, (len(images), 1, 8, 8), "digits of 8×8 pixels")
     mean, std = data.pixel_statistics()
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(seed)
@@ -902,7 +922,10 @@ def load_data(given: argparse.Namespace) -> ImageData:
     """Return the data that a command line asks for."""
     if given.data == "digits":
         return digits_data()
-    return cifar10_data(given.folder, download=given.download)
+    try:
+        return cifar10_data(given.folder, download=given.download)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(str(error).replace("download=True", "--download")) from error
 
 
 def full_network(data: ImageData) -> AllCNN:

@@ -416,6 +416,7 @@ def test_program_attacks_a_checkpoint(tmp_path, capsys, monkeypatch):
     train(["--epochs=1", "--device=cpu", f"--checkpoint={file}"])
     attack(["--device=cpu", f"--checkpoint={file}"])
     printed = capsys.readouterr().out
+    assert "a network after 1 of 1 epochs\n" in printed
     model = training.full_network(few)
     model.load_state_dict(training.read_checkpoint(file)["model"])
     model.eval()
@@ -668,9 +669,40 @@ def test_images_that_mix_have_no_gradient_of_their_own(count, alike):
         lambda: input_gradient(model, images, labels),
         lambda: linear_prediction(model, images, labels, eps=0.1),
         lambda: signed_gradient_attack(model, images, labels, eps=0.1),
+        lambda: locally_affine_loss(model, images, labels, images),
+        lambda: first_switch(model, images, images),
     ):
         with pytest.raises(ValueError, match="same logits in every batch"):
             call()
+
+
+@pytest.mark.parametrize("images", [torch.full((4, 1, 8, 8), 0.5), batch(1)[0].repeat(4, 1, 1, 1)])
+def test_images_that_mix_are_noticed_whatever_they_are(images):
+    model = linear_with(lambda z: z - z.mean(0))
+    images = images + 1e-6 * torch.arange(4)[:, None, None, None]  # nearly alike
+    with pytest.raises(ValueError, match="same logits in every batch"):
+        input_gradient(model, images, [0, 1, 2, 3])
+
+
+def test_affine_continuation_in_batches_is_the_same():
+    model, (images, labels) = network(), batch(6)
+    moved = images + 0.1
+    whole = locally_affine_loss(model, images, labels, moved)
+    parts = locally_affine_loss(model, images, labels, moved, batch_size=4)
+    torch.testing.assert_close(parts, whole)
+
+
+def test_switch_of_a_compiled_model_is_refused_and_one_out_of_reach_too():
+    model = nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 2))
+    images, direction = torch.zeros(1, 1), torch.full((1, 1), 1e-10)
+    compiled = torch.compile(model, backend="eager")
+    for each in (compiled, nn.Sequential(compiled)):
+        with pytest.raises(ValueError, match="neither scripted nor compiled, got OptimizedModule"):
+            first_switch(each, images, direction)
+    nn.init.ones_(model[0].weight), nn.init.constant_(model[0].bias, -1e30)
+    with pytest.raises(ValueError, match="got an overflow"):
+        first_switch(model, images, direction)
+    assert first_switch(model.double(), images.double(), direction.double()).item() > 1e39
 
 
 def test_gradients_are_taken_in_inference_mode_too():
@@ -733,7 +765,7 @@ def test_scripted_models_are_predicted_and_not_watched():
         )
     images = torch.rand(2000, 1, 8, 8)
     torch.testing.assert_close(predict(model, images), model(images))
-    with pytest.raises(ValueError, match="model must be made of modules, not scripted"):
+    with pytest.raises(ValueError, match="model must be made of modules, neither scripted nor"):
         first_switch(model, images[:2], images[:2])
 
 

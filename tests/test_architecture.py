@@ -283,3 +283,29 @@ def test_destinations_by_other_spellings(how, place):
 def test_sum_with_a_parameter_is_no_block():
     net = Net(lambda net, x: net.conv(x) + net.shift)
     assert architecture.residual_blocks(net, (2, 4, 4)) == []
+
+
+def test_tracing_leaves_what_layers_store_and_calls_no_hook():
+    class Remembering(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bn, self.last = nn.BatchNorm2d(1), None
+
+        def forward(self, x):
+            self.last = self.bn(x)
+            return functional.relu(self.last)
+
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Remembering()
+
+        def forward(self, x):
+            return self.inner(x)
+
+    model, called = Outer(), []
+    model.inner.register_forward_hook(lambda *given: called.append(given))
+    assert batchnorm_destinations(model) == {"inner.bn": "relu"}
+    assert residual_blocks(model, (1, 4, 4)) == []
+    assert model.inner.last is None
+    assert not called

@@ -248,3 +248,15 @@ def test_pixel_statistics_are_those_of_double_precision():
     data = digits_data()
     mean = data.training_images.double().mean().item()
     assert data.pixel_statistics()[0] == pytest.approx([mean], rel=1e-12)
+
+
+@pytest.mark.parametrize("box", ["0,0,374.4,259.2", " 0 0  374.4,\n259.2 ", "-1 -1 3.744e2 259.2"])
+@pytest.mark.parametrize("mark", ["'", '"'])
+def test_size_of_an_svg_however_its_box_is_written(box, mark):
+    assert figures.svg_size(f"<svg viewBox={mark}{box}{mark}>") == (374, 259)
+
+
+@pytest.mark.parametrize("box", ["0 0 1e400 2", "0 0 1", "a b c d", ""])
+def test_box_that_is_none_is_refused(box):
+    with pytest.raises(ValueError, match="svg must have a viewBox of four numbers"):
+        figures.svg_size(f'<svg viewBox="{box}">')

@@ -3,7 +3,9 @@
 import collections
 import itertools
 import re
+import threading
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -444,3 +446,62 @@ def test_table_leaves_the_generator_and_follows_modules_in_a_set():
     model, before = Noisy(), torch.get_rng_state()
     parameters.parameter_table(model, (2, 4, 4))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(4)), (1, 8, 8)),
+        (nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm1d(8)), (1, 8, 8)),
+        (nn.Sequential(nn.Conv2d(1, 8, 3), nn.InstanceNorm2d(4, affine=True)), (1, 8, 8)),
+        (nn.Sequential(nn.Conv2d(1, 8, 3), nn.GroupNorm(2, 4)), (1, 8, 8)),
+        (nn.Sequential(nn.Linear(8, 8), nn.LayerNorm(5)), (8,)),
+        (nn.Sequential(nn.Linear(8, 8), nn.RMSNorm((2, 8))), (8,)),
+    ],
+)
+def test_network_whose_normalisation_does_not_fit_has_no_table(model, shape):
+    with pytest.raises((ValueError, RuntimeError)):
+        model(torch.ones(3, *shape))
+    with pytest.raises(ValueError, match="does not fit the model"):
+        parameter_table(model, shape)
+
+
+def test_normalisations_that_take_any_number_of_channels_have_a_table():
+    bare = nn.BatchNorm2d(4, affine=False, track_running_stats=False)
+    model = nn.Sequential(nn.Conv2d(1, 8, 3), bare, nn.InstanceNorm2d(3))
+    assert parameter_table(model, (1, 8, 8)).rows[0].output == (8, 6, 6)
+
+
+def test_tensors_and_arrays_that_a_network_changes_are_its_own():
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.calls, self.array = nn.Linear(2, 2), torch.zeros(()), np.zeros(1)
+
+        def forward(self, x):
+            self.calls += 1
+            self.array += 1
+            return self.layer(x)
+
+    model = Counting()
+    parameter_table(model, (2,))
+    assert (model.calls.item(), model.array.item()) == (0, 0)
+
+
+def test_table_of_a_network_that_another_thread_runs():
+    model, failed, stop = nn.Sequential(nn.Linear(2, 2), nn.ReLU()), [], threading.Event()
+
+    def run():
+        while not stop.is_set():
+            try:
+                model(torch.ones(1, 2))
+            except RuntimeError as error:
+                failed.append(error)
+
+    other = threading.Thread(target=run)
+    other.start()
+    for _ in range(30):
+        parameter_table(model, (2,))
+    stop.set()
+    other.join()
+    assert not failed

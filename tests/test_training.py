@@ -8,10 +8,12 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from urllib.error import URLError
 
 import alone
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -338,15 +340,22 @@ def write(file, state):
 
 def test_checkpoint_that_cannot_be_written_is_noticed_before_the_first_epoch(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    (tmp_path / "run.pt.part").mkdir()
     before = sorted(tmp_path.rglob("*"))
     model = network()
     weights = model.classes.weight.clone()
-    for file in (tmp_path / "file" / "run.pt", tmp_path / "run.pt"):
-        with pytest.raises(OSError, match=re.escape(f"checkpoint {file} cannot be written: ")):
-            fit(model, few_digits(), epochs=1, batch_size=50, checkpoint=file)
-        assert torch.equal(weights, model.classes.weight), "an epoch was trained"
-        assert sorted(tmp_path.rglob("*")) == before
+    file = tmp_path / "file" / "run.pt"
+    with pytest.raises(OSError, match=re.escape(f"checkpoint {file} cannot be written: ")):
+        fit(model, few_digits(), epochs=1, batch_size=50, checkpoint=file)
+    assert torch.equal(weights, model.classes.weight), "an epoch was trained"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_file_beside_the_checkpoint_is_left_alone(tmp_path):
+    other = tmp_path / "run.pt.part"
+    other.write_text("mine")
+    fit(network(), few_digits(), epochs=1, batch_size=50, checkpoint=tmp_path / "run.pt")
+    assert other.read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.pt", "run.pt.part"]
 
 
 def test_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
@@ -714,10 +723,30 @@ class Counting(Flat):
         return super().forward(x) / (1 + self.steps)
 
 
-def test_buffers_that_no_state_holds_are_resumed(tmp_path, monkeypatch):
+class CountingBeside(Flat):
+    """The same, with the number in a state that is no tensor of the module's."""
+
+    steps = 0
+
+    def get_extra_state(self):
+        """Return the number."""
+        return torch.tensor(self.steps)
+
+    def set_extra_state(self, state):
+        """Take the number."""
+        self.steps = int(state)
+
+    def forward(self, x):
+        """Map (N, 1, 8, 8) to (N, 10)."""
+        self.steps += self.training
+        return super().forward(x) / (1 + self.steps)
+
+
+@pytest.mark.parametrize("kind", [Counting, CountingBeside])
+def test_state_that_no_parameter_holds_is_resumed(kind, tmp_path, monkeypatch):
     def counting():
         torch.manual_seed(0)
-        return Counting()
+        return kind()
 
     data, options = few_digits(), {"epochs": 3, "learning_rate": 0.01}
     whole = fit(counting(), data, **options)
@@ -892,3 +921,104 @@ def test_finished_run_is_not_written_again_and_progress_is_an_option(tmp_path, m
         written.append(file.stat().st_mtime_ns)
         assert bool(sys.stderr.getvalue()) == progress
     assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("in_place", [lambda: nn.ReLU(inplace=True), lambda: nn.Dropout(0.5, True)])
+def test_first_layer_that_works_in_place_leaves_the_data(in_place):
+    data = few_digits()
+    data = data._replace(**{
+        name: getattr(data, name) - 0.5 for name in ("training_images", "validation_images")
+    })  # fmt: skip
+    kept = [part.clone() for part in data[:4]]
+    torch.manual_seed(0)
+    model = nn.Sequential(in_place(), nn.Flatten(), nn.Linear(64, 10))
+    history = fit(model, data, epochs=2, batch_size=50)
+    assert same(data[:4], kept)
+    found = evaluate(model, data.validation_images, data.validation_labels)
+    assert history.validation_loss[-1].item() == pytest.approx(found.loss, rel=1e-6)
+
+
+def test_lower_precision_trains_inside_another_autocast():
+    def losses():
+        return fit(network(), few_digits(), epochs=2, batch_size=50, precision="bfloat16")
+
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = losses()
+    assert same(inside, losses())
+
+
+def test_history_does_not_depend_on_the_default_precision():
+    expected = fit(network(), few_digits(), epochs=1, batch_size=50)
+    model, data = network(), few_digits()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        found = fit(model, data, epochs=1, batch_size=50)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert same(found, expected)
+    wrong = evaluate(model, data.validation_images, data.validation_labels).error
+    assert found.validation_error[-1].item() == wrong, "not in double precision"
+
+
+def test_loss_of_training_in_double_precision_is_computed_in_it():
+    data = few_digits(100, 50)
+    data = data._replace(**{
+        name: getattr(data, name).double() for name in ("training_images", "validation_images")
+    })  # fmt: skip
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).double()
+    expected = [p.detach().clone() for p in model.parameters()]
+    weight, bias = (p.requires_grad_() for p in expected)
+    logits = data.training_images.flatten(1) @ weight.T + bias
+    gradients = torch.autograd.grad(cross_entropy(logits, data.training_labels), expected)
+    fit(model, data, epochs=1, batch_size=100, learning_rate=0.1, weight_decay=0.0)
+    # one step: 1 + 0.9 times the gradient, by Nesterov's momentum
+    for p, before, gradient in zip(model.parameters(), expected, gradients, strict=True):
+        torch.testing.assert_close(p, before - 0.19 * gradient, rtol=1e-12, atol=1e-14)
+
+
+def test_training_on_validation_images_that_mix_is_refused_if_they_are_split():
+    class Centred(Flat):
+        def forward(self, x):
+            return super().forward(x - x.mean(0))
+
+    fit(Centred(), few_digits(), epochs=1, batch_size=50)
+    many = few_digits()
+    many = many._replace(
+        validation_images=many.validation_images.repeat(11, 1, 1, 1),
+        validation_labels=many.validation_labels.repeat(11),
+    )
+    with pytest.raises(ValueError, match="same logits in every batch"):
+        fit(Centred(), many, epochs=1, batch_size=50)
+
+
+def test_model_that_cannot_be_copied_is_trained():
+    model = Flat()
+    model.lock = threading.Lock()
+    assert fit(model, few_digits(), epochs=1, batch_size=50).training_loss.isfinite().all()
+
+
+def test_string_of_another_type_names_a_precision_that_can_be_read_again(tmp_path):
+    options = {"epochs": 1, "batch_size": 50, "checkpoint": tmp_path / "run.pt"}
+    first = fit(network(), few_digits(), precision=np.str_("float32"), **options)
+    assert same(fit(network(), few_digits(), precision="float32", **options), first)
+
+
+def test_weights_of_inference_mode_are_refused():
+    with torch.inference_mode():
+        model = network()
+        trained, _ = digits_network(few_digits(), epochs=1)
+    with pytest.raises(ValueError, match=r"model must not be made in torch\.inference_mode"):
+        fit(model, few_digits(), epochs=1)
+    assert not trained.classes.weight.is_inference()
+
+
+def test_digits_as_lists_and_of_another_size():
+    data = few_digits(64, 10)
+    lists = ImageData(*(part.tolist() for part in data[:4]), data.classes)
+    (model, history), (other, expected) = (digits_network(d, epochs=1) for d in (lists, data))
+    assert same(history, expected)
+    assert same(model.parameters(), other.parameters())
+    names = ("training_images", "validation_images")
+    flat = data._replace(**{name: getattr(data, name).flatten(1) for name in names})
+    with pytest.raises(ValueError, match=r"data\.training_images must have shape \(64, 1, 8, 8\)"):
+        digits_network(flat, epochs=1)

@@ -109,5 +109,7 @@ if __name__ == "__main__":
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough, as `head` has
         code = 1
+    except KeyboardInterrupt:
+        code = 130
     sys.stderr.flush()
     os._exit(code)  # taking every object apart first would take most of a second

@@ -266,6 +266,8 @@ class Claim:
 
     def run(self, seed: int = 0, cases: int = CASES) -> Evidence | None:
         """Run the check on the first cases that its family draws from a seed."""
+        if cases < 1:
+            raise ValueError(f"cases must be at least 1, got {cases}")
         if self.check is None:
             return None
         if self.family is None:

@@ -398,7 +398,9 @@ def ranges(seed: int) -> Ranges:
             ]
         )
         if name != "1":
-            affine = locally_affine_loss(networks, images, labels, after).view_as(clean.loss)
+            affine = locally_affine_loss(
+                networks, images, labels, after, batch_size=len(images)
+            ).view_as(clean.loss)
             held.append((affine.double().mean(1) - clean.mean) / rise)
     plain, bounded, sure = (torch.stack(column) for column in zip(*rows, strict=True))
     return Ranges(plain, bounded, sure, torch.stack(held), surely.double().mean(1))
