@@ -613,8 +613,8 @@ def name_rule_examples() -> dict[str, nn.Module]:
     -------
     dict
         Title → network: ResNet-18; a convolutional network as one ``nn.Sequential``; a network
-        with a linear layer called "subnet"; ResNet-18-D, whose shortcuts average before they
-        convolve.
+        with a linear layer called "subnet"; ResNet-18-D, ResNet-18 with ResNet-D's shortcuts,
+        which average before they convolve.
 
     References
     ----------

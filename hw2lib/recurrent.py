@@ -390,9 +390,10 @@ def lyapunov_exponent(
 
     The mean logarithm of the factor by which a small change, in a random direction, grows in a
     step: positive where gradients explode, negative where they vanish. :math:`-\infty` if the
-    change dies. Slopes and the change are kept as logarithms, so neither over- nor underflows; nor
-    does the state of ReLU and identity, which is kept at length 1, since their slopes do not depend
-    on its length; an entry of it below 1e−308 counts as zero. Serves claim 6b-saturate.
+    change dies. Slopes enter by their logarithms and the change has exponents of its own, so neither
+    over- nor underflows; nor does the state of ReLU and identity, which is kept at length 1, since
+    their slopes do not depend on its length; an entry of it below 1e−308 counts as zero. Serves
+    claim 6b-saturate.
 
     Parameters
     ----------
@@ -434,25 +435,38 @@ def lyapunov_exponent(
     function, log_slope = NONLINEARITIES[nonlinearity]
     steps, warm_up = check_integer("steps", steps, 1), check_integer("warm_up", warm_up, 0)
     random = torch.Generator().manual_seed(0)
-    tangent = polar(torch.randn(len(h), generator=random, dtype=torch.float64).to(h))[1]
-    signs, sizes = (W.sign(), tangent.sign()), (W.abs().log(), tangent.abs().log())
+    tangent = torch.randn(len(h), generator=random, dtype=torch.float64).to(h)
     homogeneous = nonlinearity in ("relu", "identity")
-    logarithms: list[float] = []
-    for _ in range(warm_up + steps):
+    (weights, weight_powers), (change, powers) = split(W), split(tangent)
+    before = log_length(change, powers)
+    for step in range(warm_up + steps):
+        if step == warm_up:
+            before = log_length(change, powers)
         if homogeneous:
             h = polar(h)[1]
         z = finite("W and state", W @ h)
         h = function(z)
-        terms = sizes[0] + sizes[1]  # of the product of W and the change
-        largest = terms.amax(1, keepdim=True).clamp(min=-1e300)
-        change = (signs[0] * signs[1] * (terms - largest).exp()).sum(1)
-        size = log_slope(z) + largest[:, 0] + change.abs().log()
-        growth = (torch.logsumexp(2 * size, 0) / 2).item()
-        if growth == -math.inf:
-            return growth
-        signs, sizes = (signs[0], change.sign()), (sizes[0], size - growth)
-        logarithms.append(growth)
-    return math.fsum(logarithms[warm_up:]) / steps
+        terms = weight_powers + powers
+        top = terms.amax(1).clamp(min=-1e300)  # so that nothing is taken from −∞
+        change = (weights * change * (terms - top[:, None]).exp2()).sum(1)
+        slope = log_slope(z) / math.log(2)
+        whole = slope.floor().clamp(min=-1e300)
+        change, powers = split(change * (slope - whole).exp2())
+        powers = powers + top + whole
+        if not change.any():
+            return -math.inf
+    return (log_length(change, powers) - before) / steps
+
+
+def split(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return numbers as m · 2^e, which is exact: m below 1, and e whole, −∞ for a zero."""
+    m, e = torch.frexp(x)
+    return m, torch.where(m == 0, -math.inf, e.double())
+
+
+def log_length(m: Tensor, e: Tensor) -> float:
+    """Return the logarithm of the length of a vector m · 2^e."""
+    return (torch.logsumexp(2 * (m.abs().log() + math.log(2) * e), 0) / 2).item()
 
 
 def clip_by_norm(gradient: Any, max_norm: float) -> Tensor:

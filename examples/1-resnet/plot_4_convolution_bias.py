@@ -116,5 +116,5 @@ plt.show()
 # -----------
 # The dots (measured) lie on the lines (formula). With PyTorch's momentum of 0.1 a tenth of the
 # offset goes with every batch: after 22 batches less than a tenth is left. What counts is that
-# nothing nonlinear stands between convolution and batch norm; of the two orders, only batch norm
-# first has that.
+# batch norm stands right behind the convolution, so that the bias shifts all its inputs alike; of
+# the two orders, only batch norm first has that.

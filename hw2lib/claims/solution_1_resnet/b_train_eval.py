@@ -371,7 +371,7 @@ DRAWS = 2000
     statement=r"That is the original convention. PyTorch drops with probability $p$, divides what it keeps by "
     r"$1-p$ while training and leaves eval mode alone. Under either convention, for $p<1$, the training output averages to "
     r"the output in eval mode if what follows is affine, or a ReLU or leaky ReLU of each unit alone. "
-    r"Already a tanh of each unit alone breaks this, and so does a ReLU of linear units.",
+    r"Already a tanh of each unit alone breaks this, and so does a ReLU of linear units that read several.",
     corrected=r"PyTorch: $1/(1-p)$ in training, nothing in eval mode",
     family=dropped,
     tolerance=1e-11,
@@ -497,7 +497,7 @@ def parts(values: dict[frozenset[int], Fraction]) -> dict[frozenset[int], Fracti
     statement=r"**What dropout does to a mean.** Split a function of $n$ units into parts, "
     r"$f=\sum_Sf_S$, where $f_S$ depends on the units in $S$ and is 0 as soon as one of them is: "
     r"$f_S(x)=\sum_{T\subseteq S}(-1)^{|S\setminus T|}f(x_T)$, with $x_T$ the units in $T$, the others 0. With "
-    r"$q=1-p$, for every $0\le p<1$, "
+    r"$q=1-p$, for every $0\le p<1$, and units dropped independently of each other, "
     r"$\mathbb E\,f(M\circ x/q)-f(x)=\sum_S\bigl(q^{|S|}f_S(x/q)-f_S(x)\bigr)$. "
     r"So both modes agree at every $x$ and every $p$ if and only if every $f_S$ is positively homogeneous of "
     r"degree $|S|$. For a function of one unit: if and only if $f-f(0)$ is positively homogeneous, which makes "

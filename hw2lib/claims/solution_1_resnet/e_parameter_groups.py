@@ -114,7 +114,7 @@ def optimiser_accepts_the_groups(model: nn.Module) -> Trial:
     printed='`if "bn" in name or "downsample.1" in name: batchNormGroup.append((name, numparam))`',
     statement=r"Right for ResNet-18, the network of the question, where every batch norm and nothing else is called so. It fails for batch norm "
     r"inside a Sequential ({value}`sequential` of {value}`sequential_all` tensors), for a module called ‘subnet’ "
-    r"({value}`subnet` of {value}`subnet_all`), and for ResNet-18-D, whose `downsample.1` is a convolution "
+    r"({value}`subnet` of {value}`subnet_all`), and for ResNet-18 with the shortcuts of ResNet-D, whose `downsample.1` is a convolution "
     r"({value}`resnet_d` of {value}`resnet_d_all`). Split by the type of the module.",
     family=one_network,
     exact=True,

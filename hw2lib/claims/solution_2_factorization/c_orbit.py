@@ -148,7 +148,7 @@ def found_minimisers(rng: np.random.Generator) -> Iterator[tuple[str, tuple[GapP
     statement=r"Right for $Q\ne I$ if $\sigma_r>0$, but far from the whole family: all $(A^*G,G^{-1}B^*)$ with $G$ invertible are minimisers, the "
     r"print's own rescaling among them. If $\sigma_r>\sigma_{r+1}$ (counting $\sigma_{r+1}=0$ for $r=\min(m,n)$), "
     r"there are no others.",
-    corrected=r"all of them: $(A^*G,G^{-1}B^*)$, $G$ invertible",
+    corrected=r"every $(A^*G,G^{-1}B^*)$ with $G$ invertible; no others if $\sigma_r>\sigma_{r+1}$",
     family=found_minimisers,
     tolerance=1e-6,
 )
