@@ -49,7 +49,8 @@ def install(session: nox.Session, *groups: str) -> None:
     """Install hw2lib and dependency groups at the locked versions.
 
     Packages come by their hashes, but for PyTorch, whose CPU build has other ones than the usual
-    index has, and for what PyTorch alone needs. pip takes no editable install by hashes either.
+    index has, for what PyTorch alone needs, and for pip and what builds hw2lib. pip takes no
+    editable install by hashes either.
     """
     session.install("pip>=26.1")  # the first that takes hashes from constraints
     session.install("-c", HASHES, *dependencies(), *members(groups))
@@ -167,7 +168,9 @@ def pdf(session: nox.Session) -> None:
     """Set the solutions as a book in an installed Chromium or Chrome (minutes), and check it."""
     run_beside_docs(session, "pdf", "python", "docs/book/book.py")
     run_beside_docs(session, "tests", "pytest", "tests/pdf", "-o", "addopts=-q", *session.posargs)
+    STAMP.unlink(missing_ok=True)
     run_beside_docs(session, "docs", "sphinx-build", *SPHINX)  # the landing page offers it
+    STAMP.write_text(fingerprint())
     session.log(f"The book lies in {BOOK.relative_to(ROOT)}")
 
 
@@ -249,7 +252,7 @@ def mutants(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Call every public function with ten thousand odd arguments (minutes).
+    """Make ten thousand odd calls of the public functions (minutes).
 
     Arguments go to pytest: --hypothesis-seed=1 for others.
     """

@@ -11,11 +11,13 @@ sys.path.insert(0, str(OURS))
 
 from ahead import begin  # noqa: E402
 
+from hw2lib import __version__  # noqa: E402
+
 begin()  # at once, or little of the time is saved
 
 project, author = "ESE 546, Homework 2, solved", "The hw2lib developers"
 copyright = "2026, the hw2lib developers"
-version = release = "0.1"
+version = release = ".".join(__version__.split(".")[:2])
 language = "en"
 
 extensions = [
@@ -86,8 +88,7 @@ sphinx_gallery_conf = {
 # Site
 html_theme = "furo"
 html_title = "ESE 546 · Homework 2, solved"
-SITE_URL = os.environ.get("SITE_URL", "").rstrip("/")  # where it is hosted, if it is
-html_baseurl = f"{SITE_URL}/" if SITE_URL else ""
+html_baseurl = f"{os.environ['SITE_URL'].rstrip('/')}/" if os.environ.get("SITE_URL") else ""
 html_static_path = ["_static", "_build/static"]
 templates_path = ["_templates"]
 html_css_files = ["styles.css"]  # which _ext/lean.py makes of site.css and others

@@ -390,10 +390,10 @@ def lyapunov_exponent(
 
     The mean logarithm of the factor by which a small change, in a random direction, grows in a
     step: positive where gradients explode, negative where they vanish. :math:`-\infty` if the
-    change dies. Slopes enter by their logarithms and the change has exponents of its own, so neither
-    over- nor underflows; nor does the state of ReLU and identity, which is kept at length 1, since
-    their slopes do not depend on its length; an entry of it below 1e−308 counts as zero. Serves
-    claim 6b-saturate.
+    change dies. Slopes enter by their logarithms, and each entry of the change has an exponent of
+    its own, so neither over- nor underflows; nor does the state of ReLU and identity, which is kept
+    at length 1, since their slopes do not depend on its length; an entry of it below 1e−308 counts
+    as zero. Serves claim 6b-saturate.
 
     Parameters
     ----------

@@ -25,9 +25,11 @@ def test_margin_notes_have_become_footnotes_of_the_same_numbers(document, site):
     assert numbers
     assert numbers.items() <= footnotes.items()
     assert not [id for id in footnotes if "index--" in id]  # the parts have them
-    marks = document[0].select(".footnote + .note-mark, .note-mark + .note-mark")
-    for mark in marks:  # or 2 and 3 would read as 23
-        assert getattr(mark.previous_sibling, "name", None) != "span"
+    kinds = (".footnote", ".note-mark")
+    beside = document[0].select(", ".join(f"{one} + {other}" for one in kinds for other in kinds))
+    assert beside
+    for mark in beside:  # or 2 and 3 would read as 23
+        assert mark.previous_sibling.name is None, mark.parent
     assert not document[0].select(".margin-note, .notes, details, .page-contents")
 
 

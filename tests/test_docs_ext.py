@@ -1,6 +1,7 @@
 """The site's own extensions: each failure they promise really fails a build."""
 
 import io
+import itertools
 import re
 import shutil
 import string
@@ -14,6 +15,7 @@ import explorables
 import fonts
 import freshness
 import gallery
+import hosting
 import katex
 import lean
 import ledger
@@ -22,6 +24,7 @@ import nbformat
 import networks
 import notebook
 import pytest
+import sharing
 import torch
 from bs4 import BeautifulSoup
 from docutils import nodes
@@ -423,6 +426,8 @@ def test_punctuation_stays_with_its_own_formula(build):
         "{value}`1x-one:ratio:d`",
         "{claim-count}`wrong`",
         "```{claims} 9\n```",
+        "```{claims} 1x-one 1x-lost\n```",
+        "```{printed} 1x-one 9\n```",
     ],
 )
 def test_unknown_claim_is_an_error(build, text):
@@ -464,7 +469,7 @@ def test_errata_are_ordered_by_severity_then_verdict():
 def test_digest_changes_with_library_lock_and_scraper(tmp_path):
     drawing = [f"docs/_ext/{name}" for name in freshness.DRAWING]
     library = ("hw2lib/a.py", "hw2lib/b.mplstyle", "hw2lib/c.npz")
-    for name in (*library, "requirements.lock", *drawing):
+    for name in (*library, "requirements.lock", "docs/package-lock.json", *drawing):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("one")
     seen = {freshness.digest(freshness.sources(tmp_path), tmp_path)}
@@ -473,7 +478,7 @@ def test_digest_changes_with_library_lock_and_scraper(tmp_path):
         seen.add(freshness.digest(freshness.sources(tmp_path), tmp_path))
     (tmp_path / "README.md").write_text("not a source")
     seen.add(freshness.digest(freshness.sources(tmp_path), tmp_path))
-    assert len(seen) == 1 + 4 + len(drawing)
+    assert len(seen) == 1 + 5 + len(drawing)
 
 
 def test_stale_gallery_is_dropped_once(tmp_path):
@@ -485,6 +490,96 @@ def test_stale_gallery_is_dropped_once(tmp_path):
     checksum.write_text("rebuilt before an interruption")
     assert not freshness.drop_stale_gallery(tmp_path, "new")
     assert checksum.exists()
+
+
+def test_removed_script_takes_only_its_own_files_along(tmp_path):
+    examples, made = tmp_path / "examples", tmp_path / "gallery"
+    names = ("plot_2_rank", "plot_2_rank_one")
+    for folder in (examples / "a", made / "a" / "images" / "thumb"):
+        folder.mkdir(parents=True)
+    (examples / "a" / "plot_2_rank_one.py").touch()
+    files = {
+        name: [
+            made / "a" / f"{name}.rst",
+            made / "a" / f"{name}.py.md5",
+            *(made / "a" / "images" / f"sphx_glr_{name}_001{end}.svg" for end in ("", "_dark")),
+            made / "a" / "images" / "thumb" / f"sphx_glr_{name}_thumb.svg",
+        ]
+        for name in names
+    }
+    for file in itertools.chain(*files.values()):
+        file.touch()
+    freshness.drop_orphans(made, examples)
+    assert sorted(each for each in made.rglob("*") if each.is_file()) == sorted(files[names[1]])
+
+
+def test_pictures_of_a_notebook_are_those_that_its_page_shows(tmp_path):
+    site, source = tmp_path / "site", tmp_path / "source"
+    for folder in (site / "_images", site / "_downloads", source):
+        folder.mkdir(parents=True)
+    (source / "book.md").write_text("---\nfile_format: mystnb\n---\n# Book\n", encoding="utf-8")
+    (source / "plain.md").write_text("# Plain\n", encoding="utf-8")
+    (site / "book.html").write_text('<img src="_images/book-1.svg"/>', encoding="utf-8")
+    kept = ("book.html", "plain.html", "book.ipynb", "_images/book-1.svg")
+    left = ("_images/book-2.svg", "_images/plain-1.svg", "plain.ipynb", "gone.html")
+    for name in (*kept[1:], *left):
+        (site / name).touch()
+    env = SimpleNamespace(
+        found_docs={"book", "plain"},
+        images={},
+        dlfiles={},
+        doc2path=lambda page: source / f"{page}.md",
+    )
+    app = SimpleNamespace(
+        outdir=site, srcdir=source, env=env, config=SimpleNamespace(html_baseurl="")
+    )
+    found = {path.relative_to(site).as_posix() for path in leftovers.leftovers(app)}
+    assert found == set(left)
+
+
+def test_tags_take_the_title_as_text_and_a_figure_of_a_script(tmp_path, monkeypatch):
+    monkeypatch.setattr(sharing, "write_card", lambda figure, folder: f"card of {figure.name}")
+    title = nodes.title("", "R&D of “q”")
+    app = SimpleNamespace(
+        srcdir=tmp_path,
+        outdir=tmp_path,
+        env=SimpleNamespace(titles={"page": title}),
+        config=SimpleNamespace(project="Site", html_baseurl="https://a.example/"),
+        builder=SimpleNamespace(images={"made/plot.svg": "plot.svg"}),
+    )
+    own, drawn = ('<img src="_images/page-1.svg"/>', '<img src="_images/plot.svg"/>')
+    for body, cards in ((own + drawn, 1), (own, 0)):
+        context = {"metatags": "", "body": body, "pageurl": "x", "title": "R&amp;D of “q”"}
+        sharing.add_tags(app, "page", "page.html", context, nodes.document(None, None))
+        assert '<meta property="og:title" content="R&amp;D of “q”" />' in context["metatags"]
+        assert context["metatags"].count("card of plot.svg") == cards
+
+
+@pytest.mark.parametrize("address", ["you.example/homework/", "ftp://a.example/", "https:///a/"])
+def test_address_of_the_site_that_is_none_is_refused(address):
+    with pytest.raises(ExtensionError, match="SITE_URL must be like https://"):
+        hosting.check_address(None, SimpleNamespace(html_baseurl=address))
+    for right in ("", "https://owner.github.io/name/", "http://localhost:8000/"):
+        hosting.check_address(None, SimpleNamespace(html_baseurl=right))
+
+
+def test_link_to_run_quotes_a_name_once():
+    place = hosting.repository("https://github.com/owner/name")
+    (_, colab), (_, binder) = place.links_to_run("a/plot_%C3%A9.ipynb")
+    assert colab.endswith("/gh-pages/a/plot_%C3%A9.ipynb")
+    assert binder.endswith("?labpath=a/plot_%C3%A9.ipynb")
+
+
+@pytest.mark.parametrize("role", ["{ref}`theorem-of-another-page`", "{eq}`eq-of-another-page`"])
+def test_notebook_that_refers_to_a_label_of_another_page_is_refused_by_name(role):
+    with pytest.raises(ExtensionError, match=re.escape(role)):
+        notebook.plain(f"By {role}.", {}, {})
+
+
+def test_formula_on_one_line_has_its_number_in_the_notebook():
+    source = "---\nkernelspec:\n  name: python3\n---\n\nSee {eq}`eq-a`: $$x$$ (eq-a)\n"
+    (cell,) = nbformat.reads(notebook.take_away(source, {}, {}), 4).cells
+    assert cell.source == r"See (1): $$x\tag{1}$$"
 
 
 def test_shared_networks_are_those_that_a_script_trains_itself(tmp_path, monkeypatch):

@@ -476,3 +476,11 @@ def test_cell_of_odd_weights_is_refused_by_name(cell):
     run = lstm_jacobian if name == "lstm" else rnn_jacobian
     with pytest.raises(TypeError, match=rf"^{name}\.weight_ih_l0 must be"):
         run(cell, [[1.0]], *state)
+
+
+@pytest.mark.parametrize("g", [1, 2, 3, 7, 59])
+@pytest.mark.parametrize("h", [1, 2, 3])
+def test_exponent_of_a_nilpotent_matrix_is_minus_infinity(g, h):
+    # 2a + b cancels exactly, whatever a is: no rounding error is taken for a change
+    W = torch.tensor([[g * h, h], [-g * g * h, -g * h]], dtype=torch.float64)
+    assert lyapunov_exponent(W, "identity", torch.ones(2).double(), 20) == -math.inf

@@ -141,6 +141,7 @@ def test_every_page_has_title_and_description(site, pages):
             found = page.css_first("meta[name='description']")
             assert found is not None, path
             assert len(attribute(found, "content")) >= 20, path
+            assert "\\" not in attribute(found, "content"), f"{path}: a formula's source"
             descriptions[path] = attribute(found, "content")
     assert len(set(descriptions.values())) == len(descriptions), "two pages share a description"
 

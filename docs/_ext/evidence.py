@@ -156,7 +156,7 @@ def holds_blocks(node: nodes.Element) -> bool:
 
 
 class PartDirective(ClaimDirective):
-    """Name the claims with these ids, or else those whose ids begin with one: ``{claims} 1a``.
+    """Name the claims with these ids, or whose ids begin with what is none: ``{claims} 1a``.
 
     One line a claim, with those of other pages that are named on this one. Every claim must be
     named by one page's table: the ledger links there.
@@ -179,15 +179,15 @@ class PartDirective(ClaimDirective):
 
     def chosen(self) -> list[Outcome]:
         """Return the claims that the argument names."""
-        wanted = tuple(self.arguments[0].split())
-        exact = [claim for claim in self.claims if claim["id"] in wanted]
-        found = exact or [claim for claim in self.claims if claim["id"].startswith(wanted)]
-        if not found:
-            parts = ", ".join(dict.fromkeys(claim["part"] for claim in self.claims))
-            raise self.error(
-                f"no claim's id begins with {self.arguments[0]!r}; the parts are {parts}"
-            )
-        return found
+        ids = {claim["id"] for claim in self.claims}
+        chosen: set[str] = set()
+        for wanted in self.arguments[0].split():
+            found = {wanted} & ids or {id for id in ids if id.startswith(wanted)}
+            if not found:
+                parts = ", ".join(dict.fromkeys(claim["part"] for claim in self.claims))
+                raise self.error(f"no claim's id begins with {wanted!r}; the parts are {parts}")
+            chosen |= found
+        return [claim for claim in self.claims if claim["id"] in chosen]
 
     def row(self, claim: Outcome, number: int | None, own: bool) -> list[list[nodes.Node]]:
         """Return a claim's cells; a claim of this page's own is linked here from the ledger."""

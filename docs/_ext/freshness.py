@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from functools import partial
@@ -36,6 +37,7 @@ def sources(root: Path) -> list[Path]:
     return [
         *sorted(library),
         root / "requirements.lock",
+        root / "docs" / "package-lock.json",  # the faces of figures
         *(root / "docs" / "_ext" / name for name in DRAWING),
     ]
 
@@ -77,7 +79,10 @@ def drop_orphans(gallery: Path, examples: Path) -> None:
     """Remove from the gallery what scripts have left that are no more."""
     for page in list(gallery.glob("*/plot_*.rst")):
         if not (examples / page.relative_to(gallery).with_suffix(".py")).is_file():
-            pictures = page.parent.rglob(f"sphx_glr_{page.stem}_*")
+            own = re.compile(rf"sphx_glr_{re.escape(page.stem)}_(\d+(_dark)?|thumb)\.\w+")
+            pictures = [
+                each for each in page.parent.rglob("sphx_glr_*") if own.fullmatch(each.name)
+            ]
             for made in [*page.parent.glob(f"{page.stem}.*"), *pictures]:
                 made.unlink()
     for folder in [each for each in gallery.glob("*") if (each / "index.rst").is_file()]:

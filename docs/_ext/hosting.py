@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import nbformat
@@ -22,6 +22,7 @@ from docutils import nodes
 from gallery import GALLERY, write_atomically
 from notfound.utils import replace_uris
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.errors import ExtensionError
 
 ADDRESS = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+?)(?:\.git)?(?:/tree/(\S+?))?/?")
@@ -58,7 +59,7 @@ class Repository(NamedTuple):
     def links_to_run(self, notebook: str) -> list[tuple[str, str]]:
         """Return names and addresses of links that open a notebook of the published site."""
         place = f"{self.owner}/{self.name}"
-        path = quote(notebook)
+        path = quote(unquote(notebook))  # as a page links to it, it is quoted already
         return [
             (
                 "Run in Colab",
@@ -253,8 +254,18 @@ def write_for_hosts(app: Sphinx, error: Exception | None) -> None:
             (site / "binder" / name).write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
+def check_address(app: Sphinx, config: Config) -> None:
+    """Refuse an address of the site that is none: pages would lead nowhere."""
+    address = urlsplit(config.html_baseurl)
+    if config.html_baseurl and not (address.scheme in ("http", "https") and address.netloc):
+        raise ExtensionError(
+            f"SITE_URL must be like https://owner.github.io/name/, got {config.html_baseurl!r}"
+        )
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the links."""
+    app.connect("config-inited", check_address)
     app.add_config_value("hw2lib_repository", os.environ.get("REPOSITORY_URL", ""), "html", str)
     app.add_config_value("hw2lib_downloads", offered(), "html", list)
     app.connect("doctree-resolved", lead_from_any_address)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from myst_nb.core.read import is_myst_markdown_notebook
 from sharing import name_of_card
 from sphinx.application import Sphinx
 from sphinx.util.index_entries import split_index_msg
@@ -17,17 +19,17 @@ def leftovers(app: Sphinx) -> Iterator[Path]:
     """Yield the files of pages that are no more, and figures and downloads that no page has."""
     site, env = Path(app.outdir), app.env
     pages = {f"{page}.html" for page in env.found_docs} | WITHOUT_SOURCE
-    notebooks = {f"{page}.ipynb" for page in env.found_docs}
+    texts = {page for page in env.found_docs if is_notebook(Path(env.doc2path(page)))}
+    notebooks = {f"{page}.ipynb" for page in texts}
     images = {name for _, name in env.images.values()}
+    images |= {name for page in texts for name in pictures_of(site / f"{page}.html")}
     figures = [Path(app.srcdir) / uri for uri in env.images if uri.endswith(".svg")]
     cards = {name_of_card(figure) for figure in figures} if app.config.html_baseurl else set()
     downloads = {path.as_posix() for _, path in env.dlfiles.values()}
-    own = {page.replace("/", "-") for page in env.found_docs}  # a notebook's figures: page-1.svg
     for name in get_matching_files(site, exclude_patterns=["_static/**", "binder/**"]):
         folder, _, rest = name.partition("/")
         if folder == "_images":
-            stem = Path(rest).stem.rpartition("-")[0]
-            is_left = not (rest in images or stem in own or rest in cards)
+            is_left = rest not in images | cards
         elif folder == "_downloads":
             is_left = rest not in downloads
         elif name == ".buildinfo.bak":
@@ -38,6 +40,16 @@ def leftovers(app: Sphinx) -> Iterator[Path]:
             is_left = name.endswith((".html", ".ipynb")) and name not in pages | notebooks
         if is_left:
             yield site / name
+
+
+def is_notebook(source: Path) -> bool:
+    """Tell whether a page's source is a text notebook."""
+    return source.suffix == ".md" and is_myst_markdown_notebook(source.read_text(encoding="utf-8"))
+
+
+def pictures_of(page: Path) -> list[str]:
+    """Return the names of the pictures that a written page shows."""
+    return re.findall(r'_images/([^"]+)"', page.read_text(encoding="utf-8"))
 
 
 def sweep(app: Sphinx, error: Exception | None) -> None:

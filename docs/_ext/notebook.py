@@ -20,6 +20,7 @@ from gallery import write_atomically
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 from pybtex.backends.markdown import Backend
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 
 from hw2lib.claims.registry import quote
 
@@ -128,26 +129,36 @@ def plain(
         ),
         (fenced("dropdown"), r"\1<details><summary>\3</summary>\n\n\4\n\1</details>\n"),
         told("proof"),
-        (fenced("claims"), r"\1`python -m hw2lib.claims 5` checks the claims in brackets.\n"),
+        (fenced("claims"), r"\1`python -m hw2lib.claims \3` checks the claims in brackets.\n"),
         (fenced("toctree"), ""),
         (r"^:::\{container\} on-screen\n(?:.*\n)*?:::\n", ""),
         (r"^\([\w-]+\)=\n", ""),
         (r"\{value\}`([^`]+)`", value),
         (r"\{claim\}`([^`]+)`", r"[\1]"),
         (r"\{(?:ref|doc)\}`([^`<]+) <[^`]+`", r"\1"),
-        (r"\{ref\}`([^`]+)`", lambda match: (labels or {})[match[1]]),
+        (r"\{ref\}`([^`]+)`", lambda match: known(labels or {}, match)),
         (CITATION, lambda match: f"[{match[1].replace(',', ', ')}]"),
-        (r"\{eq\}`([^`]+)`", lambda match: f"({numbers[match[1]]})"),
-        (r"\$\$ \((eq-[\w-]+)\)", lambda match: rf"\tag{{{numbers[match[1]]}}}$$"),
+        (r"\{eq\}`([^`]+)`", lambda match: f"({known(numbers, match)})"),
+        (r"\$\$ \((eq-[\w-]+)\)", lambda match: rf"\tag{{{known(numbers, match)}}}$$"),
     )
     for pattern, replacement in rules:
         markdown = re.sub(pattern, replacement, markdown, flags=re.MULTILINE)
     return markdown
 
 
+def known(labels: Mapping[str, Any], match: re.Match[str]) -> Any:
+    """Return what a label of the same page stands for."""
+    if match[1] not in labels:
+        raise ExtensionError(
+            f"{match[0]}: a notebook can refer to labels of its own page only; name the other page "
+            "by {doc}`words <page>`"
+        )
+    return labels[match[1]]
+
+
 def take_away(source: str, claims: Mapping[str, Any], works: Mapping[str, str]) -> str:
     """Return a text notebook as JSON, its text in plain Markdown, the works it cites at the end."""
-    labels = re.findall(r"^\$\$ \((eq-[\w-]+)\)", source, re.MULTILINE)
+    labels = re.findall(r"\$\$ \((eq-[\w-]+)\)", source)
     numbers = {label: number for number, label in enumerate(labels, 1)}
     names, by_label = named(source)
     unused = {kind: iter(each) for kind, each in names.items()}

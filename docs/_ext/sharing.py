@@ -37,17 +37,17 @@ def add_tags(
     written = WRITTEN.search(context["metatags"])
     description = written[1] if written else escape(first_words(doctree))
     tags = {
-        "og:title": escape(re.sub(r"<[^>]*>", "", context["title"])),
+        "og:title": escape(app.env.titles[page].astext()),
         "og:type": "website",
         "og:site_name": escape(app.config.project),
         "og:description": description,
     }
     if app.config.html_baseurl:
         tags["og:url"] = escape(context["pageurl"])
-        figure = FIGURE.search(context["body"])
-        if figure:
-            source = {name: uri for uri, name in app.builder.images.items()}[unquote(figure[1])]
-            card = write_card(Path(app.srcdir) / source, Path(app.outdir) / "_images")
+        sources = {name: uri for uri, name in app.builder.images.items()}  # not a notebook's own
+        figures = filter(sources.__contains__, map(unquote, FIGURE.findall(context["body"])))
+        if figure := next(figures, None):
+            card = write_card(Path(app.srcdir) / sources[figure], Path(app.outdir) / "_images")
             tags["og:image"] = escape(urljoin(app.config.html_baseurl, f"_images/{card}"))
             tags |= {"og:image:width": str(WIDTH), "og:image:height": str(HEIGHT)}
     if not written:

@@ -3,7 +3,7 @@ On fresh batches the turning slows down without weight decay; with it the angle 
 =======================================================================================
 
 The weights in front of a batch norm are a direction with a length that does not matter, except that
-the step of the direction is :math:`\eta/\lVert w\rVert^2`. How far does a step turn the direction,
+the step of the direction is η/‖w‖². How far does a step turn the direction,
 and what does the length do, with and without weight decay?
 
 The derivation is in :doc:`/solutions/3-scale-invariance/c-dynamics`; this script is evidence for

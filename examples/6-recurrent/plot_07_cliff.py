@@ -3,7 +3,7 @@ A cliff in the loss throws gradient descent far out; clipping keeps the step sho
 ==================================================================================
 
 Even one recurrent unit has a loss with a wall in it (Pascanu, Mikolov and Bengio 2013, figure 6):
-from x = ½ the state becomes w σ(x) + b, 50 times, and the loss is :math:`(\sigma(x)-0.7)^2`. On the
+from x = ½ the state becomes w σ(x) + b, 50 times, and the loss is (σ(x) − 0.7)². On the
 wall the gradient is enormous. What do gradient descent and its clipped version make of it?
 
 The derivation is in :doc:`/solutions/6-recurrent/c-clipping`; this script is evidence for the

@@ -108,7 +108,7 @@ def controls(rng: np.random.Generator) -> Iterator[tuple[str, Control]]:
     statement=r"The forget gate does: its biases alone, with weights of zero, can keep any share $0<r<1$ of each unit on the "
     r"direct path over $T$ steps, by $b=\log\frac f{1-f}$ with $f=r^{1/T}$, whatever inputs and states. In a $\tanh$ "
     r"RNN, $W=\operatorname{diag}(f)$ keeps as much only while its state is 0. The input gate controls what comes beside the "
-    r"direct path: closed ($i=0$), with those weights of zero, it leaves nothing, and the share $r$ is the whole $\partial c_T/\partial c_0$.",
+    r"direct path: as it closes ($i\to0$), with those weights of zero, it leaves nothing, and the whole $\partial c_T/\partial c_0$ tends to the share $r$.",
     family=controls,
     tolerance=1e-10,
 )
