@@ -137,7 +137,7 @@ def set_footnotes(content: Tag) -> None:
         verdict = note.summary.select_one(".note-brief").extract().get_text()
         footnote = new("span", class_="footnote", id=note["id"], data_number=number)
         footnote.append(new("b", note.summary.get_text(" ", strip=True)))
-        footnote.append(f", {verdict.partition(' · ')[0]}. ")
+        footnote.append(f", {re.split(' · |, not', verdict)[0]}. ")
         check = note.find("p")
         for link in check.select("a"):  # "All of it", in the ledger
             link.decompose()

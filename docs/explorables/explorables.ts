@@ -5,6 +5,8 @@ declare const VERSION: string; // changes with any of their scripts
 /** What the script of an explorable leaves behind. */
 declare const explorable: { view: () => HTMLElement };
 
+document.documentElement.dataset.explorables = ""; // theme.js looks for it
+
 const HERE = (document.currentScript as HTMLScriptElement).src;
 
 function enliven(place: HTMLElement): void {

@@ -10,7 +10,7 @@ import { ceiling, contour, descend, loss, steps, type Clip } from "./model";
 const STEPS = 280;
 const WEIGHTS: Point = [3.4, 7.2];
 const BIASES: Point = [-3.6, 2.2];
-const EXPONENTS: Point = [-4, 2];
+const EXPONENTS: Point = [-4, 2.5];
 const LOW = [0.04, 0.08, 0.12, 0.17, 0.22, 0.28, 0.34, 0.4, 0.44]; // contours of the loss below its zeros
 const HIGH = [0.015, 0.035, 0.06, 0.08]; // and above, where it stays below 0.09
 const CLIPS: readonly Clip[] = ["norm", "value", "not"];
@@ -39,8 +39,8 @@ export function view(): HTMLElement {
     label(surface, () => [WEIGHTS[0], -3.4], "large loss", [8, 0], { class: "is-faint" }),
     label(surface, () => [WEIGHTS[1], -1], "flat, loss near 0.09", [-8, 0], { class: "is-faint", "text-anchor": "end" }),
     label(surface, () => [WEIGHTS[0], -1.2], "loss 0", [8, 0], { class: "is-good" }),
-    label(surface, () => inside(clipped.value.at(-1) ?? start.value), () => (isClipped() ? "clipped" : ""), [-8, 22], { class: "is-accent", "text-anchor": "end" }),
-    label(surface, () => inside(free.value.at(-1)!), "not clipped", [-8, 4], { class: "is-bad", "text-anchor": "end" }),
+    label(surface, clippedName, () => (isClipped() ? "clipped" : ""), [-8, 22], { class: "is-accent", "text-anchor": "end" }),
+    label(surface, freeName, "not clipped", [-8, 4], { class: "is-bad", "text-anchor": "end" }),
   );
   handle(surface, {
     name: "start (w, b)",
@@ -77,6 +77,19 @@ export function view(): HTMLElement {
       const w = WEIGHTS[0] + (k / 57) * (WEIGHTS[1] - WEIGHTS[0]);
       return [w, contour(w, value, [BIASES[0] - 1, BIASES[1] + 1], 16)];
     });
+  }
+
+  /** Return the point below which the clipped path is named. */
+  function clippedName(): Point {
+    const [w, b] = inside(clipped.value.at(-1) ?? start.value);
+    return [w, Math.max(b, BIASES[0] + 0.9)];
+  }
+
+  /** Return the point beside which the free path is named, above the other name if that is near. */
+  function freeName(): Point {
+    const [at, other] = [inside(free.value.at(-1)!), clippedName()].map(surface.toPixels) as [Point, Point];
+    const isNear = isClipped() && Math.abs(at[0] - other[0]) < 90 && Math.abs(at[1] - other[1] - 18) < 15;
+    return surface.fromPixels(isNear ? [at[0], other[1] + 2] : at);
   }
 
   /** Return the part of the panel between a graph and one of the horizontal edges. */

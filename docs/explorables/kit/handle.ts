@@ -1,7 +1,7 @@
 /** Points that are moved by mouse, touch and keyboard. */
 
 import { html } from "./element";
-import { decimals } from "./numbers";
+import { finest } from "./numbers";
 import type { Panel, Point } from "./panel";
 
 export interface Handle {
@@ -11,7 +11,7 @@ export interface Handle {
   sign: string;
   at: () => Point;
   move: (to: Point) => void;
-  /** Where a pointer that comes near is drawn to; keys go their exact steps. */
+  /** Where a pointer that comes near is drawn to; keys go to multiples of their step. */
   snap?: (to: Point) => Point;
   x: Point;
   y: Point;
@@ -35,7 +35,7 @@ export function handle(on: Panel, { name, sign, at, move, snap = (to) => to, x, 
       "aria-valuemin": x[0],
       "aria-valuemax": x[1],
       "aria-valuenow": () => Math.round(at()[0] * 1000) / 1000,
-      "aria-valuetext": () => decimals(at()[0]) + (y[0] < y[1] ? `, ${decimals(at()[1])}` : ""),
+      "aria-valuetext": () => finest(at()[0]) + (y[0] < y[1] ? `, ${finest(at()[1])}` : ""),
       style: () => {
         const [left, top] = on.toPixels(at());
         return `transform: translate(${left}px, ${top}px)`;
@@ -49,11 +49,14 @@ export function handle(on: Panel, { name, sign, at, move, snap = (to) => to, x, 
           return;
         }
         const [left, top] = on.toPixels(at());
-        grip = [left - event.clientX, top - event.clientY];
+        const [x, y] = within(on.handles, event);
+        grip = [left - x, top - y];
         element.setPointerCapture(event.pointerId);
       },
       onpointermove: (event: PointerEvent) => {
-        if (grip) to(...snap(on.fromPixels([event.clientX + grip[0], event.clientY + grip[1]])));
+        if (!grip) return;
+        const [x, y] = within(on.handles, event);
+        to(...snap(on.fromPixels([x + grip[0], y + grip[1]])));
       },
       onlostpointercapture: () => {
         grip = undefined;
@@ -61,24 +64,31 @@ export function handle(on: Panel, { name, sign, at, move, snap = (to) => to, x, 
       onkeydown: (event: KeyboardEvent) => {
         const by = event.shiftKey ? step / 10 : step;
         const [a, b] = at();
+        const stepped = (from: number, sign: number) => Math.round(Math.round(from / by + sign) * by * 1e6) / 1e6;
         const moves: Record<string, Point> = {
-          ArrowLeft: [a - by, b],
-          ArrowRight: [a + by, b],
-          ArrowUp: [a, b + by],
-          ArrowDown: [a, b - by],
+          ArrowLeft: [stepped(a, -1), b],
+          ArrowRight: [stepped(a, 1), b],
+          ArrowUp: [a, stepped(b, 1)],
+          ArrowDown: [a, stepped(b, -1)],
           Home: [x[0], b],
           End: [x[1], b],
         };
         const target = moves[event.key];
         if (!target) return;
         event.preventDefault();
-        to(...(target.map((value) => Math.round(value * 1e6) / 1e6) as unknown as Point));
+        to(...target);
       },
     },
     html("span", { class: "dot" }),
     html("span", { class: "sign", "aria-hidden": "true" }, sign),
   );
   on.handles.append(element);
+}
+
+/** Return where a pointer is in a panel, which may have moved or changed its size meanwhile. */
+function within(handles: HTMLElement, { clientX, clientY }: PointerEvent): Point {
+  const { left, top } = handles.getBoundingClientRect();
+  return [clientX - left, clientY - top];
 }
 
 /** Return the handle whose middle is nearest to a pointer: their boxes are large, and may overlap. */

@@ -34,13 +34,17 @@ interface Options {
   className?: string;
 }
 
-const MARGIN = { top: 6, right: 13, bottom: 34, left: 42 };
+const MARGIN = { top: 6, right: 13, bottom: 34, left: 42 }; // for text of 16 pixels
 const NO_NUMBERS = { ...MARGIN, left: 8 };
 const BARE = { top: 6, right: 6, bottom: 20, left: 6 };
 
+/** How much larger than usual the reader has set the text. */
+const TEXT = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+
 /** Return a panel with a title; it fills the room that the style sheet gives it. */
 export function panel(title: string, x: Axis, y: Axis, { equal, className }: Options = {}): Panel {
-  const margin = x.bare ? BARE : y.bare ? NO_NUMBERS : MARGIN;
+  const usual = x.bare ? BARE : y.bare ? NO_NUMBERS : MARGIN;
+  const margin = { top: TEXT * usual.top, right: TEXT * usual.right, bottom: TEXT * usual.bottom, left: TEXT * usual.left };
   const size = signal<Point>([300, 200]);
   const scale = computed(() => {
     const width = Math.max(1, size.value[0] - margin.left - margin.right);
@@ -126,20 +130,20 @@ function grid(
     svg(
       "text",
       {
-        class: () => (index % 2 && scale.value.width < 40 * all.length ? "tick is-crowded" : "tick"),
+        class: () => (index % 2 && scale.value.width < 40 * TEXT * all.length ? "tick is-crowded" : "tick"),
         "text-anchor": "middle",
         x: () => left(value),
-        y: () => bottom() + 14,
+        y: () => bottom() + 14 * TEXT,
       },
       number(x, value),
     ),
   );
   const beside = (y.bare || y.hidden ? [] : marks(y)).map((value) =>
-    svg("text", { class: "tick", "text-anchor": "end", x: margin.left - 5, y: () => top(value) + 4 }, number(y, value)),
+    svg("text", { class: "tick", "text-anchor": "end", x: margin.left - 5 * TEXT, y: () => top(value) + 4 * TEXT }, number(y, value)),
   );
   const names = [
-    svg("text", { class: "name", "text-anchor": "end", x: right, y: () => bottom() + (x.bare ? 15 : 29) }, x.label),
-    svg("text", { class: "name", x: margin.left + 5, y: margin.top + 12 }, y.label),
+    svg("text", { class: "name", "text-anchor": "end", x: right, y: () => bottom() + (x.bare ? 15 : 29) * TEXT }, x.label),
+    svg("text", { class: "name", x: margin.left + 5 * TEXT, y: margin.top + 12 * TEXT }, y.label),
   ];
   return [...across, ...up, ...below, ...beside, ...names];
 }

@@ -79,7 +79,7 @@ export function slider({ name, value, range, step, show }: Slider): HTMLElement 
     { class: "slider" },
     html("span", {}, name),
     input,
-    html("output", {}, () => show(value.value)),
+    html("output", { "aria-live": "off" }, () => show(value.value)), // the slider says it
   );
 }
 
@@ -106,7 +106,8 @@ export function choice(name: string, options: readonly string[], value: Signal<n
 
 /** Return a button, which cannot be pressed while it would do nothing. */
 export function button(content: Child, act: () => void, isIdle = () => false): HTMLElement {
-  return html("button", { type: "button", onclick: act, disabled: isIdle }, content);
+  const onclick = () => isIdle() || act();
+  return html("button", { type: "button", onclick, "aria-disabled": () => String(isIdle()) }, content); // it keeps the focus
 }
 
 /** Say whether the reader has asked for less motion. */

@@ -14,6 +14,7 @@ const PAUSE = 60; // milliseconds between two steps of a run
 const KINDS: readonly Pushes[] = ["one way", "by a coin"];
 const LIMITS: Point = [-2.7, 2.7];
 const PLANE: Point = [-2.8, 2.8];
+const EDGE = 2.35; // beyond which a name would be cut off
 const SHORTEST = 0.25; // at zero there is no direction
 const OTHERS: readonly Point[] = [[0.35, 0], [1.7, 0], [2.4, 0]]; // starts drawn faintly beside the reader's
 const DEGREES = 180 / Math.PI;
@@ -78,7 +79,7 @@ export function view(): HTMLElement {
       curve(on, () => indexed(mine.value), { class: "line is-accent" }),
       curve(on, () => (level() ? [[0, level()], [STEPS, level()]] : []), { class: "trail is-warm", "stroke-dasharray": "4 3" }),
       dots(on, () => [[step.value, mine.value[step.value]!]], 4.5, { class: "fill" }),
-      label(on, () => [STEPS, level()], () => (level() ? "predicted" : ""), [-4, -7], { class: "is-warm", "text-anchor": "end" }),
+      label(on, () => [STEPS, level() < 0.88 * top ? level() : level() - 0.16 * top], () => (level() ? "predicted" : ""), [-4, -7], { class: "is-warm", "text-anchor": "end" }),
     );
     return on;
   };
@@ -137,7 +138,7 @@ function outside([x, y]: Point): Point {
 function beyond([, from, to]: readonly Point[]): Point {
   const [right, up] = [to![0] - from![0], to![1] - from![1]];
   const share = 0.4 / Math.hypot(right, up);
-  return [to![0] + share * right, to![1] + share * up];
+  return [clamp(to![0] + share * right, [-EDGE, EDGE]), clamp(to![1] + share * up, [-EDGE, EDGE])];
 }
 
 function circle(radius: number): Point[] {

@@ -85,8 +85,14 @@ function sentence([a, b]: Point, losses: readonly number[], distances: readonly 
     (isLast
       ? `The path comes no nearer to the saddle than its end, ${typeset(distances[end]!, 2)} away`
       : `The path is nearest to the saddle at step ${distances.indexOf(nearest)}, at the distance ${typeset(nearest, 2)}`) +
-    `; at step ${STEPS} the loss is ${size}${isLast && losses[end]! > 1e-3 ? ", and it is still on its way" : ""}.`
+    `; at step ${STEPS} the loss is ${size}${isLast && isFalling(losses) ? ", and still falls" : ""}.`
   );
+}
+
+/** Say whether the last losses fall, and there is a way to go: they may alternate for ever. */
+function isFalling(losses: readonly number[]): boolean {
+  const late = losses.slice(-4);
+  return late.at(-1)! > 1e-3 && late.every((loss, k) => k === 0 || loss < late[k - 1]!);
 }
 
 function exponents(values: readonly number[]): Point[] {
