@@ -198,3 +198,108 @@ def test_works_from_the_file_system(name, path, browser):
     page.goto((SITE / path).as_uri(), wait_until="load")
     assert summary(live(page, name))
     page.close()
+
+
+def where(name):
+    """Return the first page on which an explorable stands."""
+    return next(path for each, path in PLACES if each == name)
+
+
+def middle(element):
+    """Return the middle of an element on the screen."""
+    box = element.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_handle_stays_under_the_pointer_while_the_page_moves(visit):
+    explorable = live(page := visit(where("valley")), "valley")
+    handle = explorable.locator(".handle")
+    x, y = middle(handle)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y + 10)
+    page.evaluate("scrollBy(0, 80)")
+    page.mouse.move(x + 41, y + 10)
+    assert middle(handle) == pytest.approx((x + 41, y + 10), abs=2)
+    page.mouse.up()
+
+
+def test_keys_lead_onto_the_line_and_say_so(visit):
+    explorable = live(page := visit(where("valley")), "valley")
+    handle = explorable.locator(".handle")
+    handle.focus()
+    assert handle.get_attribute("aria-valuetext") == "−1.199, 1.20"
+    for key in ("Shift+ArrowRight", "Shift+ArrowLeft"):
+        page.keyboard.press(key)
+    assert handle.get_attribute("aria-valuetext") == "−1.20, 1.20"
+    assert "On the line" in summary(explorable)
+
+
+def test_rates_at_which_nothing_settles_are_not_said_to_be_on_their_way(visit):
+    explorable = live(page := visit(where("valley")), "valley")
+    handle, sliders = explorable.locator(".handle"), explorable.locator("input[type=range]")
+    assert "still falls" not in summary(explorable)
+    for slider, keys in ((sliders.nth(0), ["End"]), (sliders.nth(1), ["End", *["ArrowLeft"] * 4])):
+        slider.focus()
+        for key in keys:
+            page.keyboard.press(key)
+    handle.focus()
+    for key in ("End", "ArrowLeft"):
+        page.keyboard.press(key)
+    found = re.search(r"the loss is (\d+\.\d+)", summary(explorable))
+    assert float(found[1]) > 0.01, "it has arrived"
+    assert "still falls" not in summary(explorable)
+
+
+def test_button_keeps_the_focus_when_it_has_nothing_left_to_do(visit):
+    explorable = live(page := visit(where("sphere-walker")), "sphere-walker")
+    step = explorable.get_by_role("button", name="Step")
+    step.focus()
+    for _ in range(95):
+        page.keyboard.press("Enter")
+    assert summary(explorable).startswith("Step 90 ")
+    assert step.get_attribute("aria-disabled") == "true"
+    assert step.evaluate("element => element === document.activeElement")
+
+
+@each
+def test_handles_are_seen_in_forced_colours(name, path, visit):
+    explorable = live(visit(path, forced_colors="active"), name)
+    ground = explorable.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    for dot in explorable.locator(".handle .dot").all():
+        assert dot.evaluate("element => getComputedStyle(element).backgroundColor") != ground
+        assert dot.evaluate("element => getComputedStyle(element).boxShadow") != "none"
+
+
+def test_figure_has_its_own_caption_without_the_script(visit):
+    name, path = "cliff", where("cliff")
+    page = visit(path, before=lambda page: page.route("**/explorables.js*", lambda it: it.abort()))
+    explorable = page.locator(f'[data-explorable="{name}"].is-still')
+    explorable.wait_for()
+    assert explorable.locator("img:visible").count() == 1
+    assert explorable.locator(".of-figure").is_visible()
+    assert not explorable.locator(".of-explorable").is_visible()
+    assert all("ERR_FAILED" in message for message in page.messages)
+    page.messages.clear()
+
+
+@each
+@pytest.mark.parametrize("size", [16, 24, 32])
+def test_no_number_of_an_axis_is_cut_off_in_larger_text(name, path, size, visit):
+    style = f"document.documentElement.style.fontSize = '{size}px'"
+    # before the explorable measures it
+    page = visit(path, before=lambda page: page.add_init_script(
+        f"addEventListener('DOMContentLoaded', () => {{ {style} }})"
+    ))  # fmt: skip
+    explorable = live(page, name)
+    cut = explorable.evaluate(
+        """place => [...place.querySelectorAll(".plane > svg")].flatMap((svg) => {
+             const frame = svg.getBoundingClientRect();
+             return [...svg.querySelectorAll("text.tick, text.name")]
+               .map((text) => [text.textContent, text.getBoundingClientRect()])
+               .filter(([, box]) => box.width && (box.left < frame.left - 1 ||
+                 box.right > frame.right + 1 || box.bottom > frame.bottom + 1))
+               .map(([name]) => name);
+           })"""
+    )
+    assert cut == []
