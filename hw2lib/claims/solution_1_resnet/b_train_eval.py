@@ -251,7 +251,7 @@ def without_running_statistics() -> float:
     return largest(outputs[0] - outputs[1])
 
 
-@counterexample("1b-validation", "γ ≠ 0: at 0, where some start training, outputs show no change")
+@counterexample("1b-validation", r"$\gamma\ne0$: at 0, where some start training, outputs show no change")
 def outputs_at_zero_weight() -> float:
     layer: Layer = nn.BatchNorm1d(1, dtype=DOUBLE)
     nn.init.zeros_(layer.weight)
