@@ -38,7 +38,7 @@ NOISE = 1e-11  # and below this their order of magnitude too
 
 RANK = {"corrected": 0, "sharpened": 1, "conditional": 2}
 SEVERITY = {
-    3: "A reader who trusts it goes wrong",
+    3: "A reader who trusts the print goes wrong",
     2: "Wrong or unproved as printed",
     1: "Vague, or wrong by a detail",
     0: "Right under a condition that is not in print",

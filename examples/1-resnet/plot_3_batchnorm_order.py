@@ -1,5 +1,5 @@
 """
-Straight from batch norm a fresh ReLU's input has variance 1, after a residual sum more
+Straight from batch norm a fresh ReLU’s input has variance 1, after a residual sum more
 =======================================================================================
 
 The reference code puts batch norm before the ReLU. Are the ReLU's inputs normalised then? ResNet-18

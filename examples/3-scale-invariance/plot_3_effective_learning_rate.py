@@ -3,7 +3,7 @@ On fresh batches the turning slows down without weight decay; with it the angle 
 =======================================================================================
 
 The weights in front of a batch norm are a direction with a length that does not matter, except that
-the step of the direction is η/‖w‖². How far does a step turn the direction,
+the direction's learning rate is η/‖w‖². How far does a step turn the direction,
 and what does the length do, with and without weight decay?
 
 The derivation is in :doc:`/solutions/3-scale-invariance/c-dynamics`; this script is evidence for
@@ -140,8 +140,8 @@ plt.show()
 # %%
 # What to see
 # -----------
-# Every step adds :math:`\eta^2\lVert\nabla\rVert^2` to the squared length, so without decay (blue)
-# the direction turns more and more slowly although η is constant. With weight decay the length
+# Every step adds :math:`\eta^2\lVert\nabla f\rVert^2` to the squared length, so without decay
+# (blue) the direction turns more and more slowly although η is constant. With weight decay the length
 # finds a balance, on average, from below or from above. Where the length settles depends on the
 # size of the gradients, and so on the seed; the typical angle a step depends on ηλ alone. Weight
 # decay in front of a batch norm does not regularise the function; it sets the speed.

@@ -1,5 +1,5 @@
 """
-The chain-rule route is right for invariant functions, and fails gradually with batch norm's ε
+The chain-rule route is right for invariant functions, and fails gradually with batch norm’s ε
 ==============================================================================================
 
 Is ∇f(x) = P∇f(u)/‖x‖, with u = x/‖x‖ and P = I − uuᵀ, the gradient of f? And does the projector do

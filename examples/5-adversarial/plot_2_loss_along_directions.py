@@ -1,5 +1,5 @@
 """
-The loss climbs along the gradient's signs far more than along random ones
+The loss climbs along the gradient’s signs far more than along random ones
 ==========================================================================
 
 Walk from an image along the signs of its gradient, then along signs drawn at random. Both walks

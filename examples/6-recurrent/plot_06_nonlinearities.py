@@ -21,8 +21,8 @@ plt.style.use("hw2lib.figures")
 torch.set_default_dtype(torch.float64)
 
 # %%
-# Exponents over the gain
-# -----------------------
+# Exponents over the spectral radius
+# ----------------------------------
 # Gaussian weights of 64 units, scaled to the spectral radius on the axis; three seeds.
 
 gains = torch.logspace(-0.5, 1.3, 16).tolist()
@@ -44,9 +44,9 @@ spectral = torch.tensor(gains).log()
 # %%
 # Verify
 # ------
-# Without a nonlinearity the rate is log ρ(W). With one, it is not: at the largest gain tanh and
-# sigmoid stay far below, ReLU at every gain, and by an amount that does not depend on the gain,
-# since it is homogeneous. Tanh explodes from 2 on, and not below 0.9.
+# Without a nonlinearity the rate is log ρ(W). With one, it is not: at the largest spectral
+# radius tanh and sigmoid stay far below, ReLU at every one, and by an amount that does not depend
+# on it, since ReLU is homogeneous. Tanh explodes from 2 on, and not below 0.9.
 
 assert (rates["identity"] - spectral).abs().max() < 0.05
 for name in ("tanh", "sigmoid"):
@@ -58,7 +58,7 @@ assert ((spectral - rates["relu"]).amin(1) > 0.1).all()
 gap = spectral - rates["relu"]
 assert (gap.amax(1) - gap.amin(1)).max() < 0.05
 assert rates["tanh"][:, spectral.exp() < 0.9].max() < 0 < rates["tanh"][:, spectral.exp() > 2].min()
-print(f"rates at gain {gains[-1]:.0f}, log ρ = {spectral[-1]:.2f}:")
+print(f"rates at ρ = {gains[-1]:.0f}, log ρ = {spectral[-1]:.2f}:")
 for name, rate in rates.items():
     print(f"{name:8} {rate[:, -1].mean():.2f}")
 

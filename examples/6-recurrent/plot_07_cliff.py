@@ -138,9 +138,9 @@ plt.show()
 # What to see
 # -----------
 # The more ink, the larger the loss; the wall is where the shades lie close, and on the green line
-# at its foot the loss is 0. Left and right of it the loss is nearly flat, so the gradient says
-# nothing of the wall until it is met. From most of these starts the free path is then thrown far
-# above the wall, and most of those that are end there, on ground so flat that 300 steps do not
+# at its foot the loss is 0. Left and right of the wall the loss is nearly flat, so the gradient
+# says nothing of it until it is met. From most of these starts the free paths are then thrown far
+# above the wall, and most of the thrown ones end there, on ground so flat that 300 steps do not
 # bring them back. Clipping changes nothing where the gradient is shorter than the threshold, and
 # bounds the step where it is not. Thresholds over three powers of ten, and many more starts, are in
 # the claim ``6c-choice``.

@@ -251,7 +251,9 @@ def without_running_statistics() -> float:
     return largest(outputs[0] - outputs[1])
 
 
-@counterexample("1b-validation", r"$\gamma\ne0$: at 0, where some start training, outputs show no change")
+@counterexample(
+    "1b-validation", r"$\gamma\ne0$: at 0, where some start training, outputs show no change"
+)
 def outputs_at_zero_weight() -> float:
     layer: Layer = nn.BatchNorm1d(1, dtype=DOUBLE)
     nn.init.zeros_(layer.weight)
@@ -576,8 +578,8 @@ def plain_networks(rng: np.random.Generator) -> Iterator[tuple[str, Plain]]:
     printed=r"HW1 does not use these two operations and hence operates in an identical fashion, in both "
     r"training and testing regimes.",
     statement=r"A network computes the same in both modes, bit for bit, if none of its modules reads the flag "
-    r"`training` and none draws at random: no linear layer, convolution, max-pooling over fixed windows, layer norm or ReLU, tanh, sigmoid "
-    r"does either. Among PyTorch's activations, `nn.RReLU` does both.",
+    r"`training` and none draws at random: linear layers, convolutions, max-pooling over fixed windows, layer norm, ReLU, tanh and sigmoid "
+    r"do neither. Among PyTorch's activations, `nn.RReLU` does both.",
     family=plain_networks,
     tolerance=0.0,
 )

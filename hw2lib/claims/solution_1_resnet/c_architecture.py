@@ -371,7 +371,7 @@ def last_convolution(model: ResNet) -> Trial:
     "1c-work",
     kind="identity",
     verdict="theorem",
-    statement=r"**Work is not where the parameters are.** The {value}`layers` 3×3 convolutions of ResNet-18 that "
+    statement=r"**Work is not where the parameters are.** The {value}`layers` convolutions of ResNet-18 with 3×3 kernels that "
     r"keep their input's size cost the same, {value}`each` multiply–accumulates for a 224×224 image, though the "
     r"last have {value}`times` times the weights of the first: with a quarter of the positions and twice the "
     r"channels, $\frac{HW}4\cdot9\,(2c)^2=HW\cdot9\,c^2$. {value}`share:.0%` of the parameters lie in the last "

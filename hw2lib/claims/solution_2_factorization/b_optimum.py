@@ -147,7 +147,7 @@ def rivals(rng: np.random.Generator) -> Iterator[tuple[str, tuple[Problem, Facto
     printed=r"… we need to make sure $C$ has as small singular values as possible … If we set $A^*=U_r\sqrt{\Sigma_r}$, $B^*=\sqrt{\Sigma_r}V_r^\top$ … then we have "
     r"$\|X-A^*B^*\|_F^2=\sum_{i=r+1}^{\operatorname{rank}(X)}\sigma_i(X)^2$ which is the minimal value "
     r"of the problem.",
-    statement=r"It is, and makes them all as small as can be. But the print only computes their loss and never shows that no other factors do "
+    statement=r"The value is the minimal one, and all singular values of $X-A^*B^*$ are as small as can be. But the print only computes the loss of these factors and never shows that no other factors do "
     r"better. The missing step is Weyl's inequality: $\sigma_i(X-AB)\ge\sigma_{i+r}(X)$ for all $A,B$ of "
     r"inner size $r$.",
     corrected=r"the lower bound is missing: $\sigma_i(X-AB)\ge\sigma_{i+r}(X)$",

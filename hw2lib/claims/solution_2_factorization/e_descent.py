@@ -391,7 +391,7 @@ def off(found: list[float], predicted: float) -> float:
     verdict="theorem",
     statement=r"**Local rate.** Let $\sigma_r>\sigma_{r+1}$ (counting $\sigma_{r+1}=0$ for $r=\min(m,n)$; with a tie $X_r$ is not unique or the factors lose rank). From almost every start close to a balanced minimiser the distance of "
     r"$AB$ to $X_r$ changes by the factor $\max(|1-\eta\lambda^+|,|1-4\eta\sigma_1|)$ a step, for $\eta<1/(2\sigma_1)$ in the long run, for larger $\eta$ until it has left, up to an error that "
-    r"vanishes with the distance of the start and of leaving; here $\lambda^+=2(\sigma_r-\sigma_{r+1})$ ($4\sigma_r$ for $r=m=n$). "
+    r"tends to 0 with the distances from the minimiser at the start and on leaving; here $\lambda^+=2(\sigma_r-\sigma_{r+1})$ ($4\sigma_r$ for $r=m=n$). "
     r"So gradient descent converges there for $\eta<1/(2\sigma_1)$, by $1-\eta\lambda^+$ a step if $\eta\le"
     r"2/(4\sigma_1+\lambda^+)$, and leaves for $\eta>1/(2\sigma_1)$. Measured at four learning rates, from a quarter to 1.05 times "
     r"the largest stable one, the logarithms of the factors agree within {value}`off:.2%`, each in the median of {value}`starts` starts.",

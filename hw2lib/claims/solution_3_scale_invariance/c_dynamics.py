@@ -732,7 +732,7 @@ RUNS = 8
     kind="measured",
     verdict="measured",
     statement=r"On fresh random batches the root mean square of the angle a step, over the last 400 of 500 steps from a length of 2, is within 10 % of $\arccos(1-\frac{\eta\lambda}{1+\beta})\approx"
-    r"\sqrt{2\eta\lambda/(1+\beta)}$: {value}`ratio:.3f` of it ({value}`ratio_least:.3f` to {value}`ratio_most:.3f`) for $\beta=0,\,0.5,\,0.9$ and $\eta\lambda=0.002,\,0.01$, "
+    r"\sqrt{2\eta\lambda/(1+\beta)}$: {value}`ratio:.3f` times it in the median ({value}`ratio_least:.3f` to {value}`ratio_most:.3f`) for $\beta=0,\,0.5,\,0.9$ and $\eta\lambda=0.002,\,0.01$, "
     r"units with 8 inputs behind batch norm, eight runs each, and in each setting the median within 6 %. For $\beta=0.9$ and $\eta\lambda=0.002$ it is {value}`angle:.4f`.",
 )
 def momentum_slows_the_turning(seed: int) -> Trial:
@@ -813,7 +813,7 @@ BURSTS = ((0.1, 0.2), (0.1, 0.05), (0.5, 0.02))
     verdict="measured",
     statement=r"On a *fixed* function with weight decay the length need not settle. For $f(x)=-c^\top x/\|x\|$ there is a path of constant length, which hops to and fro across the minimum, "
     r"by $\arccos(1-\eta\lambda)$ a step. But from random starts in four dimensions every one of {value}`cases` runs bursts again and again, for $(\eta,\lambda)=(0.1,\,0.2)$, $(0.1,\,0.05)$, $(0.5,\,0.02)$: over the last 1500 of 2500 steps the angle falls "
-    r"below 1 % of $\arccos(1-\eta\lambda)$ and rises above the whole of it again {value}`bursts_least:d` to {value}`bursts_most:d` times in a run, up to {value}`peak:.1f` times it ({value}`peak_least:.1f` to {value}`peak_most:.1f`).",
+    r"below 1 % of $\arccos(1-\eta\lambda)$ and rises above the whole of it again {value}`bursts_least:d` to {value}`bursts_most:d` times in a run, with a highest peak of {value}`peak:.1f` times it in the median ({value}`peak_least:.1f` to {value}`peak_most:.1f`).",
 )
 def fixed_functions_burst(seed: int) -> Trial:
     peaks, bursts, hops = [], [], []

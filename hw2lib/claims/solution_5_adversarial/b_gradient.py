@@ -203,8 +203,8 @@ def gradient_is_a_sum_over_wrong_classes(problem: Problem) -> Trial:
     "5-misclassified",
     kind="measured",
     verdict="measured",
-    statement=r"The gradient with respect to a misclassified digit is typically far larger than to one that is "
-    r"classified rightly: in eight networks, each wrong on {value}`count_least:d` to {value}`count_most:d` of the digits, the median "
+    statement=r"The gradient with respect to a misclassified digit is typically far larger than that with respect to one "
+    r"classified correctly: in eight networks, each wrong on {value}`count_least:d` to {value}`count_most:d` of the digits, the median "
     r"of $\|\nabla_x\ell\|_1$ over these is {value}`ratio:.0f` times that over the others "
     r"(from {value}`ratio_least:.0f` to {value}`ratio_most:.0f`). Divided by $1-p_y$ it is {value}`divided:.1f` "
     r"times (from {value}`divided_least:.1f` to {value}`divided_most:.1f`): in each network most of the factor (more than its square root) goes with $1-p_y$.",

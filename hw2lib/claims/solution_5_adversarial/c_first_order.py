@@ -424,10 +424,10 @@ def switches(seed: int) -> Tensor:
     r"mean loss at $\varepsilon=1/255$: it counts changes that the bounds of the pixels forbid. With "
     r"these left out the linear prediction explains {value}`bounded_1:.0%` of the rise at $1/255$, {value}`bounded_8:.0%` "
     r"(from {value}`bounded_8_least:.0%` to {value}`bounded_8_most:.0%`) at $8/255$, and {value}`bounded_32:.0%` (from "
-    r"{value}`bounded_32_least:.0%` to {value}`bounded_32_most:.0%`) at $32/255$. Most of what it lacks there is the "
+    r"{value}`bounded_32_least:.0%` to {value}`bounded_32_most:.0%`) at $32/255$. Most of what it lacks at the latter two is the "
     r"curvature of the loss: with all ReLUs held as they are at the image the rise comes out as {value}`held_8:.0%` of the true "
     r"one at $8/255$ (from {value}`held_8_least:.0%` to {value}`held_8_most:.0%`) and {value}`held_32:.0%` at $32/255$ (from "
-    r"{value}`held_32_least:.0%` to {value}`held_32_most:.0%`). It misses less than half of what the linear prediction misses, "
+    r"{value}`held_32_least:.0%` to {value}`held_32_most:.0%`). This estimate misses less than half of what the linear prediction misses, "
     r"in the median network at $8/255$ and in each at $32/255$. Yet a first unit switches already at {value}`switch:.2g`/255 (the median of twenty digits, then of the networks). Images of which the "
     r"network is sure, $p_y>0.99$, are {value}`sure_images:.0%` of all; they carry {value}`sure_8:.1%` of the rise at $8/255$ and {value}`sure_32:.0%` "
     r"(from {value}`sure_32_least:.0%` to {value}`sure_32_most:.0%`) at $32/255$.",

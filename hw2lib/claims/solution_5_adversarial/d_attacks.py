@@ -522,7 +522,7 @@ def robustness(seed: int, eps: float) -> Robustness:
     "5-restarts",
     kind="measured",
     verdict="measured",
-    statement=r"An attack shows only so many errors. Eight networks of one hidden layer err at $32/255$ on {value}`one:.1%` "
+    statement=r"An attack shows only some of the errors. Eight networks of one hidden layer err at $32/255$ on {value}`one:.1%` "
     r"after one signed step, on {value}`many:.1%` after ten projected steps of $\varepsilon/4$, and on {value}`restarts:.1%` if the "
     r"worst of five such attacks counts, four of them from random points in the box. In every network the second is more than the first; the third, "
     r"never less than the second, is more on average.",

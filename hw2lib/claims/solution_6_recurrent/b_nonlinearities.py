@@ -249,8 +249,8 @@ def tanh_between_its_flat_parts() -> float:
     kind="measured",
     verdict="holds",
     printed=r"…saturating nonlinearities like tanh and sigmoid … often result in vanishing gradients.",
-    statement=r"Often, yes: with recurrent weights of PyTorch's default size, uniform up to $1/\sqrt p$, and independent standard normal numbers added to every unit gradients shrink in every tanh and sigmoid network tried: they are multiplied by {value}`tanh:.2f` (tanh) and {value}`sigmoid:.2f` (sigmoid) a step, in "
-    r"the median. Not always: they multiply by at most 1 and ¼, and larger weights make up for it. Gaussian tanh networks of 96 to 128 units without inputs, at three times "
+    statement=r"Often, yes: with recurrent weights of PyTorch's default size, uniform between $\pm1/\sqrt p$, and independent standard normal numbers added to every unit, gradients shrink in every tanh and sigmoid network tried: they are multiplied by {value}`tanh:.2f` (tanh) and {value}`sigmoid:.2f` (sigmoid) a step, in "
+    r"the median. Not always: the slopes are at most 1 and ¼, and larger weights make up for it. Gaussian tanh networks of 96 to 128 units without inputs, at three times "
     r"the critical size, are chaotic, and their gradients grow by a factor of {value}`chaotic:.2f` a step ({value}`chaotic_least:.3f` to {value}`chaotic_most:.3f`).",
 )
 def saturating_networks_shrink_by_default_and_explode_at_large_weights(seed: int) -> Trial:
@@ -324,7 +324,7 @@ def masked_networks(rng: np.random.Generator) -> Iterator[tuple[str, Masked]]:
     verdict="holds",
     printed=r"ReLU can result in vanishing or exploding gradients, the former happens if the inputs to ReLU are negative.",
     statement=r"Exactly so: if those of *all* units are negative at one step, the gradient through it is 0; more generally, it is 0 between two units if every path of non-zero weights from one to the other meets a unit that is off. "
-    r"Those of some units are not enough: one unit $i$ that stays on while all others are off carries $w_{ii}^{T-1}$ times the $i$-th row of $W$, which explodes if $|w_{ii}|>1$.",
+    r"That the inputs of some units are negative is not enough: one unit $i$ that stays on while all others are off carries $w_{ii}^{T-1}$ times the $i$-th row of $W$, which explodes if $|w_{ii}|>1$.",
     family=masked_networks,
     exact=True,
 )

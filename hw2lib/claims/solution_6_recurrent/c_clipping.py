@@ -294,10 +294,10 @@ def descend_the_cliff(
     statement=r"**A high percentile of the norms as the threshold.** On the cliff of one recurrent unit, 300 steps with "
     r"$\eta=\frac12$ from random starts, {value}`free:.0%` arrive (loss below 0.01) without clipping. With the "
     r"90th percentile of the norms that were met without clipping as $c$, {value}`one:.0%` arrive, with ten times "
-    r"that {value}`ten:.0%`; a hundred times does no better than no clipping ({value}`hundred:.0%`), and a tenth too slow "
+    r"that {value}`ten:.0%`; a hundred times does no better than no clipping ({value}`hundred:.0%`), and a tenth is too slow "
     r"({value}`tenth:.0%`). The mean norm moves more, as one gradient on the wall can move it: from one seed's "
     r"{value}`starts` starts to another's it varies {value}`mean_ratio:.2g`-fold, the percentile {value}`percentile_ratio:.2g`-fold. "
-    r"As the threshold it lets {value}`mean:.0%` arrive.",
+    r"With the mean as the threshold {value}`mean:.0%` arrive.",
 )
 def percentile_of_the_norms_is_a_good_threshold(seed: int) -> Trial:
     w, b = starts_on_the_cliff(seed)
@@ -722,7 +722,7 @@ def as_whole(g: Tensor) -> list[int]:
     verdict="sharpened",
     severity=1,
     printed=r"clip various entries of the gradient vector to lie between $[-c,c]$ for some constant $c$",
-    statement=r"That changes the direction of a gradient, by how much says claim 6c-angle: it turns $g\ne0$ exactly if an entry is "
+    statement=r"That changes the direction of a gradient (claim 6c-angle says by how much): clipping turns $g\ne0$ exactly if an entry is "
     r"larger than $c$ in magnitude and the entries that are not zero are not all of one magnitude. It never lengthens: a gradient that "
     r"vanishes stays as it is.",
     corrected="changes the direction; does nothing against vanishing",

@@ -434,7 +434,7 @@ DRAWS = {8: 64, 32: 64, 128: 8}  # seeds, by number of units
     verdict="sharpened",
     severity=2,
     printed="We ignore the other terms in the gradient because they are not essential to the argument in this question.",
-    statement=r"To argue that there is a path on which weights do not multiply, they are not. But as the direct "
+    statement=r"To argue that there is a path on which weights do not multiply, the other terms are not essential. But as the direct "
     r"path cannot explode, whether an LSTM explodes is up to them alone, and over 50 steps, as PyTorch initialises it with 8 units or more, they are most of the gradient in the median: the norm of $\partial c_T/\partial c_0$ over "
     r"50 steps of noise (8 inputs) is, in the median, {value}`ratio8` times the largest product of forget gates for 8 units (from {value}`ratio8_least` to "
     r"{value}`ratio8_most` over {value}`seeds8` seeds; in {value}`cancelled8` of them it is below 1, so the other terms cancel part of the direct path), "
