@@ -141,7 +141,7 @@ plt.show()
 # What to see
 # -----------
 # Every step adds :math:`\eta^2\lVert\nabla f\rVert^2` to the squared length, so without decay
-# (blue) the direction turns more and more slowly although η is constant. With weight decay the length
-# finds a balance, on average, from below or from above. Where the length settles depends on the
-# size of the gradients, and so on the seed; the typical angle a step depends on ηλ alone. Weight
-# decay in front of a batch norm does not regularise the function; it sets the speed.
+# (blue) the direction turns more and more slowly although η is constant. With weight decay the
+# length finds a balance, on average, from below or from above. Where the length settles depends on
+# the size of the gradients, and so on the seed; the typical angle a step depends on ηλ alone.
+# Weight decay in front of a batch norm does not regularise the function; it sets the speed.
