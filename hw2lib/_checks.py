@@ -42,7 +42,7 @@ def check_fits(name: str, value: Any, tensor: Tensor) -> None:
     lost = tensor.isinf() | (tensor.abs() < torch.finfo(tensor.dtype).tiny)
     if tensor.dtype != torch.float64 and lost.any():
         exact = torch.as_tensor(value, dtype=torch.float64)
-        lost &= exact.isfinite() & (exact != 0)
+        lost &= exact.isfinite() & (exact != tensor.double())
         if lost.any():
             raise ValueError(
                 f"{name} must fit {tensor.dtype} if it is given as numbers of Python, got "

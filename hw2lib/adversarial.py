@@ -321,8 +321,8 @@ def locally_affine_loss(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or shape, the images do not fit the model, or a number
-        overflows.
+        If an argument is of the wrong kind or shape, the images do not fit the model or mix, or a
+        number overflows.
 
     References
     ----------
@@ -380,8 +380,8 @@ def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or shape, the images do not fit the model, or a number
-        overflows.
+        If an argument is of the wrong kind or shape, the images do not fit the model or mix, or a
+        number overflows.
 
     References
     ----------

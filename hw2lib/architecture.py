@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from hw2lib._checks import check_kind
-from hw2lib.parameters import NORMALIZATION, run_without_data, without_data
+from hw2lib.parameters import NORMALIZATION, run_without_data
 
 __all__ = ["ResidualBlock", "batchnorm_destinations", "residual_blocks"]
 
@@ -170,12 +170,17 @@ class Graph:
     def __init__(self, model: nn.Module) -> None:
         self.modules = dict(model.named_modules())
         self.direct = dict(model.named_parameters(remove_duplicate=False))
-        # on a copy the tracer leaves the constants it meets, and its proxies what a layer stores
-        self.shell = without_data(model, torch.device("cpu"), {})
+        self.shell = object.__new__(type(model))  # on it the tracer leaves the constants it meets
+        vars(self.shell).update(vars(model))
+        kept = [(module, dict(vars(module))) for module in model.modules()]
         try:
             self.graph = fx.Tracer().trace(self.shell)
         except Exception as error:  # of the model's own code, which may raise anything
             raise ValueError(f"model must be one that torch.fx can trace: {error}") from error
+        finally:
+            for module, own in kept:  # which may have stored what it computed: proxies
+                vars(module).clear()
+                vars(module).update(own)
         self.above: dict[fx.Node, set[fx.Node]] = {}  # all that a node comes from, and itself
         self.convolutions: dict[fx.Node, tuple[fx.Node, ...]] = {}  # those on the longest path
         for node in self.graph.nodes:  # in the order of execution

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hw2lib._checks import (
+    as_dense,
     as_tensor,
     as_tensor_like,
     check_integer,
@@ -528,9 +529,10 @@ def absorb_shift(layer: ShiftableLayer, shift: Any) -> ShiftableLayer:
     Raises
     ------
     TypeError
-        If `layer` is of another class (a transposed one, say), or its weights are not its own.
+        If `layer` is of another class (a transposed one, say), its weights are not its own or
+        hold no data.
     ValueError
-        If `shift` has another length or is not finite, or the layer is lazy.
+        If `shift` has another length, it or a weight is not finite, or the layer is lazy.
 
     References
     ----------
@@ -552,7 +554,7 @@ def absorb_shift(layer: ShiftableLayer, shift: Any) -> ShiftableLayer:
                 f"layer must own its {name}, got one computed from others (spectral norm, say)"
             )
         if layer._parameters[name] is not None:
-            as_tensor(f"layer.{name}", layer._parameters[name])
+            finite("layer", as_dense(f"layer.{name}", layer._parameters[name]))
     b = as_tensor_like("shift", shift, layer.weight)
     channels = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
     check_matching("shift", b, (channels,), "one value an input channel of the layer")

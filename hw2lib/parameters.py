@@ -368,15 +368,15 @@ def keep_shape(module: nn.Module, *inputs: Tensor, **named: Tensor) -> Tensor:
     (x,) = (*inputs, *named.values())
     found: Sequence[int] = ()
     expected: Sequence[int] = ()
-    if isinstance(module, nn.modules.batchnorm._NormBase):
-        module._check_input_dim(x)
-        if module.affine or module.track_running_stats:  # else it takes any number of channels
-            found, expected = x.shape[1:2], (module.num_features,)
-    elif isinstance(module, nn.GroupNorm):
-        found, expected = x.shape[1:2], (module.num_channels,)
-    elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
+    if isinstance(module, nn.LayerNorm | nn.RMSNorm):
         expected = module.normalized_shape
         found = x.shape[-len(expected) :]
+    elif isinstance(module, NORMALIZATION):
+        if isinstance(module, nn.modules.batchnorm._NormBase):
+            module._check_input_dim(x)
+        own = (module.weight, getattr(module, "running_mean", None))
+        expected = next((each.shape for each in own if each is not None), ())
+        found = x.shape[1 : 1 + len(expected)]  # without any, it takes any number of channels
     if tuple(found) != tuple(expected):
         raise ValueError(f"{module} got an input of shape {('N', *x.shape[1:])}")
     return x

@@ -39,6 +39,7 @@ __all__ = [
 
 BLOCK = 64
 REFINEMENTS = 8
+EXPONENTS = 900  # that numbers may be apart and have a product and a sum in double precision
 NEAREST = 1e-9  # that an eigenvalue may be to the circle where the Kreiss constant is sought
 NONLINEARITIES: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "tanh": (
@@ -438,6 +439,7 @@ def lyapunov_exponent(
     tangent = torch.randn(len(h), generator=random, dtype=torch.float64).to(h)
     homogeneous = nonlinearity in ("relu", "identity")
     (weights, weight_powers), (change, powers) = split(W), split(tangent)
+    spread = weight_powers[weights != 0].abs().max().item() if W.any() else 0.0
     before = log_length(change, powers)
     for step in range(warm_up + steps):
         if step == warm_up:
@@ -446,9 +448,14 @@ def lyapunov_exponent(
             h = polar(h)[1]
         z = finite("W and state", W @ h)
         h = function(z)
-        terms = weight_powers + powers
-        top = terms.amax(1).clamp(min=-1e300)  # so that nothing is taken from −∞
-        change = (weights * change * (terms - top[:, None]).exp2()).sum(1)
+        there = powers[change != 0]
+        if there.max() - there.min() < EXPONENTS - spread:  # nothing is lost in a plain product
+            top = there.max()
+            change = W @ (change * (powers - top).exp2())
+        else:
+            terms = weight_powers + powers
+            top = terms.amax(1).clamp(min=-1e300)  # so that nothing is taken from −∞
+            change = (weights * change * (terms - top[:, None]).exp2()).sum(1)
         slope = log_slope(z) / math.log(2)
         whole = slope.floor().clamp(min=-1e300)
         change, powers = split(change * (slope - whole).exp2())

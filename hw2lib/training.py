@@ -249,14 +249,19 @@ def check_independent_of_batch(model: nn.Module, images: Tensor) -> None:
     """
     if len(images) == 1:
         return
-    first, second = images[:2]
-    third = torch.where(first < 0.5, 1.0, 0.0).to(first)  # far from the first in every pixel
+    first, second, *rest = images[:3]
+    far = torch.where(first < 0.5, 1.0, 0.0).to(first)  # from the first, in every pixel
     with torch.no_grad():
-        logits = [
-            logits_of(model, torch.stack(pair)) for pair in ((first, second), (second, third))
-        ]
-    one, other = logits[0][1].double(), logits[1][0].double()
-    eps = torch.finfo(logits[0].dtype).eps if logits[0].is_floating_point() else 0.0
+        logits = logits_of(model, torch.stack((first, second)))
+        for third in (far, *rest):  # the model may not take an image that was made up
+            with contextlib.suppress(ValueError):
+                beside = run_model(model, torch.stack((second, third)))
+                if beside[0].isfinite().all():
+                    break
+        else:
+            return
+    one, other = logits[1].double(), beside[0].double()
+    eps = torch.finfo(logits.dtype).eps if logits.is_floating_point() else 0.0
     if images.device.type != "cpu":
         eps = max(eps, 2**-10)  # of TF32
     allowed = max(eps**0.5 * (one.max() - one.min()), 32 * eps * one.abs().max())
@@ -441,9 +446,9 @@ def fit(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or out of range, the loss ceases to be finite, or the
-        checkpoint is damaged or of a run on other data, of another model or with other options
-        (it is left as it is).
+        If an argument is of the wrong kind or out of range, the loss ceases to be finite, the
+        images of a batch mix where more than 500 are validated, or the checkpoint is damaged or of
+        a run on other data, of another model or with other options (it is left as it is).
     OSError
         If the checkpoint cannot be read or written; where that can be known, before any epoch.
 
@@ -760,11 +765,14 @@ class Run:
             kinds(state[part]) != kinds(own[part]) for part in own
         ):
             raise ValueError(f"checkpoint {file} does not fit the model; give another file")
-        self.model.load_state_dict(state["model"])  # a module may have a state beside its tensors
         with torch.no_grad():
-            for part in ("buffers", "momentum"):
-                for name, tensor in own[part].items():
+            for part, tensors in own.items():
+                for name, tensor in tensors.items():
                     tensor.copy_(state[part][name])
+        for name, module in self.model.named_modules():  # some have a state beside their tensors
+            extra = f"{name}._extra_state".lstrip(".")
+            if extra in state["model"]:
+                module.set_extra_state(state["model"][extra])
         self.rows = state["rows"].tolist()
 
 

@@ -794,3 +794,22 @@ def test_attack_may_start_where_another_ended(bounds, dtype):
 def test_pixel_just_above_the_bounds_is_refused():
     with pytest.raises(ValueError, match="images must lie within bounds"):
         adversarial.random_sign_perturbation(torch.tensor([[1.0005]]), eps=0.1)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        lambda x: x.logit(),
+        lambda x: (x - x.mean((1, 2, 3), True)) / x.std((1, 2, 3), keepdim=True),
+        lambda x: nn.functional.one_hot((16 * x).long(), 16).to(x)[..., 3],
+    ],
+    ids=["open interval", "standardised", "levels below 16"],
+)
+def test_images_that_do_not_mix_are_taken_by_models_that_take_no_others(first):
+    class Model(nn.Linear):
+        def forward(self, images):
+            return super().forward(first(images).flatten(1))
+
+    torch.manual_seed(0)
+    model, images = Model(64, 10), 0.02 + 0.4 * torch.rand(4, 1, 8, 8)
+    assert locally_affine_loss(model, images, [0, 1, 2, 3], images).isfinite().all()

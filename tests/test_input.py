@@ -700,6 +700,6 @@ def test_list_of_numbers_that_single_precision_lacks_is_refused():
             as_tensor("x", [[1.0, 0.0], [lost, 2.0]])
         assert f"got {lost}; make it an array or a tensor of dtype float64" in str(refused.value)
         assert as_tensor("x", np.array([lost])).item() == lost
-    assert as_tensor("x", [0.0, 2**-126]).tolist() == [0.0, 2**-126]
+    assert as_tensor("x", [0.0, 2**-126, 2**-140]).tolist() == [0.0, 2**-126, 2**-140]
     with pytest.raises(ValueError, match="x must be finite, got NaN or Inf"):
         as_tensor("x", [math.inf])

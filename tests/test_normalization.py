@@ -462,7 +462,7 @@ def test_layer_that_works_in_place_leaves_the_batches():
     class Shift(nn.Module):
         def __init__(self, in_place):
             super().__init__()
-            self.bias, self.in_place = nn.Parameter(torch.zeros(2)), in_place
+            self.bias, self.in_place = nn.Parameter(torch.ones(2)), in_place
 
         def forward(self, x):
             return x.add_(self.bias) if self.in_place else x + self.bias
@@ -497,3 +497,8 @@ def test_layer_whose_bias_is_computed_cannot_absorb_a_shift():
         absorb_shift(nn.LazyLinear(2), [1.0, 2.0])
     with pytest.raises(TypeError, match=r"^layer\.weight must be dense and hold data"):
         absorb_shift(nn.Linear(2, 2, device="meta"), [1.0, 2.0])
+    half = nn.Linear(2, 2).bfloat16()
+    assert absorb_shift(half, [1.0, 2.0]).bias.dtype == torch.bfloat16
+    half.bias.data[0] = math.nan
+    with pytest.raises(ValueError, match=r"^layer must be"):
+        absorb_shift(half, [1.0, 2.0])

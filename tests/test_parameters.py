@@ -4,6 +4,7 @@ import collections
 import itertools
 import re
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -455,6 +456,7 @@ def test_table_leaves_the_generator_and_follows_modules_in_a_set():
         (nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm1d(8)), (1, 8, 8)),
         (nn.Sequential(nn.Conv2d(1, 8, 3), nn.InstanceNorm2d(4, affine=True)), (1, 8, 8)),
         (nn.Sequential(nn.Conv2d(1, 8, 3), nn.GroupNorm(2, 4)), (1, 8, 8)),
+        (nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(4, affine=False)), (1, 8, 8)),
         (nn.Sequential(nn.Linear(8, 8), nn.LayerNorm(5)), (8,)),
         (nn.Sequential(nn.Linear(8, 8), nn.RMSNorm((2, 8))), (8,)),
     ],
@@ -468,7 +470,10 @@ def test_network_whose_normalisation_does_not_fit_has_no_table(model, shape):
 
 def test_normalisations_that_take_any_number_of_channels_have_a_table():
     bare = nn.BatchNorm2d(4, affine=False, track_running_stats=False)
-    model = nn.Sequential(nn.Conv2d(1, 8, 3), bare, nn.InstanceNorm2d(3))
+    group = nn.GroupNorm(2, 4, affine=False)
+    model = nn.Sequential(nn.Conv2d(1, 8, 3), bare, nn.InstanceNorm2d(3), group)
+    with warnings.catch_warnings(action="ignore"):  # of a number of channels that is not used
+        model(torch.ones(2, 1, 8, 8))
     assert parameter_table(model, (1, 8, 8)).rows[0].output == (8, 6, 6)
 
 

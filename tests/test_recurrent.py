@@ -272,7 +272,7 @@ def test_kreiss_constant_of_single_precision_is_searched_in_double():
 
 
 def test_unstable_matrix_has_no_kreiss_constant():
-    for nearest in (1.0, 1 - 2**-40):
+    for nearest in (1.0, 1 - 2**-30):
         W = torch.tensor([[nearest, 1.0], [0.0, nearest]], dtype=torch.float64)
         with pytest.raises(ValueError, match="W must have all eigenvalues inside the unit circle"):
             kreiss_constant(W)
@@ -281,7 +281,7 @@ def test_unstable_matrix_has_no_kreiss_constant():
 def test_kreiss_constant_near_the_circle_is_a_lower_bound():
     gap = 2.0**-29
     W = torch.tensor([[1 - gap, 1.0], [0.0, 1 - gap]], dtype=torch.float64)
-    assert kreiss_constant(W) == pytest.approx(1 / (4 * gap), rel=1e-6)
+    assert 1 - 1e-6 < 4 * gap * kreiss_constant(W) < 1 + 1e-8
 
 
 def test_exponent_of_a_linear_map_is_its_spectral_radius():

@@ -1022,3 +1022,33 @@ def test_digits_as_lists_and_of_another_size():
     flat = data._replace(**{name: getattr(data, name).flatten(1) for name in names})
     with pytest.raises(ValueError, match=r"data\.training_images must have shape \(64, 1, 8, 8\)"):
         digits_network(flat, epochs=1)
+
+
+def test_checkpoint_of_a_module_with_versions_and_without_some_tensors_is_resumed(tmp_path):
+    class Versioned(nn.Linear):
+        _version = 2
+
+        def _load_from_state_dict(self, state, prefix, metadata, *rest):
+            if metadata.get("version", 1) < 2:
+                state[prefix + "weight"] = -state[prefix + "weight"]
+            super()._load_from_state_dict(state, prefix, metadata, *rest)
+
+    def model():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), Versioned(64, 10))
+
+    options = {"epochs": 1, "batch_size": 50, "checkpoint": tmp_path / "run.pt"}
+    first, second = model(), model()
+    for each in (first, second):
+        fit(each, few_digits(), **options)
+    assert same(first.parameters(), second.parameters())
+
+
+def test_networks_with_dropout_may_have_many_validation_images():
+    many = few_digits()
+    many = many._replace(
+        validation_images=many.validation_images.repeat(11, 1, 1, 1),
+        validation_labels=many.validation_labels.repeat(11),
+    )
+    history = fit(network(dropout=(0.5, 0.5)).train(), many, epochs=1, batch_size=50)
+    assert history.validation_loss.isfinite().all()
