@@ -120,7 +120,10 @@ def reason_of_failure() -> str:
     free = shutil.disk_usage(ROOT).free // 10**6
     if free < 10:
         return f"the disk of {ROOT} is full ({free} MB are free): make room, then run it again"
-    return "the first WARNING or ERROR above names the page, script or claim that failed"
+    return (
+        "the last 'Error' above, or else the first WARNING or ERROR that names a file, says which "
+        "page, script or claim failed"
+    )
 
 
 @nox.session

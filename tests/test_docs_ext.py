@@ -558,9 +558,13 @@ def test_tags_take_the_title_as_text_and_a_figure_of_a_script(tmp_path, monkeypa
 @pytest.mark.parametrize("address", ["you.example/homework/", "ftp://a.example/", "https:///a/"])
 def test_address_of_the_site_that_is_none_is_refused(address):
     with pytest.raises(ExtensionError, match="SITE_URL must be like https://"):
-        hosting.check_address(None, SimpleNamespace(html_baseurl=address))
+        hosting.check_address(None, SimpleNamespace(html_baseurl=address, hw2lib_repository=""))
     for right in ("", "https://owner.github.io/name/", "http://localhost:8000/"):
-        hosting.check_address(None, SimpleNamespace(html_baseurl=right))
+        hosting.check_address(None, SimpleNamespace(html_baseurl=right, hw2lib_repository=""))
+    with pytest.raises(ExtensionError, match="REPOSITORY_URL must be like"):
+        hosting.check_address(
+            None, SimpleNamespace(html_baseurl="", hw2lib_repository="https://gitlab.com/a/b")
+        )
 
 
 def test_link_to_run_quotes_a_name_once():

@@ -1,6 +1,7 @@
 """The built site: links, alt texts, titles, descriptions, no request to another host."""
 
 import json
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -58,9 +59,10 @@ def test_every_internal_link_leads_somewhere(site, pages):
         path: {attribute(tag, "id") for tag in page.css("[id]")} for path, page in pages.items()
     }
     broken = []
+    home = urlsplit(os.environ.get("SITE_URL", "")).path.rstrip("/") + "/"
     for path, page in pages.items():
         # a host shows 404.html at any address, so that its links begin at the root
-        root, start = (site, "/") if path.name == "404.html" else (path.parent, "")
+        root, start = (site, home) if path.name == "404.html" else (path.parent, "")
         for tag in page.css("a, link, script, img"):
             address = attribute(tag, "href") or attribute(tag, "src")
             link = urlsplit(address)
@@ -241,7 +243,7 @@ def test_notebook_is_executed_and_can_be_downloaded(site, pages):
     assert [len(table.css("tr")) for table in page.css(".cell_output table")] == [4, 4]
     link = page.css_first("a[download]")
     notebook = (site / "solutions" / link.attributes["href"]).read_text(encoding="utf-8")
-    cells = json.loads(notebook)["cells"]
+    cells = [cell for cell in json.loads(notebook)["cells"] if cell["id"] != "install-hw2lib"]
     assert sum(cell["cell_type"] == "code" for cell in cells) == 8
     text = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
     assert not re.search(r"\{[\w-]+\}`|^ *```\{|\(eq-", text, re.MULTILINE), "left as MyST"

@@ -210,8 +210,8 @@ def write_downloads(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     site, offers = Path(app.outdir), {file for _, file in app.config.hw2lib_downloads}
-    for name in (BOOK.name, ZIP):
-        (site / name).unlink(missing_ok=True)
+    for former in (*site.glob("*.pdf"), *site.glob("*.zip")):
+        former.unlink()
     if ZIP in offers:
         paths = {path.relative_to(site).as_posix(): path for path in site.rglob("*")}
         files = {f"{Path(ZIP).stem}/{name}": path for name, path in paths.items() if path.is_file()}
@@ -255,7 +255,8 @@ def write_for_hosts(app: Sphinx, error: Exception | None) -> None:
 
 
 def check_address(app: Sphinx, config: Config) -> None:
-    """Refuse an address of the site that is none: pages would lead nowhere."""
+    """Refuse addresses that are none before any work: pages would lead nowhere."""
+    repository(config.hw2lib_repository)
     address = urlsplit(config.html_baseurl)
     if config.html_baseurl and not (address.scheme in ("http", "https") and address.netloc):
         raise ExtensionError(

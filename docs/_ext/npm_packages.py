@@ -13,6 +13,7 @@ from typing import Any
 DOCS = Path(__file__).resolve().parents[1]
 NPM_CI = (
     *("ci", "--no-audit", "--no-fund", "--loglevel=error"),
+    *("--include=dev", "--include=optional"),  # which a setting of the user may leave out
     *("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=30000"),
 )
 

@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 MANY = 12  # scripts that use a function; their list would say nothing
-CLAIM_ID = re.compile(r"(?<!\")\b\d[a-e]?-[\w-]+")
+CLAIM_ID = re.compile(r"(?<!\")\b\d[a-z]?-[\w-]+")
 
 
 class ModuleTable(SphinxDirective):

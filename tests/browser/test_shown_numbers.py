@@ -187,6 +187,10 @@ def numbers(text, template):
     return result
 
 
+def test_every_explorable_has_a_case():
+    assert CASES.keys() == {name for name, _ in PLACES}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_numbers_are_the_librarys(name, visit):
     template, expected, keys = CASES[name]
