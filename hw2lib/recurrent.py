@@ -440,7 +440,6 @@ def lyapunov_exponent(
     homogeneous = nonlinearity in ("relu", "identity")
     (weights, weight_powers), (change, powers) = split(W), split(tangent)
     spread = weight_powers[weights != 0].abs().max().item() if W.any() else 0.0
-    before = log_length(change, powers)
     for step in range(warm_up + steps):
         if step == warm_up:
             before = log_length(change, powers)

@@ -513,7 +513,7 @@ def fit(
             check_classes(f"data.{part}_labels", getattr(data, f"{part}_labels"), logits)
         if len(data.validation_images) > EVALUATED:
             with evaluation_mode(model):
-                check_independent_of_batch(model, data.validation_images[:2].to(device))
+                check_independent_of_batch(model, data.validation_images[:3].to(device))
         if device.type in ("cpu", "cuda"):
             prefer_channels_last(model, shown)
     if file is not None:
