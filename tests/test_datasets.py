@@ -12,7 +12,6 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
 
 from hw2lib import datasets
 from hw2lib.datasets import cifar10_data, digits, digits_data, digits_forms
@@ -21,6 +20,8 @@ from hw2lib.datasets import cifar10_data, digits, digits_data, digits_forms
 
 
 def test_digits_are_those_of_scikit_learn():
+    from sklearn.datasets import load_digits  # which every worker would wait for
+
     images, labels = load_digits(return_X_y=True)
     ours = digits()
     assert np.array_equal(ours[0], images)

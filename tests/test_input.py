@@ -47,6 +47,7 @@ CLASSIFIER = {
     "labels": torch.tensor([0, 1]),
 }
 ATTACK = {"eps": 0.1, "bounds": (0.0, 1.0)}
+RESNET = resnet18()
 FEW = ImageData(*(part[:80] for part in digits_data()[:4]), digits_data().classes)
 VALID = {
     "adversarial.first_switch": {
@@ -70,8 +71,8 @@ VALID = {
         "labels": CLASSIFIER["labels"],
     }
     | ATTACK,
-    "architecture.batchnorm_destinations": {"model": resnet18()},
-    "architecture.residual_blocks": {"model": resnet18(), "input_shape": (3, 64, 64)},
+    "architecture.batchnorm_destinations": {"model": RESNET},
+    "architecture.residual_blocks": {"model": RESNET, "input_shape": (3, 64, 64)},
     "datasets.cifar10_data": {"path": "nowhere", "download": False},
     "datasets.digits": {},
     "datasets.digits_data": {"unseen_writers": True},
@@ -108,7 +109,7 @@ VALID = {
     },
     "figures.draw_residual_network": {
         "axes": matplotlib.figure.Figure().add_subplot(),
-        "model": resnet18(),
+        "model": RESNET,
         "input_shape": (3, 64, 64),
     },
     "figures.headline": {"figure": matplotlib.figure.Figure(), "text": "The loss falls"},

@@ -269,7 +269,8 @@ class Signs:
 
     def of(self, cotangent: Tensor) -> Tensor:
         """Return the signs of a combination of the logits' gradients, each image with its own."""
-        return torch.autograd.grad(self.logits, self.images, cotangent, retain_graph=True)[0].sign()
+        combined = (self.logits * cotangent).sum()
+        return torch.autograd.grad(combined, self.images, retain_graph=True)[0].sign()
 
     def naive(self) -> Tensor:
         """Return the signs of the gradient by softmax minus one-hot, as it is usually computed."""
