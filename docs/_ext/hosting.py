@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
+import course
 import nbformat
 from docutils import nodes
 from gallery import GALLERY, write_atomically
@@ -32,8 +33,8 @@ PYTHON = "python-3.12"  # Binder's own is older than what hw2lib needs
 ROLE = re.compile(r":doc:`/([^`]+)`")
 NOTEBOOK = re.compile(r'href="([^"]+\.ipynb)"')
 HEADING = "</h1>"
-BOOK = Path(__file__).resolve().parents[1] / "_build" / "book" / "ese-546-homework-2.pdf"
-ZIP = "ese-546-homework-2.zip"
+BOOK = Path(__file__).resolve().parents[1] / "_build" / "book" / f"{course.FILE}.pdf"
+ZIP = f"{course.FILE}.zip"
 
 
 class Repository(NamedTuple):
@@ -214,7 +215,7 @@ def write_downloads(app: Sphinx, error: Exception | None) -> None:
         former.unlink()
     if ZIP in offers:
         paths = {path.relative_to(site).as_posix(): path for path in site.rglob("*")}
-        files = {f"{Path(ZIP).stem}/{name}": path for name, path in paths.items() if path.is_file()}
+        files = {f"{course.FILE}/{name}": path for name, path in paths.items() if path.is_file()}
         pack({name: path.read_bytes() for name, path in files.items()}, site / ZIP)
     if BOOK.name in offers:
         shutil.copy2(BOOK, site)

@@ -22,10 +22,14 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent
+sys.path.append(str(DOCS / "_ext"))
+
+import course  # noqa: E402
+
 SITE = DOCS / "_build" / "html"
 MADE = DOCS / "_build" / "book"
-TARGET = MADE / "ese-546-homework-2.pdf"
-TITLE = "ESE 546, Homework 2, solved and checked"
+TARGET = MADE / f"{course.FILE}.pdf"
+TITLE = f"{course.TITLE}, solved and checked"
 APPENDICES = ("errata.html", "conventions.html", "references.html")
 ONLY_ON_SCREEN = (
     ".headerlink, .only-dark, .of-explorable, .page-contents, .toctree-wrapper, "
@@ -235,7 +239,7 @@ def move_solutions(chapters: list[Tag]) -> Tag:
 def title_page(landing: BeautifulSoup) -> Tag:
     """Return the title page."""
     page = new("section", class_="title-page")
-    page.append(new("h1", "ESE 546, Homework 2"))
+    page.append(new("h1", course.TITLE))
     page.append(new("p", "solved and checked", class_="subtitle"))
     for paragraph in landing.select(".promise p"):
         page.append(paragraph)

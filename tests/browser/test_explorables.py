@@ -303,3 +303,48 @@ def test_no_number_of_an_axis_is_cut_off_in_larger_text(name, path, size, visit)
            })"""
     )
     assert cut == []
+
+
+OVERLAPS = """
+place => {
+  const found = new Set();
+  const look = () => {
+    for (const svg of place.querySelectorAll(".plane > svg")) {
+      const texts = [...svg.querySelectorAll("text")]
+        .map((text) => [text.textContent, text.getBoundingClientRect()])
+        .filter(([name, box]) => name.trim() && box.width);
+      texts.forEach(([name, a], index) => texts.slice(index + 1).forEach(([other, b]) => {
+        const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+        const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+        if (across > 2 && down > 4) found.add(`${name} and ${other}`);
+      }));
+    }
+  };
+  const sliders = [...place.querySelectorAll("input[type=range]")];
+  const set = (slider, share) => {
+    slider.value = +slider.min + share * (slider.max - slider.min);
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  const each = (rest) => {
+    if (!rest.length) return look();
+    for (const share of [0, 0.25, 0.5, 0.75, 1]) { set(rest[0], share); each(rest.slice(1)); }
+  };
+  look();
+  each(sliders);
+  sliders.forEach((slider) => set(slider, 0.5));
+  for (const handle of place.querySelectorAll(".handle"))
+    for (const [key, times] of [["Left", 60], ["Down", 60], ["Right", 60], ["Up", 60]])
+      for (let press = 0; press < times; press++) {
+        handle.dispatchEvent(new KeyboardEvent("keydown", { key: `Arrow${key}`, bubbles: true }));
+        if (press % 5 === 4) look();
+      }
+  return [...found];
+}
+"""
+
+
+@each
+@pytest.mark.parametrize("options", [{}, PHONE], ids=["wide", "phone"])
+def test_names_in_the_panels_do_not_overlap_wherever_it_is_moved(name, path, options, visit):
+    explorable = live(visit(path, **options), name)
+    assert explorable.evaluate(OVERLAPS) == []

@@ -7,6 +7,7 @@ import shutil
 import struct
 import zipfile
 
+import course
 import pytest
 import small_project
 from bs4 import BeautifulSoup
@@ -110,9 +111,9 @@ def test_pages_have_address_and_card(hosted):
 
 def test_zip_holds_the_site_and_is_offered(hosted):
     offer = links(page(hosted, "index.html"))["Zip, to read offline"]
-    assert offer == f"{SITE}ese-546-homework-2.zip"
+    assert offer == f"{SITE}{course.FILE}.zip"
     content = hosted.files()
-    with zipfile.ZipFile(io.BytesIO(content.pop("ese-546-homework-2.zip"))) as archive:
+    with zipfile.ZipFile(io.BytesIO(content.pop(f"{course.FILE}.zip"))) as archive:
         members = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
     assert members == content
 
@@ -121,7 +122,7 @@ def test_without_addresses_nothing_is_shown(built):
     for path in built.site.rglob("*.html"):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"run-buttons|source-links|og:image|canonical|colab|mybinder", text)
-    assert not (built.site / "ese-546-homework-2.zip").exists()
+    assert not (built.site / f"{course.FILE}.zip").exists()
 
 
 def test_after_a_hosted_build_a_plain_one_equals_a_clean_one(hosted, built):

@@ -92,7 +92,7 @@ def change_bibliography(project):
 
 
 def change_configuration(project):
-    replace(project.docs / "conf.py", "Homework 2, solved", "Homework 2, solved again")
+    replace(project.docs / "conf.py", "{course.TITLE}, solved", "{course.TITLE}, solved again")
 
 
 def change_claim(project):

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import book
+import course
 import pytest
 import small_project
 from small_project import different
@@ -49,7 +50,7 @@ def test_small_site_is_the_same_elsewhere_with_its_zips(tmp_path):
     first.build(**HOSTED)
     second.build(**HOSTED, **ELSEWHERE)
     one, other = first.files(), second.files()
-    assert "ese-546-homework-2.zip" in one
+    assert f"{course.FILE}.zip" in one
     assert any(name.endswith("auto_examples_jupyter.zip") for name in one)
     assert different(one, other) == []
 

@@ -100,7 +100,7 @@ function box(gradient: () => readonly number[], before: () => readonly number[],
   on.draw(
     curve(on, corners, { class: "box" }),
     curve(on, far, { class: "trail is-accent" }),
-    label(on, () => far()[1]!, "∇*ℓ*", [-14, 16], { class: "is-accent" }),
+    label(on, () => [Math.max(far()[1]![0], -0.3), far()[1]![1]], "∇*ℓ*", [-14, 16], { class: "is-accent" }),
     dots(on, () => [change()], 6, { class: "fill is-bad" }),
   );
   return on;

@@ -36,8 +36,8 @@ export function view(): HTMLElement {
     dots(surface, () => free.value, 1.6, { class: "fill is-bad" }),
     curve(surface, () => clipped.value, { class: "line is-accent" }),
     dots(surface, () => clipped.value.slice(-1), 4.5, { class: "fill is-accent" }),
-    label(surface, () => [WEIGHTS[0], -3.4], "large loss", [8, 0], { class: "is-faint" }),
-    label(surface, () => [WEIGHTS[1], -1], "flat, loss near 0.09", [-8, 0], { class: "is-faint", "text-anchor": "end" }),
+    label(surface, () => [WEIGHTS[0], BIASES[0]], "large loss", [8, -6], { class: "is-faint" }),
+    label(surface, () => [WEIGHTS[1], BIASES[1]], "flat, loss near 0.09", [-8, 16], { class: "is-faint", "text-anchor": "end" }),
     label(surface, () => [WEIGHTS[0], -1.2], "loss 0", [8, 0], { class: "is-good" }),
     label(surface, clippedName, () => (isClipped() ? "clipped" : ""), [-8, 22], { class: "is-accent", "text-anchor": "end" }),
     label(surface, freeName, "not clipped", [-8, 4], { class: "is-bad", "text-anchor": "end" }),
@@ -81,15 +81,20 @@ export function view(): HTMLElement {
 
   /** Return the point below which the clipped path is named. */
   function clippedName(): Point {
-    const [w, b] = inside(clipped.value.at(-1) ?? start.value);
-    return [w, Math.max(b, BIASES[0] + 0.9)];
+    return inside(clipped.value.at(-1) ?? start.value, 50);
   }
 
   /** Return the point beside which the free path is named, above the other name if that is near. */
   function freeName(): Point {
-    const [at, other] = [inside(free.value.at(-1)!), clippedName()].map(surface.toPixels) as [Point, Point];
+    const [at, other] = [inside(free.value.at(-1)!, 28), clippedName()].map(surface.toPixels) as [Point, Point];
     const isNear = isClipped() && Math.abs(at[0] - other[0]) < 90 && Math.abs(at[1] - other[1] - 18) < 15;
     return surface.fromPixels(isNear ? [at[0], other[1] + 2] : at);
+  }
+
+  /** Return the nearest point left of which a word has room, between the names of the regions. */
+  function inside(point: Point, below: number): Point {
+    const [[left, top], [right, bottom]] = [point, [WEIGHTS[1], BIASES[0]] as const].map(surface.toPixels) as [Point, Point];
+    return surface.fromPixels([clamp(left, [100, right]), clamp(top, [36, bottom - below])]);
   }
 
   /** Return the part of the panel between a graph and one of the horizontal edges. */
@@ -97,11 +102,6 @@ export function view(): HTMLElement {
     const far = edge + Math.sign(edge);
     return curve(surface, constantly([[WEIGHTS[0], far], ...above, [WEIGHTS[1], far]]), { class: "shade is-faint", fill: "" });
   }
-}
-
-/** Return where a word ends that stands left of a point, inside the panel. */
-function inside([w, b]: Point): Point {
-  return [clamp(w, [WEIGHTS[0] + 1.2, WEIGHTS[1]]), clamp(b, [BIASES[0] + 0.3, BIASES[1] - 0.3])];
 }
 
 function constantly<Value>(value: Value): () => Value {

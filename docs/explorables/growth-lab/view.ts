@@ -22,7 +22,10 @@ export function view(): HTMLElement {
   const W = computed(() => matrixWith(first.value, second.value));
   const lines = computed(() => modes(first.value, second.value));
   const isTwice = computed(() => first.value[1] === 0 && first.value[0] === second.value[0]);
-  const named = (index: number) => (!isTwice.value ? `*λ*${"₁₂"[index]}` : index ? "" : "*λ*₁ = *λ*₂");
+  const named = (index: number, modes: readonly Point[]) => {
+    if (!isTwice.value && !areNear(modes)) return `*λ*${"₁₂"[index]}`;
+    return index ? "" : `*λ*₁${isTwice.value ? " =" : ","} *λ*₂`;
+  };
   const path = computed(() => states(W.value, z0.value, STEPS));
   const exact = computed(() => sizes(W.value, z0.value, zbar.value, STEPS));
   const asForNumbers = computed(() => sizesAsForNumbers(W.value, z0.value, zbar.value, STEPS));
@@ -51,8 +54,8 @@ export function view(): HTMLElement {
   const plane = panel("state and adjoint", { range: PLANE, label: "unit 1", bare: true }, { range: PLANE, label: "unit 2", bare: true }, { equal: true });
   plane.draw(
     ...[0, 1].flatMap((index) => [
-      ...mode(plane, () => lines.value.state[index], () => named(index), "is-accent"),
-      ...mode(plane, () => lines.value.adjoint[index], () => named(index), "is-warm"),
+      ...mode(plane, () => lines.value.state[index], () => named(index, lines.value.state), "is-accent"),
+      ...mode(plane, () => lines.value.adjoint[index], () => named(index, lines.value.adjoint), "is-warm"),
     ]),
     curve(plane, () => path.value.slice(0, 20), { class: "trail is-accent" }),
     dots(plane, () => path.value.slice(1, 20), 2.5, { class: "fill is-accent" }),
@@ -116,18 +119,27 @@ function onto(lines: readonly Point[], [x, y]: Point): Point {
 
 /** Return a mode as a line through zero, named at its end. */
 function mode(on: Panel, direction: () => Point | undefined, name: () => string, kind: string): SVGElement[] {
-  const end = (): Point => {
-    const [a, b] = direction() ?? [0, 0];
-    const reach = PLANE[1] / (Math.max(Math.abs(a), Math.abs(b)) || 1);
-    return [reach * a, reach * b];
-  };
+  const end = () => edge(direction() ?? [0, 0]);
   const line = (): Point[] => (direction() ? [end().map((each) => -each) as unknown as Point, end()] : []);
-  const side = kind === "is-accent" ? -0.9 : 0.9; // away from where z₀ and z̄ start
+  const side = kind === "is-accent" ? -0.9 : 0.7; // away from where z₀ and z̄ start, and from the axis's name
   const near = (): Point => [side * end()[0], side * end()[1]];
   return [
     curve(on, line, { class: `mode ${kind}` }),
     label(on, near, () => (direction() ? name() : ""), kind === "is-accent" ? [2, -6] : [-6, 4], { class: kind, "text-anchor": kind === "is-accent" ? "start" : "end" }),
   ];
+}
+
+/** Return where a line through zero leaves the plane. */
+function edge([a, b]: Point): Point {
+  const reach = PLANE[1] / (Math.max(Math.abs(a), Math.abs(b)) || 1);
+  return [reach * a, reach * b];
+}
+
+/** Tell whether two modes end so near each other that one name has to do for both. */
+function areNear([one, other]: readonly Point[]): boolean {
+  if (!one || !other) return false;
+  const [[a, b], [c, d]] = [edge(one), edge(other)];
+  return Math.hypot(a - c, b - d) < 0.4;
 }
 
 /** Return a vector that lay on a mode on the same mode after a change; else the vector itself. */
@@ -145,6 +157,7 @@ function exponents(sizes: readonly number[]): Point[] {
 
 /** Return where a curve's name stands: at its last point that is well inside the panel. */
 function end(sizes: readonly number[]): Point {
-  const inside = ([, exponent]: Point) => exponent > EXPONENTS[0] + 2 && exponent < EXPONENTS[1] - 2;
-  return exponents(sizes).findLast(inside) ?? [STEPS, 0];
+  const inside = ([, exponent]: Point) => exponent > EXPONENTS[0] + 4 && exponent < EXPONENTS[1] - 2;
+  const [step, exponent] = exponents(sizes).findLast(inside) ?? [STEPS, 0];
+  return [Math.max(step, 20), exponent]; // right of the numbers beside the panel
 }

@@ -57,8 +57,15 @@ export function view(): HTMLElement {
     curve(steps, () => exponents(distances.value), { class: "line is-warm" }),
     curve(steps, () => exponents(losses.value), { class: "line is-accent" }),
     label(steps, () => last(distances.value), () => (hasEnd() ? "distance to the saddle" : ""), [-6, -8], { class: "is-warm", "text-anchor": "end" }),
-    label(steps, () => last(losses.value), () => (hasEnd() ? "loss" : ""), [-6, -8], { class: "is-accent", "text-anchor": "end" }),
+    label(steps, lossName, () => (hasEnd() ? "loss" : ""), [-6, -8], { class: "is-accent", "text-anchor": "end" }),
   );
+
+  /** Return where the loss is named: above or below the other name, if that is near. */
+  function lossName(): Point {
+    const [at, other] = [losses.value, distances.value].map((values) => steps.toPixels(last(values))) as [Point, Point];
+    const isNear = Math.abs(at[0] - other[0]) < 180 && Math.abs(at[1] - other[1]) < 24;
+    return isNear ? steps.fromPixels([at[0], other[1] + (at[1] < other[1] ? -16 : 24)]) : last(losses.value);
+  }
 
   return stage({
     name: "Valley",
