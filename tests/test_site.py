@@ -275,6 +275,7 @@ def test_script_pages_show_the_figure_first_and_link_their_claims(pages):
             assert article.css("details.plotting pre"), path
             links = [attribute(link, "href") for link in article.css("a")]
             assert re.search(r"ledger/\d-[\w-]+\.html#claim-", "\n".join(links)), path
+            assert "../../index.html#run-it" in links, f"{path} does not say how to run it"
 
 
 def test_every_note_has_its_row_in_the_table_of_its_page(pages):

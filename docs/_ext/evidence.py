@@ -28,9 +28,13 @@ LIKE_A_POWER = re.compile(r"(\d|^)[.,;:!?)]*$")  # what a raised number must not
 
 def link_to_card(id: str, docname: str, *content: nodes.Node) -> addnodes.pending_xref:
     """Return a link to a claim's card in the ledger."""
-    target = f"claim-{id}".lower()
+    return link_to(f"claim-{id}".lower(), docname, *content)
+
+
+def link_to(label: str, docname: str, *content: nodes.Node) -> addnodes.pending_xref:
+    """Return a link to a label."""
     return addnodes.pending_xref(
-        "", *content, refdomain="std", reftype="ref", reftarget=target, refdoc=docname,
+        "", *content, refdomain="std", reftype="ref", reftarget=label, refdoc=docname,
         refexplicit=True, refwarn=True,
     )  # fmt: skip
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from docutils import nodes
-from evidence import link_to_card
+from evidence import link_to, link_to_card
 from folds import Details, Summary
 from gallery import GALLERY
 from sphinx.application import Sphinx
 
+FOOTER = "sphx-glr-footer"  # the downloads
 DRAWS = re.compile(r"\bplt\.(subplots|figure)\(")
 
 
@@ -34,6 +35,12 @@ def arrange(app: Sphinx, doctree: nodes.document) -> None:
         image.parent.remove(image)
     place = page.index(first) + 1
     page[place:place] = images
+    footer = next(each for each in page.findall(nodes.container) if FOOTER in each["classes"])
+    how = link_to("run-it", docname, nodes.inline("", "how to install it"))
+    needs = nodes.paragraph(
+        "", "", nodes.Text("The script needs hw2lib: "), how, classes=["source-links"]
+    )
+    footer.parent.insert(footer.parent.index(footer) + 1, needs)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
