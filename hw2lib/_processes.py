@@ -1,8 +1,11 @@
-"""Worker processes that end with the process that began them, however that ends."""
+"""Worker processes: that end with the process that began them, and are begun uninterrupted."""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
 from threading import Thread
@@ -23,6 +26,23 @@ def end_with_parent() -> None:
     """
     if (parent := parent_process()) is not None:
         Thread(target=end_after, args=[parent], daemon=True).start()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ignore Ctrl-C here, and in the processes that are begun here.
+
+    Examples
+    --------
+    >>> with uninterrupted():
+    ...     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    True
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def end_after(process: BaseProcess) -> None:

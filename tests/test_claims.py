@@ -4,6 +4,7 @@ import itertools
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -525,6 +526,19 @@ def test_command_line_ends_quietly_when_its_reader_does():
     os.close(writer)
     assert process.returncode == 1
     assert process.stderr == b""
+
+
+if sys.platform != "win32":  # there a signal reaches other programs too
+
+    def test_command_line_ends_quietly_and_soon_when_it_is_interrupted():
+        command = [sys.executable, "-m", "hw2lib.claims"]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
+        process.stdout.readline()  # the other process is still about to begin
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.communicate(timeout=15)[1] == b""
+        assert process.returncode == 130
 
 
 def test_command_line_takes_kind_seed_and_cases(capsys):

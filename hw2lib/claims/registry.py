@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache, cached_property
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any
 
 import numpy as np
 
 import hw2lib.claims as package
-from hw2lib._processes import end_with_parent
+from hw2lib._processes import end_with_parent, uninterrupted
 from hw2lib.claims.typeset import typeset
 
 CASES = 100
@@ -543,16 +543,23 @@ def other_processes() -> Iterator[Executor | None]:
 
     It takes each of them more than a second, in which this process reads it too.
     """
-    others = min(os.cpu_count() or 1, MOST_PROCESSES) - 1
-    if not others:
+    count = min(os.cpu_count() or 1, MOST_PROCESSES) - 1
+    if not count:
         yield None
         return
-    pool = ProcessPoolExecutor(others, get_context("spawn"), initializer=begin_worker)
-    pool.submit(int)  # the first job starts them all
+    pool = ProcessPoolExecutor(count, get_context("spawn"), initializer=begin_worker)
+    before = active_children()
+    with uninterrupted():  # or each would print where it was when it was interrupted
+        pool.submit(int)  # the first job starts them all
+    begun = [process for process in active_children() if process not in before]
     try:
         yield pool
+    except BaseException:  # nobody waits for what is left
+        for process in begun:
+            process.terminate()
+        raise
     finally:
-        pool.shutdown(cancel_futures=True)  # after an error nobody waits for what is left
+        pool.shutdown(cancel_futures=True)
 
 
 def run_here(ids: Sequence[str], seed: int, cases: int) -> dict[str, Evidence | None]:
