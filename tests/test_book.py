@@ -53,6 +53,14 @@ def test_every_exercise_is_solved_at_the_end_and_both_are_linked(document):
         assert solution.get_text().strip() != title.strip(), "a solution without words"
 
 
+def test_no_figure_is_printed_twice(document):
+    pictures = [image["src"] for image in document[0].find_all("img")]
+    assert len(pictures) == len(set(pictures)) > 40
+    for still in document[0].select(".elsewhere"):
+        (figure,) = document[0].select(still.find_all("a")[-1]["href"])
+        assert figure.name == "figure"
+
+
 def test_every_formula_is_there_once_and_has_its_text(document):
     body, formulas = document
     places = body.find_all("set-formula")

@@ -41,6 +41,7 @@ ORIGIN = "http://book"  # of the documents that the browser asks for, and that n
 SCALE = 1.1  # of the figures: their letters are then about as large as those of the text
 IN_FACES = str.maketrans("\u202f‖∎✗○", "\u2009∥■×◯")  # for what the faces of the book do not have
 SIGNS = {"msub": "_", "msup": "^", "msubsup": "_^", "munder": "_", "mover": "^", "munderover": "_^"}
+LONG = 24  # lines of code that may stand on two pages
 PERCENT = re.compile("(\\S*\\d\u2009%)")
 
 
@@ -117,6 +118,9 @@ def chapter(page: str, pages: list[str], formulas: dict[str, int]) -> Tag:
     set_footnotes(content)
     number_formulas(content, formulas)
     unfold(content)
+    for code in content.find_all("pre"):
+        if code.get_text().count("\n") > LONG:
+            code["class"] = "may-break"
     keep_percent(content)
     relink(content, page, pages)
     content["class"] = ["chapter"]
@@ -236,6 +240,21 @@ def move_solutions(chapters: list[Tag]) -> Tag:
     return appendix
 
 
+def print_once(chapters: list[Tag]) -> None:
+    """Leave out an explorable's still that is a figure of its own elsewhere: say where."""
+    figures = [figure for content in chapters for figure in content.find_all("figure")]
+    stills = [figure for figure in figures if figure.select_one("figcaption .of-figure")]
+    plain = {figure.img["src"]: figure for figure in figures if figure not in stills}
+    for still in stills:
+        if elsewhere := plain.get(still.img["src"]):
+            elsewhere["id"] = elsewhere.get("id", f"{still['id']}--elsewhere")
+            link = new("a", "Figure", href=f"#{elsewhere['id']}", class_="page-of")
+            caption = still.figcaption.p
+            caption.name, caption["class"] = "p", "elsewhere"
+            caption.extend([link, "."])
+            still.replace_with(caption)
+
+
 def title_page(landing: BeautifulSoup) -> Tag:
     """Return the title page."""
     page = new("section", class_="title-page")
@@ -282,6 +301,7 @@ def assemble() -> tuple[Tag, list[str]]:
     formulas: dict[str, int] = {}
     chapters = [chapter(page, pages, formulas) for page in pages]
     exercises = move_solutions(chapters[: len(solutions)])
+    print_once(chapters)
     chapters.insert(len(solutions), exercises)
     body = new("body")
     body.extend([title_page(landing), contents(chapters), *chapters])
