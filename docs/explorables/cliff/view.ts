@@ -10,6 +10,7 @@ import { ceiling, contour, descend, loss, steps, type Clip } from "./model";
 const STEPS = 280;
 const WEIGHTS: Point = [3.4, 7.2];
 const BIASES: Point = [-3.6, 2.2];
+const BOTTOM: Point = [WEIGHTS[1], BIASES[0]]; // on the right
 const EXPONENTS: Point = [-4, 2.5];
 const LOW = [0.04, 0.08, 0.12, 0.17, 0.22, 0.28, 0.34, 0.4, 0.44]; // contours of the loss below its zeros
 const HIGH = [0.015, 0.035, 0.06, 0.08]; // and above, where it stays below 0.09
@@ -36,7 +37,7 @@ export function view(): HTMLElement {
     dots(surface, () => free.value, 1.6, { class: "fill is-bad" }),
     curve(surface, () => clipped.value, { class: "line is-accent" }),
     dots(surface, () => clipped.value.slice(-1), 4.5, { class: "fill is-accent" }),
-    label(surface, () => [WEIGHTS[0], BIASES[0]], "large loss", [8, -6], { class: "is-faint" }),
+    label(surface, () => [WEIGHTS[0], BIASES[0]], () => (isTaken() ? "" : "large loss"), [8, -6], { class: "is-faint" }),
     label(surface, () => [WEIGHTS[1], BIASES[1]], "flat, loss near 0.09", [-8, 16], { class: "is-faint", "text-anchor": "end" }),
     label(surface, () => [WEIGHTS[0], -1.2], "loss 0", [8, 0], { class: "is-good" }),
     label(surface, clippedName, () => (isClipped() ? "clipped" : ""), [-8, 22], { class: "is-accent", "text-anchor": "end" }),
@@ -56,7 +57,7 @@ export function view(): HTMLElement {
     curve(lengths, () => sizes(free.value), { class: "trail is-bad" }),
     curve(lengths, () => (isClipped() ? [[0, highest.value], [STEPS, highest.value]] : []), { class: "line is-faint" }),
     curve(lengths, () => sizes(clipped.value), { class: "line is-accent" }),
-    label(lengths, () => [STEPS, Math.min(highest.value, EXPONENTS[1] - 0.6)], () => ({ norm: "*ηc*", value: "√2 *ηc*", not: "" })[clip()], [-6, -7], { class: "is-faint", "text-anchor": "end" }),
+    label(lengths, () => [STEPS, clamp(highest.value, [EXPONENTS[0] + 0.1, EXPONENTS[1] - 0.6])], () => ({ norm: "*ηc*", value: "√2 *ηc*", not: "" })[clip()], [-6, -7], { class: "is-faint", "text-anchor": "end" }),
   );
 
   return stage({
@@ -81,7 +82,13 @@ export function view(): HTMLElement {
 
   /** Return the point below which the clipped path is named. */
   function clippedName(): Point {
-    return inside(clipped.value.at(-1) ?? start.value, 50);
+    return inside(clipped.value.at(-1) ?? start.value, 28);
+  }
+
+  /** Tell whether the clipped path's name needs the place of that of the region. */
+  function isTaken(): boolean {
+    const [[left, top], [, bottom]] = [clippedName(), BOTTOM].map(surface.toPixels) as [Point, Point];
+    return isClipped() && left < 150 && bottom - top < 50;
   }
 
   /** Return the point beside which the free path is named, above the other name if that is near. */
@@ -93,7 +100,7 @@ export function view(): HTMLElement {
 
   /** Return the nearest point left of which a word has room, between the names of the regions. */
   function inside(point: Point, below: number): Point {
-    const [[left, top], [right, bottom]] = [point, [WEIGHTS[1], BIASES[0]] as const].map(surface.toPixels) as [Point, Point];
+    const [[left, top], [right, bottom]] = [point, BOTTOM].map(surface.toPixels) as [Point, Point];
     return surface.fromPixels([clamp(left, [100, right]), clamp(top, [36, bottom - below])]);
   }
 

@@ -121,7 +121,7 @@ function onto(lines: readonly Point[], [x, y]: Point): Point {
 function mode(on: Panel, direction: () => Point | undefined, name: () => string, kind: string): SVGElement[] {
   const end = () => edge(direction() ?? [0, 0]);
   const line = (): Point[] => (direction() ? [end().map((each) => -each) as unknown as Point, end()] : []);
-  const side = kind === "is-accent" ? -0.9 : 0.7; // away from where z₀ and z̄ start, and from the axis's name
+  const side = kind === "is-accent" ? -0.9 : -0.8; // away from where z₀ and z̄ start
   const near = (): Point => [side * end()[0], side * end()[1]];
   return [
     curve(on, line, { class: `mode ${kind}` }),

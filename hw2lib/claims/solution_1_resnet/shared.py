@@ -205,8 +205,8 @@ def eliminate(matrix: np.ndarray, columns: int) -> tuple[np.ndarray, list[int]]:
         rows[[top, found[0]]] = rows[[found[0], top]]
         rows[top] = rows[top] / rows[top, column]
         for row in range(len(rows)):
-            if row != top and rows[row, column] != 0:
-                rows[row] = rows[row] - rows[row, column] * rows[top]
+            if row != top and rows[row, column] != 0:  # left of it the row on top is zero
+                rows[row, column:] -= rows[row, column] * rows[top, column:]
         pivots.append(column)
     return rows, pivots
 
