@@ -16,6 +16,7 @@ from hw2lib.claims.typeset import typeset
 
 LINE = "{:24} {:11} {:11} {:>7} {:>10} {:>10}  {:17} {}"
 HEADING = ("claim", "verdict", "kind", "cases", "error", "tolerance", "mutants refused", "")
+WHY = "an error above its tolerance, a mutant that is not refused, or too few cases"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 tqdm.write(line(claim, evidence, accepted))
     print(f"\n{len(chosen) - len(failed)} of {len(chosen)} claims accepted")
     if failed:
-        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+        print(f"failed: {', '.join(failed)} ({WHY})", file=sys.stderr)
     return int(bool(failed))
 
 
