@@ -60,7 +60,7 @@ assert (gap.amax(1) - gap.amin(1)).max() < 0.05
 assert rates["tanh"][:, spectral.exp() < 0.9].max() < 0 < rates["tanh"][:, spectral.exp() > 2].min()
 print(f"rates at ρ = {gains[-1]:.0f}, log ρ = {spectral[-1]:.2f}:")
 for name, rate in rates.items():
-    print(f"{name:8} {rate[:, -1].mean():.2f}")
+    print(f"{name:8} {rate[:, -1].mean():.1f}")
 
 # %%
 # Drawing the figure

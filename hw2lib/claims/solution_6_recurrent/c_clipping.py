@@ -257,6 +257,7 @@ def a_step_over_the_wall() -> float:
 
 FACTORS = (1 / 10, 1.0, 10.0, 100.0)
 SEEDS, STARTS = 8, 16
+NEARLY_ALL = 0.95  # of the starts
 
 
 def cliff(w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -292,12 +293,12 @@ def descend_the_cliff(
     kind="measured",
     verdict="measured",
     statement=r"**A high percentile of the norms as the threshold.** On the cliff of one recurrent unit, 300 steps with "
-    r"$\eta=\frac12$ from random starts, {value}`free:.0%` arrive (loss below 0.01) without clipping. With the "
-    r"90th percentile of the norms that were met without clipping as $c$, {value}`one:.0%` arrive, with ten times "
-    r"that {value}`ten:.0%`; a hundred times does no better than no clipping ({value}`hundred:.0%`), and a tenth is too slow "
-    r"({value}`tenth:.0%`). The mean norm moves more, as one gradient on the wall can move it: from one seed's "
+    r"$\eta=\frac12$ from random starts, about {value}`free:.0%` arrive (loss below 0.01) without clipping. With the "
+    r"90th percentile of the norms that were met without clipping as $c$, more than {value}`nearly_all:.0%` arrive, and with ten times "
+    r"that; a hundred times does no better than no clipping (about {value}`hundred:.0%`), and a tenth is too slow "
+    r"(about {value}`tenth:.0%`). The mean norm moves more, as one gradient on the wall can move it: from one seed's "
     r"{value}`starts` starts to another's it varies {value}`mean_ratio:.2g`-fold, the percentile {value}`percentile_ratio:.2g`-fold. "
-    r"With the mean as the threshold {value}`mean:.0%` arrive.",
+    r"With the mean as the threshold more than {value}`nearly_all:.0%` arrive, too.",
 )
 def percentile_of_the_norms_is_a_good_threshold(seed: int) -> Trial:
     w, b = starts_on_the_cliff(seed)
@@ -309,18 +310,19 @@ def percentile_of_the_norms_is_a_good_threshold(seed: int) -> Trial:
     spreads = [(each.max() / each.min()).item() for each in (mean, percentile)]
     return Trial(
         max(
-            shortfall(min(one, ten), 0.9),
+            shortfall(min(one, ten, by_mean), NEARLY_ALL),
             shortfall(0.6, max(unclipped, hundred, tenth)),
             shortfall(0.05, abs(hundred - unclipped)),
             shortfall(spreads[0], spreads[1]),
-            shortfall(by_mean, 0.8),
         ),
         {
             "a tenth of it does as well": shortfall(tenth, 0.9),
             "a hundred times as much does as well": shortfall(hundred, 0.9),
         },
-        dict(zip(("tenth", "one", "ten", "hundred", "mean", "free"), shares, strict=True))
-        | {"mean_ratio": spreads[0], "percentile_ratio": spreads[1], "starts": STARTS},
+        # zigzags at the wall: one in twenty ends elsewhere if sums are rounded otherwise
+        {"tenth": round(tenth, 1), "hundred": round(hundred, 1), "free": round(unclipped, 1)}
+        | {"mean_ratio": spreads[0], "percentile_ratio": spreads[1]}
+        | {"nearly_all": NEARLY_ALL, "starts": STARTS},
         cases=SEEDS * STARTS * len(shares),
         worst="the share that is farthest from what it should be",
     )
