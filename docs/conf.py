@@ -87,7 +87,7 @@ sphinx_gallery_conf = {
 }
 
 # Site
-html_theme, html_title = "furo", project.replace(", ", " · ", 1)
+html_theme, html_title = "furo", f"{course.TITLE.replace(', ', ' · ')}, solved"
 html_baseurl = f"{os.environ['SITE_URL'].rstrip('/')}/" if os.environ.get("SITE_URL") else ""
 html_static_path = ["_static", "_build/static"]
 templates_path = ["_templates"]

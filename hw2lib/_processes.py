@@ -1,4 +1,4 @@
-"""Worker processes: that end with the process that began them, and are begun uninterrupted."""
+"""What worker processes need: they end with the process that began them; Ctrl-C is its business."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 
 
 def end_with_parent() -> None:
@@ -30,7 +30,9 @@ def end_with_parent() -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ignore Ctrl-C here, and in the processes that are begun here.
+    """Ignore Ctrl-C here and, but on Windows, in the processes that are begun here.
+
+    Only the main thread can; in another one nothing happens.
 
     Examples
     --------
@@ -38,6 +40,9 @@ def uninterrupted() -> Iterator[None]:
     ...     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     True
     """
+    if current_thread() is not main_thread():
+        yield
+        return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

@@ -17,6 +17,9 @@ A first page {{cite}}`{key}`, with $x^2$ and a figure.
 
 $$z = 1$$ (one)
 
+(run-it)=
+To run it, install it.
+
 (heading)=
 ## A figure
 

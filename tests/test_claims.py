@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -329,6 +330,25 @@ def test_experiment_has_the_seed_it_is_given():
     assert seen == [3, 4, 5]
 
 
+def test_every_kind_of_claim_is_in_the_ledger():
+    assert {entry.kind for entry in ledger()} == {*Kind}
+
+
+def test_other_processes_begin_at_once_and_end_with_an_error(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    before, begun = active_children(), set()
+
+    def interrupt():
+        with other_processes():
+            begun.update({*active_children()} - {*before})
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    assert len(begun) == 2
+    assert not any(process.is_alive() for process in begun)
+
+
 def test_other_processes_have_the_seed_too():
     chosen = [find("2b-frobenius"), find("6c-step")]
     with other_processes() as pool:
@@ -531,11 +551,11 @@ def test_command_line_ends_quietly_when_its_reader_does():
 if sys.platform != "win32":  # there a signal reaches other programs too
 
     def test_command_line_ends_quietly_and_soon_when_it_is_interrupted():
-        command = [sys.executable, "-m", "hw2lib.claims"]
+        command = [sys.executable, "-u", "-m", "hw2lib.claims"]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
-        process.stdout.readline()  # the other process is still about to begin
+        process.stdout.readline()  # the heading: other processes are still about to begin
         os.killpg(process.pid, signal.SIGINT)
         assert process.communicate(timeout=15)[1] == b""
         assert process.returncode == 130

@@ -7,7 +7,8 @@ import re
 from sphinx.application import Sphinx
 
 TITLE = "ESE 546, Homework 2"
-FILE = re.sub("[^a-z0-9]+", "-", TITLE.lower())  # of the book and of the zip, before the ending
+# of the book and of the zip, before the ending
+FILE = re.sub("[^a-z0-9]+", "-", TITLE.lower()).strip("-")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

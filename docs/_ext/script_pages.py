@@ -37,9 +37,7 @@ def arrange(app: Sphinx, doctree: nodes.document) -> None:
     page[place:place] = images
     footer = next(each for each in page.findall(nodes.container) if FOOTER in each["classes"])
     how = link_to("run-it", docname, nodes.inline("", "how to install it"))
-    needs = nodes.paragraph(
-        "", "", nodes.Text("The script needs hw2lib: "), how, classes=["source-links"]
-    )
+    needs = nodes.paragraph("", "", nodes.Text("The script needs hw2lib: "), how, classes=["needs"])
     footer.parent.insert(footer.parent.index(footer) + 1, needs)
 
 

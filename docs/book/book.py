@@ -41,7 +41,7 @@ ORIGIN = "http://book"  # of the documents that the browser asks for, and that n
 SCALE = 1.1  # of the figures: their letters are then about as large as those of the text
 IN_FACES = str.maketrans("\u202f‖∎✗○", "\u2009∥■×◯")  # for what the faces of the book do not have
 SIGNS = {"msub": "_", "msup": "^", "msubsup": "_^", "munder": "_", "mover": "^", "munderover": "_^"}
-LONG = 24  # lines of code that may stand on two pages
+LONG = 24  # lines: longer code may stand on two pages
 PERCENT = re.compile("(\\S*\\d\u2009%)")
 
 
@@ -120,7 +120,7 @@ def chapter(page: str, pages: list[str], formulas: dict[str, int]) -> Tag:
     unfold(content)
     for code in content.find_all("pre"):
         if code.get_text().count("\n") > LONG:
-            code["class"] = "may-break"
+            code["class"] = [*code.get("class", []), "may-break"]
     keep_percent(content)
     relink(content, page, pages)
     content["class"] = ["chapter"]
@@ -250,7 +250,7 @@ def print_once(chapters: list[Tag]) -> None:
             elsewhere["id"] = elsewhere.get("id", f"{still['id']}--elsewhere")
             link = new("a", "Figure", href=f"#{elsewhere['id']}", class_="page-of")
             caption = still.figcaption.p
-            caption.name, caption["class"] = "p", "elsewhere"
+            caption["class"], caption["id"] = "elsewhere", still["id"]
             caption.extend([link, "."])
             still.replace_with(caption)
 
@@ -301,8 +301,8 @@ def assemble() -> tuple[Tag, list[str]]:
     formulas: dict[str, int] = {}
     chapters = [chapter(page, pages, formulas) for page in pages]
     exercises = move_solutions(chapters[: len(solutions)])
-    print_once(chapters)
     chapters.insert(len(solutions), exercises)
+    print_once(chapters)
     body = new("body")
     body.extend([title_page(landing), contents(chapters), *chapters])
     head = new("head")

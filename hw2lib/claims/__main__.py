@@ -16,7 +16,7 @@ from hw2lib.claims.typeset import typeset
 
 LINE = "{:24} {:11} {:11} {:>7} {:>10} {:>10}  {:17} {}"
 HEADING = ("claim", "verdict", "kind", "cases", "error", "tolerance", "mutants refused", "")
-WHY = "an error above its tolerance, a mutant that is not refused, or too few cases"
+WHY = "an error above its tolerance, no mutant or one that is not refused, or too few cases"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ import numbers
 import os
 import pkgutil
 import re
+import signal
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -550,7 +551,8 @@ def other_processes() -> Iterator[Executor | None]:
     pool = ProcessPoolExecutor(count, get_context("spawn"), initializer=begin_worker)
     before = active_children()
     with uninterrupted():  # or each would print where it was when it was interrupted
-        pool.submit(int)  # the first job starts them all
+        for _ in range(count):
+            pool.submit(int)  # each starts one
     begun = [process for process in active_children() if process not in before]
     try:
         yield pool
@@ -577,6 +579,7 @@ def use_one_thread() -> None:
 def begin_worker() -> None:
     """Read the ledger; at the end leave without taking every object apart, which takes a second."""
     end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it is not inherited, as on Windows
     use_one_thread()
     ledger()
     atexit.register(os._exit, 0)

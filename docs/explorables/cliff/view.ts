@@ -37,7 +37,7 @@ export function view(): HTMLElement {
     dots(surface, () => free.value, 1.6, { class: "fill is-bad" }),
     curve(surface, () => clipped.value, { class: "line is-accent" }),
     dots(surface, () => clipped.value.slice(-1), 4.5, { class: "fill is-accent" }),
-    label(surface, () => [WEIGHTS[0], BIASES[0]], () => (isTaken() ? "" : "large loss"), [8, -6], { class: "is-faint" }),
+    label(surface, () => [WEIGHTS[0], BIASES[0]], "large loss", [8, -6], { class: "is-faint" }),
     label(surface, () => [WEIGHTS[1], BIASES[1]], "flat, loss near 0.09", [-8, 16], { class: "is-faint", "text-anchor": "end" }),
     label(surface, () => [WEIGHTS[0], -1.2], "loss 0", [8, 0], { class: "is-good" }),
     label(surface, clippedName, () => (isClipped() ? "clipped" : ""), [-8, 22], { class: "is-accent", "text-anchor": "end" }),
@@ -85,12 +85,6 @@ export function view(): HTMLElement {
     return inside(clipped.value.at(-1) ?? start.value, 28);
   }
 
-  /** Tell whether the clipped path's name needs the place of that of the region. */
-  function isTaken(): boolean {
-    const [[left, top], [, bottom]] = [clippedName(), BOTTOM].map(surface.toPixels) as [Point, Point];
-    return isClipped() && left < 150 && bottom - top < 50;
-  }
-
   /** Return the point beside which the free path is named, above the other name if that is near. */
   function freeName(): Point {
     const [at, other] = [inside(free.value.at(-1)!, 28), clippedName()].map(surface.toPixels) as [Point, Point];
@@ -101,7 +95,7 @@ export function view(): HTMLElement {
   /** Return the nearest point left of which a word has room, between the names of the regions. */
   function inside(point: Point, below: number): Point {
     const [[left, top], [right, bottom]] = [point, BOTTOM].map(surface.toPixels) as [Point, Point];
-    return surface.fromPixels([clamp(left, [100, right]), clamp(top, [36, bottom - below])]);
+    return surface.fromPixels([clamp(left, [135, right]), clamp(top, [36, bottom - below])]);
   }
 
   /** Return the part of the panel between a graph and one of the horizontal edges. */

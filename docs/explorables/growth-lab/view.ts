@@ -22,8 +22,8 @@ export function view(): HTMLElement {
   const W = computed(() => matrixWith(first.value, second.value));
   const lines = computed(() => modes(first.value, second.value));
   const isTwice = computed(() => first.value[1] === 0 && first.value[0] === second.value[0]);
-  const named = (index: number, modes: readonly Point[]) => {
-    if (!isTwice.value && !areNear(modes)) return `*λ*${"₁₂"[index]}`;
+  const named = (index: number, directions: readonly Point[]) => {
+    if (!isTwice.value && !areNear(directions)) return `*λ*${"₁₂"[index]}`;
     return index ? "" : `*λ*₁${isTwice.value ? " =" : ","} *λ*₂`;
   };
   const path = computed(() => states(W.value, z0.value, STEPS));
@@ -121,8 +121,12 @@ function onto(lines: readonly Point[], [x, y]: Point): Point {
 function mode(on: Panel, direction: () => Point | undefined, name: () => string, kind: string): SVGElement[] {
   const end = () => edge(direction() ?? [0, 0]);
   const line = (): Point[] => (direction() ? [end().map((each) => -each) as unknown as Point, end()] : []);
-  const side = kind === "is-accent" ? -0.9 : -0.8; // away from where z₀ and z̄ start
-  const near = (): Point => [side * end()[0], side * end()[1]];
+  const near = (): Point => {
+    const [a, b] = end();
+    // a state's on the left, an adjoint's below and further out: away from where z₀ and z̄ start
+    const share = kind === "is-accent" ? (a > 0 ? -0.6 : 0.6) : b > 0 ? -0.9 : 0.9;
+    return [share * a, share * b];
+  };
   return [
     curve(on, line, { class: `mode ${kind}` }),
     label(on, near, () => (direction() ? name() : ""), kind === "is-accent" ? [2, -6] : [-6, 4], { class: kind, "text-anchor": kind === "is-accent" ? "start" : "end" }),
@@ -139,7 +143,7 @@ function edge([a, b]: Point): Point {
 function areNear([one, other]: readonly Point[]): boolean {
   if (!one || !other) return false;
   const [[a, b], [c, d]] = [edge(one), edge(other)];
-  return Math.hypot(a - c, b - d) < 0.4;
+  return Math.hypot(a - c, b - d) < 0.6;
 }
 
 /** Return a vector that lay on a mode on the same mode after a change; else the vector itself. */
@@ -155,7 +159,7 @@ function exponents(sizes: readonly number[]): Point[] {
   return sizes.flatMap((size, index): Point[] => (size ? [[index + 1, Math.log10(Math.max(size, 1e-30))]] : []));
 }
 
-/** Return where a curve's name stands: at its last point that is well inside the panel. */
+/** Return where a curve's name stands: at its last point that is well inside the panel, or right of that. */
 function end(sizes: readonly number[]): Point {
   const inside = ([, exponent]: Point) => exponent > EXPONENTS[0] + 4 && exponent < EXPONENTS[1] - 2;
   const [step, exponent] = exponents(sizes).findLast(inside) ?? [STEPS, 0];

@@ -257,7 +257,6 @@ def a_step_over_the_wall() -> float:
 
 FACTORS = (1 / 10, 1.0, 10.0, 100.0)
 SEEDS, STARTS = 8, 16
-NEARLY_ALL = 0.95  # of the starts
 
 
 def cliff(w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -293,12 +292,12 @@ def descend_the_cliff(
     kind="measured",
     verdict="measured",
     statement=r"**A high percentile of the norms as the threshold.** On the cliff of one recurrent unit, 300 steps with "
-    r"$\eta=\frac12$ from random starts, about {value}`free:.0%` arrive (loss below 0.01) without clipping. With the "
+    r"$\eta=\frac12$ from random starts, fewer than {value}`half:.0%` arrive (loss below 0.01) without clipping. With the "
     r"90th percentile of the norms that were met without clipping as $c$, more than {value}`nearly_all:.0%` arrive, and with ten times "
-    r"that; a hundred times does no better than no clipping (about {value}`hundred:.0%`), and a tenth is too slow "
-    r"(about {value}`tenth:.0%`). The mean norm moves more, as one gradient on the wall can move it: from one seed's "
-    r"{value}`starts` starts to another's it varies {value}`mean_ratio:.2g`-fold, the percentile {value}`percentile_ratio:.2g`-fold. "
-    r"With the mean as the threshold more than {value}`nearly_all:.0%` arrive, too.",
+    r"that; with a hundred times that, as good as no clipping, and with a tenth, which is too slow, it is again fewer than {value}`half:.0%`. "
+    r"The mean norm moves more, as one gradient on the wall can move it: from one seed's "
+    r"{value}`starts` starts to another's it varies more than {value}`mean_ratio`-fold, the percentile less than {value}`percentile_ratio:.1f`-fold. "
+    r"With the mean as the threshold more than {value}`by_mean:.0%` arrive.",
 )
 def percentile_of_the_norms_is_a_good_threshold(seed: int) -> Trial:
     w, b = starts_on_the_cliff(seed)
@@ -308,21 +307,23 @@ def percentile_of_the_norms_is_a_good_threshold(seed: int) -> Trial:
     shares = [*descend_the_cliff(w, b, thresholds)[0].mean((1, 2)).tolist(), float(free.mean())]
     tenth, one, ten, hundred, by_mean, unclipped = shares
     spreads = [(each.max() / each.min()).item() for each in (mean, percentile)]
+    # zigzags at the wall end elsewhere if sums are rounded otherwise: bounds are quoted, no shares
+    bounds = {"half": 0.5, "nearly_all": 0.95, "by_mean": 0.85}
+    bounds |= {"mean_ratio": 3, "percentile_ratio": 1.2}
     return Trial(
         max(
-            shortfall(min(one, ten, by_mean), NEARLY_ALL),
-            shortfall(0.6, max(unclipped, hundred, tenth)),
+            shortfall(min(one, ten), bounds["nearly_all"]),
+            shortfall(by_mean, bounds["by_mean"]),
+            shortfall(bounds["half"], max(unclipped, hundred, tenth)),
             shortfall(0.05, abs(hundred - unclipped)),
-            shortfall(spreads[0], spreads[1]),
+            shortfall(spreads[0], bounds["mean_ratio"]),
+            shortfall(bounds["percentile_ratio"], spreads[1]),
         ),
         {
             "a tenth of it does as well": shortfall(tenth, 0.9),
             "a hundred times as much does as well": shortfall(hundred, 0.9),
         },
-        # zigzags at the wall: one in twenty ends elsewhere if sums are rounded otherwise
-        {"tenth": round(tenth, 1), "hundred": round(hundred, 1), "free": round(unclipped, 1)}
-        | {"mean_ratio": spreads[0], "percentile_ratio": spreads[1]}
-        | {"nearly_all": NEARLY_ALL, "starts": STARTS},
+        {**bounds, "starts": STARTS},
         cases=SEEDS * STARTS * len(shares),
         worst="the share that is farthest from what it should be",
     )
