@@ -296,7 +296,7 @@ def descend_the_cliff(
     r"90th percentile of the norms that were met without clipping as $c$, more than {value}`nearly_all:.0%` arrive, and with ten times "
     r"that; with a hundred times that, as good as no clipping, and with a tenth, which is too slow, it is again fewer than {value}`half:.0%`. "
     r"The mean norm moves more, as one gradient on the wall can move it: from one seed's "
-    r"{value}`starts` starts to another's it varies more than {value}`mean_ratio`-fold, the percentile less than {value}`percentile_ratio:.1f`-fold. "
+    r"{value}`starts` starts to another's it varies by a factor of more than {value}`mean_ratio`, the percentile by one of less than {value}`percentile_ratio:.1f`. "
     r"With the mean as the threshold more than {value}`by_mean:.0%` arrive.",
 )
 def percentile_of_the_norms_is_a_good_threshold(seed: int) -> Trial:
