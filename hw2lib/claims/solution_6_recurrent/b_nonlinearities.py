@@ -270,6 +270,7 @@ def saturating_networks_shrink_by_default_and_explode_at_large_weights(seed: int
     return Trial(
         max(
             shortfall(-growth, 0.2),
+            shortfall(min(chaotic), 0.05),
             shortfall(statistics.median(chaotic), math.log(1.2)),
             shortfall(max(tanh) - max(sigmoid), 0.5),
             max(0.0, agreement - 0.15),

@@ -322,6 +322,7 @@ def percentile_of_the_norms_is_a_good_threshold(seed: int) -> Trial:
         {
             "a tenth of it does as well": shortfall(tenth, 0.9),
             "a hundred times as much does as well": shortfall(hundred, 0.9),
+            "the mean moves as little": shortfall(bounds["percentile_ratio"], spreads[0]),
         },
         {**bounds, "starts": STARTS},
         cases=SEEDS * STARTS * len(shares),
