@@ -11,6 +11,7 @@ const STEPS = 280;
 const WEIGHTS: Point = [3.4, 7.2];
 const BIASES: Point = [-3.6, 2.2];
 const BOTTOM: Point = [WEIGHTS[1], BIASES[0]]; // on the right
+const ZERO: Point = [WEIGHTS[0], -1.2]; // where the line of loss 0 is named
 const EXPONENTS: Point = [-4, 2.5];
 const LOW = [0.04, 0.08, 0.12, 0.17, 0.22, 0.28, 0.34, 0.4, 0.44]; // contours of the loss below its zeros
 const HIGH = [0.015, 0.035, 0.06, 0.08]; // and above, where it stays below 0.09
@@ -39,7 +40,7 @@ export function view(): HTMLElement {
     dots(surface, () => clipped.value.slice(-1), 4.5, { class: "fill is-accent" }),
     label(surface, () => [WEIGHTS[0], BIASES[0]], "large loss", [8, -6], { class: "is-faint" }),
     label(surface, () => [WEIGHTS[1], BIASES[1]], "flat, loss near 0.09", [-8, 16], { class: "is-faint", "text-anchor": "end" }),
-    label(surface, () => [WEIGHTS[0], -1.2], "loss 0", [8, 0], { class: "is-good" }),
+    label(surface, () => ZERO, () => (isTaken() ? "" : "loss 0"), [8, 0], { class: "is-good" }),
     label(surface, clippedName, () => (isClipped() ? "clipped" : ""), [-8, 22], { class: "is-accent", "text-anchor": "end" }),
     label(surface, freeName, "not clipped", [-8, 4], { class: "is-bad", "text-anchor": "end" }),
   );
@@ -82,20 +83,27 @@ export function view(): HTMLElement {
 
   /** Return the point below which the clipped path is named. */
   function clippedName(): Point {
-    return inside(clipped.value.at(-1) ?? start.value, 28);
+    return inside(clipped.value.at(-1) ?? start.value, 72);
+  }
+
+  /** Tell whether the clipped path's name needs the place of "loss 0". */
+  function isTaken(): boolean {
+    const [[left, top], [, zero]] = [clippedName(), ZERO].map(surface.toPixels) as [Point, Point];
+    return isClipped() && left < 110 && Math.abs(top + 22 - zero) < 18;
   }
 
   /** Return the point beside which the free path is named, above the other name if that is near. */
   function freeName(): Point {
-    const [at, other] = [inside(free.value.at(-1)!, 28), clippedName()].map(surface.toPixels) as [Point, Point];
+    const [at, other] = [inside(free.value.at(-1)!, 135), clippedName()].map(surface.toPixels) as [Point, Point];
     const isNear = isClipped() && Math.abs(at[0] - other[0]) < 90 && Math.abs(at[1] - other[1] - 18) < 15;
     return surface.fromPixels(isNear ? [at[0], other[1] + 2] : at);
   }
 
   /** Return the nearest point left of which a word has room, between the names of the regions. */
-  function inside(point: Point, below: number): Point {
+  function inside(point: Point, least: number): Point {
     const [[left, top], [right, bottom]] = [point, BOTTOM].map(surface.toPixels) as [Point, Point];
-    return surface.fromPixels([clamp(left, [135, right]), clamp(top, [36, bottom - below])]);
+    const from = bottom - top < 50 ? 135 : least; // right of "large loss"
+    return surface.fromPixels([clamp(left, [from, right]), clamp(top, [36, bottom - 28])]);
   }
 
   /** Return the part of the panel between a graph and one of the horizontal edges. */
