@@ -38,22 +38,27 @@ const MARGIN = { top: 6, right: 13, bottom: 34, left: 42 }; // for text of 16 pi
 const NO_NUMBERS = { ...MARGIN, left: 8 };
 const BARE = { top: 6, right: 6, bottom: 20, left: 6 };
 
-/** How much larger than usual the reader has set the text. */
-const TEXT = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+/** A panel's size in pixels, and how much larger than usual the reader has set the text. */
+interface Room {
+  width: number;
+  height: number;
+  text: number;
+}
 
 /** Return a panel with a title; it fills the room that the style sheet gives it. */
 export function panel(title: string, x: Axis, y: Axis, { equal, className }: Options = {}): Panel {
-  const usual = x.bare ? BARE : y.bare ? NO_NUMBERS : MARGIN;
-  const margin = { top: TEXT * usual.top, right: TEXT * usual.right, bottom: TEXT * usual.bottom, left: TEXT * usual.left };
-  const size = signal<Point>([300, 200]);
+  const margin = x.bare ? BARE : y.bare ? NO_NUMBERS : MARGIN;
+  const room = signal<Room>({ width: 300, height: 200, text: 1 });
   const scale = computed(() => {
-    const width = Math.max(1, size.value[0] - margin.left - margin.right);
-    const height = Math.max(1, size.value[1] - margin.top - margin.bottom);
+    const { text } = room.value;
+    const [left, top] = [text * margin.left, text * margin.top];
+    const width = Math.max(1, room.value.width - left - text * margin.right);
+    const height = Math.max(1, room.value.height - top - text * margin.bottom);
     let across = width / (x.range[1] - x.range[0]);
     let up = height / (y.range[1] - y.range[0]);
     if (equal) across = up = Math.min(across, up);
     const middle = [(x.range[0] + x.range[1]) / 2, (y.range[0] + y.range[1]) / 2] as const;
-    return { width, height, across, up, middle };
+    return { text, left, top, width, height, across, up, middle };
   });
   const toPixels = ([a, b]: Point): Point => {
     const { width, height, across, up, middle } = scale.value;
@@ -65,24 +70,25 @@ export function panel(title: string, x: Axis, y: Axis, { equal, className }: Opt
   };
 
   const inner = svg("svg", {
-    x: margin.left,
-    y: margin.top,
+    x: () => scale.value.left,
+    y: () => scale.value.top,
     width: () => scale.value.width,
     height: () => scale.value.height,
   });
   const picture = svg(
     "svg",
     { "aria-hidden": "true" },
-    ...grid(x, y, margin, toPixels, scale),
+    ...grid(x, y, toPixels, scale),
     inner,
   );
   const handles = html("div", {
     class: "handles",
-    style: `left: ${margin.left}px; top: ${margin.top}px`,
+    style: () => `left: ${scale.value.left}px; top: ${scale.value.top}px`,
   });
   const plane = html("div", { class: "plane" }, picture, handles);
   new ResizeObserver(([entry]) => {
-    size.value = [entry!.contentRect.width, entry!.contentRect.height];
+    const { width, height } = entry!.contentRect;
+    room.value = { width, height, text: parseFloat(getComputedStyle(document.documentElement).fontSize) / 16 };
   }).observe(plane);
   const element = html(
     "div",
@@ -93,34 +99,34 @@ export function panel(title: string, x: Axis, y: Axis, { equal, className }: Opt
   return { element, handles, toPixels, fromPixels, draw: (...shapes) => inner.append(...shapes) };
 }
 
-type Scale = { readonly value: { width: number; height: number } };
+type Scale = { readonly value: Room & { left: number; top: number } };
 
 /** Return the grid, its numbers and the axes' names. */
 function grid(
   x: Axis,
   y: Axis,
-  margin: typeof MARGIN,
   toPixels: (point: Point) => Point,
   scale: Scale,
 ): SVGElement[] {
-  const left = (value: number) => margin.left + toPixels([value, 0])[0];
-  const top = (value: number) => margin.top + toPixels([0, value])[1];
-  const right = () => margin.left + scale.value.width;
-  const bottom = () => margin.top + scale.value.height;
+  const left = (value: number) => scale.value.left + toPixels([value, 0])[0];
+  const top = (value: number) => scale.value.top + toPixels([0, value])[1];
+  const right = () => scale.value.left + scale.value.width;
+  const bottom = () => scale.value.top + scale.value.height;
+  const pixels = (usual: number) => usual * scale.value.text;
   const lines = (axis: Axis) => (axis.hidden ? [] : axis.bare ? [0] : marks(axis));
   const across = lines(x).map((value) =>
     svg("line", {
       class: value === 0 ? "axis" : "grid",
       x1: () => left(value),
       x2: () => left(value),
-      y1: margin.top,
+      y1: () => scale.value.top,
       y2: bottom,
     }),
   );
   const up = lines(y).map((value) =>
     svg("line", {
       class: value === 0 ? "axis" : "grid",
-      x1: margin.left,
+      x1: () => scale.value.left,
       x2: right,
       y1: () => top(value),
       y2: () => top(value),
@@ -130,20 +136,20 @@ function grid(
     svg(
       "text",
       {
-        class: () => (index % 2 && scale.value.width < 40 * TEXT * all.length ? "tick is-crowded" : "tick"),
+        class: () => (index % 2 && scale.value.width < pixels(40) * all.length ? "tick is-crowded" : "tick"),
         "text-anchor": "middle",
         x: () => left(value),
-        y: () => bottom() + 14 * TEXT,
+        y: () => bottom() + pixels(14),
       },
       number(x, value),
     ),
   );
   const beside = (y.bare || y.hidden ? [] : marks(y)).map((value) =>
-    svg("text", { class: "tick", "text-anchor": "end", x: margin.left - 5 * TEXT, y: () => top(value) + 4 * TEXT }, number(y, value)),
+    svg("text", { class: "tick", "text-anchor": "end", x: () => scale.value.left - pixels(5), y: () => top(value) + pixels(4) }, number(y, value)),
   );
   const names = [
-    svg("text", { class: "name", "text-anchor": "end", x: right, y: () => bottom() + (x.bare ? 15 : 29) * TEXT }, x.label),
-    svg("text", { class: "name", x: margin.left + 5 * TEXT, y: margin.top + 12 * TEXT }, y.label),
+    svg("text", { class: "name", "text-anchor": "end", x: right, y: () => bottom() + pixels(x.bare ? 15 : 29) }, x.label),
+    svg("text", { class: "name", x: () => scale.value.left + pixels(5), y: () => scale.value.top + pixels(12) }, y.label),
   ];
   return [...across, ...up, ...below, ...beside, ...names];
 }
