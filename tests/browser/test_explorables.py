@@ -17,21 +17,32 @@ VIEW = re.compile(r"/explorables/(?!explorables)[\w-]+\.js")
 PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True}
 
 
+SETTLE = """
+async (element) => {
+  const top = () => element.getBoundingClientRect().top;
+  for (let before = NaN, turn = 0; top() !== before && turn < 40; turn++) {
+    before = top();
+    element.scrollIntoView({ block: "center" });
+    for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+  }
+}
+"""
+
+
 def place(page, name):
-    """Return where an explorable stands, in the middle of the screen.
+    """Return where an explorable stands, in the middle of the screen and drawn there.
 
     Sections get their heights when they come near the screen, which moves those below.
     """
     found = page.locator(f'[data-explorable="{name}"]')
-    for _ in range(5):
-        found.evaluate("element => element.scrollIntoView({block: 'center'})")
-        page.wait_for_timeout(50)
+    found.evaluate(SETTLE)
     return found
 
 
 def live(page, name):
     """Return an explorable once it can be used."""
     place(page, name).locator(".stage").wait_for()
+    page.evaluate("document.fonts.ready.then(() => true)")
     return place(page, name)
 
 
@@ -155,8 +166,7 @@ def test_is_clean_for_axe_and_read_aloud(name, path, scheme, visit):
     selector = f'[data-explorable="{name}"]'
     found = page.evaluate(f"axe.run({selector!r})")["violations"]
     assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
-    page.wait_for_timeout(700)
-    aloud = explorable.locator("[aria-live=polite]")
+    aloud = explorable.locator("[aria-live=polite]").filter(has_text=re.compile(r"\S"))
     assert len(aloud.inner_text().split()) > 5
 
 
