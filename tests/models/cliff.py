@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from scipy.optimize import brentq
 from torch import Tensor
 
 from hw2lib import recurrent
@@ -96,13 +97,15 @@ def level(random: Random) -> tuple[float, float, Sequence[float], int]:
 
 
 def contour(w: float, value: float, limits: Sequence[float], halvings: int) -> float:
-    """Return where the residual has a value, to more digits than the model."""
+    """Return where the residual, which grows with b, has a value, or the end that is nearest."""
+
+    def above(b: float) -> float:
+        return residual(double(w), b).item() - value
+
     low, high = limits
-    for _ in range(halvings + 10):
-        middle = (low + high) / 2
-        is_low = residual(double(w), middle) < value
-        low, high = (middle, high) if is_low else (low, middle)
-    return low
+    if above(low) >= 0 or above(high) <= 0:
+        return low if above(low) >= 0 else high
+    return float(brentq(above, low, high, xtol=1e-12, rtol=1e-12))
 
 
 COMPARISONS = [
