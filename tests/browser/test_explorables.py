@@ -315,6 +315,25 @@ def test_no_number_of_an_axis_is_cut_off_in_larger_text(name, path, visit):
         assert cut == [], f"{size} px"
 
 
+COVERED = """
+place => [...place.querySelectorAll(".plane")].flatMap((plane) => {
+  const box = (element) => [element.textContent || "the dot", element.getBoundingClientRect()];
+  const names = [...plane.querySelectorAll("text.label")].map(box).filter(([name]) => name.trim());
+  return [...plane.querySelectorAll(".handle :is(.dot, .sign)")].map(box).flatMap(([sign, a]) =>
+    names
+      .filter(([, b]) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 &&
+        Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4)
+      .map(([name]) => `${name} by ${sign}`));
+})
+"""
+
+
+@each
+@pytest.mark.parametrize("options", [{}, PHONE], ids=["wide", "phone"])
+def test_no_name_lies_under_a_handle_at_first(name, path, options, visit):
+    assert live(visit(path, **options), name).evaluate(COVERED) == []
+
+
 OVERLAPS = """
 place => {
   const found = new Set();
@@ -328,6 +347,17 @@ place => {
         const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
         if (across > 2 && down > 4) found.add(`${name} and ${other}`);
       }));
+      const inner = svg.querySelector("svg");
+      if (!inner) continue;
+      const [x, y, width, height] = ["x", "y", "width", "height"].map((it) => +inner.getAttribute(it));
+      const { left, top } = svg.getBoundingClientRect();
+      for (const label of inner.querySelectorAll("text.label")) {
+        const box = label.getBoundingClientRect();
+        const across = Math.max(left + x - box.left, box.right - left - x - width);
+        const down = Math.max(top + y - box.top, box.bottom - top - y - height);
+        const isSeen = across < box.width && down < box.height;
+        if (isSeen && Math.max(across, down) > 4) found.add(`${label.textContent} is cut off`);
+      }
     }
   };
   const sliders = [...place.querySelectorAll("input[type=range]")];

@@ -41,7 +41,7 @@ export function view(): HTMLElement {
     label(surface, () => [WEIGHTS[0], BIASES[0]], "large loss", [8, -6], { class: "is-faint" }),
     label(surface, () => [WEIGHTS[1], BIASES[1]], "flat, loss near 0.09", [-8, 16], { class: "is-faint", "text-anchor": "end" }),
     label(surface, () => ZERO, () => (isTaken() ? "" : "loss 0"), [8, 0], { class: "is-good" }),
-    label(surface, clippedName, () => (isClipped() ? "clipped" : ""), [-8, 22], { class: "is-accent", "text-anchor": "end" }),
+    label(surface, clippedName, () => (isClipped() ? "clipped" : ""), [-8, 20], { class: "is-accent", "text-anchor": "end" }),
     label(surface, freeName, "not clipped", [-8, 4], { class: "is-bad", "text-anchor": "end" }),
   );
   handle(surface, {
@@ -58,7 +58,7 @@ export function view(): HTMLElement {
     curve(lengths, () => sizes(free.value), { class: "trail is-bad" }),
     curve(lengths, () => (isClipped() ? [[0, highest.value], [STEPS, highest.value]] : []), { class: "line is-faint" }),
     curve(lengths, () => sizes(clipped.value), { class: "line is-accent" }),
-    label(lengths, () => [STEPS, clamp(highest.value, [EXPONENTS[0] + 0.1, EXPONENTS[1] - 0.6])], () => ({ norm: "*ηc*", value: "√2 *ηc*", not: "" })[clip()], [-6, -7], { class: "is-faint", "text-anchor": "end" }),
+    label(lengths, ceilingName, () => ({ norm: "*ηc*", value: "√2 *ηc*", not: "" })[clip()], [-6, -7], { class: "is-faint", "text-anchor": "end" }),
   );
 
   return stage({
@@ -89,7 +89,7 @@ export function view(): HTMLElement {
   /** Tell whether the clipped path's name needs the place of "loss 0". */
   function isTaken(): boolean {
     const [[left, top], [, zero]] = [clippedName(), ZERO].map(surface.toPixels) as [Point, Point];
-    return isClipped() && left < 110 && Math.abs(top + 22 - zero) < 18;
+    return isClipped() && left < 110 && Math.abs(top + 20 - zero) < 18;
   }
 
   /** Return the point beside which the free path is named, above the other name if that is near. */
@@ -102,8 +102,14 @@ export function view(): HTMLElement {
   /** Return the nearest point left of which a word has room, between the names of the regions. */
   function inside(point: Point, least: number): Point {
     const [[left, top], [right, bottom]] = [point, BOTTOM].map(surface.toPixels) as [Point, Point];
-    const from = bottom - top < 50 ? 135 : least; // right of "large loss"
+    const from = bottom - top < 42 ? 135 : least; // right of "large loss"
     return surface.fromPixels([clamp(left, [from, right]), clamp(top, [36, bottom - 28])]);
+  }
+
+  /** Return the point over which the longest clipped step is named: beneath it where it is high. */
+  function ceilingName(): Point {
+    const [[right, top], [, bottom]] = [highest.value, EXPONENTS[0]].map((exponent) => lengths.toPixels([STEPS, exponent])) as [Point, Point];
+    return lengths.fromPixels([right, top < 20 ? top + 22 : Math.min(top, bottom)]);
   }
 
   /** Return the part of the panel between a graph and one of the horizontal edges. */

@@ -117,19 +117,21 @@ function onto(lines: readonly Point[], [x, y]: Point): Point {
   return [x, y];
 }
 
-/** Return a mode as a line through zero, named at its end. */
-function mode(on: Panel, direction: () => Point | undefined, name: () => string, kind: string): SVGElement[] {
+/** Return a mode as a line through zero, named near an end: away from where z₀ and z̄ start. */
+function mode(on: Panel, direction: () => Point | undefined, name: () => string, kind: "is-accent" | "is-warm"): SVGElement[] {
   const end = () => edge(direction() ?? [0, 0]);
   const line = (): Point[] => (direction() ? [end().map((each) => -each) as unknown as Point, end()] : []);
+  const isSteep = () => Math.abs(end()[0]) < 1.25 * Math.abs(end()[1]);
+  const isState = kind === "is-accent"; // named on the left; an adjoint's mode below, if it is steep, and further out
   const near = (): Point => {
     const [a, b] = end();
-    // a state's on the left, an adjoint's below and further out: away from where z₀ and z̄ start
-    const share = kind === "is-accent" ? (a > 0 ? -0.6 : 0.6) : b > 0 ? -0.9 : 0.9;
+    const share = (isState ? 0.6 : isSteep() ? 0.75 : 0.85) * ((isState || !isSteep() ? a : b) > 0 ? -1 : 1);
     return [share * a, share * b];
   };
+  const anchor = () => (isState || !isSteep() ? "start" : "end");
   return [
     curve(on, line, { class: `mode ${kind}` }),
-    label(on, near, () => (direction() ? name() : ""), kind === "is-accent" ? [2, -6] : [-6, 4], { class: kind, "text-anchor": kind === "is-accent" ? "start" : "end" }),
+    label(on, near, () => (direction() ? name() : ""), isState ? [2, -6] : [-6, 4], { class: kind, "text-anchor": anchor }),
   ];
 }
 
@@ -161,7 +163,7 @@ function exponents(sizes: readonly number[]): Point[] {
 
 /** Return where a curve's name stands: at its last point that is well inside the panel, or right of that. */
 function end(sizes: readonly number[]): Point {
-  const inside = ([, exponent]: Point) => exponent > EXPONENTS[0] + 4 && exponent < EXPONENTS[1] - 2;
+  const inside = ([, exponent]: Point) => exponent > EXPONENTS[0] + 4 && exponent < EXPONENTS[1] - 5;
   const [step, exponent] = exponents(sizes).findLast(inside) ?? [STEPS, 0];
   return [Math.max(step, 20), exponent]; // right of the numbers beside the panel
 }
