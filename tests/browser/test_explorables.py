@@ -349,7 +349,8 @@ place => {
       }));
       const inner = svg.querySelector("svg");
       if (!inner) continue;
-      const [x, y, width, height] = ["x", "y", "width", "height"].map((it) => +inner.getAttribute(it));
+      const [x, y, width, height] = ["x", "y", "width", "height"]
+        .map((name) => +inner.getAttribute(name));
       const { left, top } = svg.getBoundingClientRect();
       for (const label of inner.querySelectorAll("text.label")) {
         const box = label.getBoundingClientRect();
@@ -396,6 +397,6 @@ place => {
 
 @each
 @pytest.mark.parametrize("options", [{}, PHONE], ids=["wide", "phone"])
-def test_names_in_the_panels_do_not_overlap_where_it_is_moved(name, path, options, visit):
+def test_names_neither_overlap_nor_are_cut_off_where_it_is_moved(name, path, options, visit):
     explorable = live(visit(path, **options), name)
     assert explorable.evaluate(OVERLAPS) == []
