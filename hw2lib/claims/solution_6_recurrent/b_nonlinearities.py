@@ -333,11 +333,13 @@ def masked_networks(rng: np.random.Generator) -> Iterator[tuple[str, Masked]]:
 def gradient_is_zero_where_every_path_is_cut(case: Masked) -> Trial:
     W, masks = case
     T, p = masks.shape
-    J = jacobian(W, masks)
+    inputs = (2 * masks - 1).requires_grad_()  # 1 or −1
+    (slopes,) = torch.autograd.grad(inputs.relu().sum(), inputs)
+    J = jacobian(W, slopes)
     cut = torch.eye(p, dtype=W.dtype)
     for mask in masks:
         cut = ((mask[:, None] * ((W != 0).to(W) @ cut)) > 0).to(W)
-    off_once = torch.cat([masks, torch.zeros(1, p, dtype=W.dtype), masks])
+    off_once = torch.cat([slopes, torch.zeros(1, p, dtype=W.dtype), slopes])
     alone = torch.zeros_like(masks)
     alone[:, 0] = 1.0
     carried = torch.zeros_like(W)
@@ -773,14 +775,16 @@ def latches(rng: np.random.Generator) -> Iterator[tuple[str, Latch]]:
 
 
 def hold(w: float, inputs: np.ndarray) -> tuple[float, float]:
-    """Run the unit from its upper state of rest; return its last state and log ∂h_T/∂h₀."""
+    """Run the unit from its upper state of rest; return its lowest state and log ∂h_T/∂h₀."""
     h, logarithm = 1.0, 0.0
     for _ in range(1000):
         h = math.tanh(w * h)
+    lowest = h
     for u in inputs:
         h = math.tanh(w * h + u)
+        lowest = min(lowest, h)
         logarithm += math.log(w * (1 - h * h))
-    return h, logarithm
+    return lowest, logarithm
 
 
 @claim(

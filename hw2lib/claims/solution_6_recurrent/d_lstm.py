@@ -105,10 +105,10 @@ def controls(rng: np.random.Generator) -> Iterator[tuple[str, Control]]:
     verdict="holds",
     printed="The forget gate and the input gate contain learned parameters and gives the training more control over "
     "gradient vanishing.",
-    statement=r"The forget gate does: its biases alone, with weights of zero, can keep any share $0<r<1$ of each unit on the "
+    statement=r"The forget gate does: its biases alone, with its weights at zero, can keep any share $0<r<1$ of each unit on the "
     r"direct path over $T$ steps, by $b=\log\frac f{1-f}$ with $f=r^{1/T}$, whatever inputs and states. In a $\tanh$ "
     r"RNN, $W=\operatorname{diag}(f)$ keeps as much only while its state is 0. The input gate controls what comes beside the "
-    r"direct path: as it closes ($i\to0$), with those weights of zero, it leaves nothing, and the whole $\partial c_T/\partial c_0$ tends to the share $r$.",
+    r"direct path: as it closes ($i\to0$), with the forget gate's weights still at zero, it leaves nothing, and the whole $\partial c_T/\partial c_0$ tends to the share $r$.",
     family=controls,
     tolerance=1e-10,
 )
@@ -163,7 +163,7 @@ def direct_path(run: Run) -> Tensor:
     return lstm_jacobian(run.cell, run.inputs, run.hidden, run.memory).forget_product
 
 
-@counterexample("6d-control", "with weights of zero")
+@counterexample("6d-control", "with its weights at zero")
 def forget_gates_with_weights() -> float:
     run, kept = random_run(np.random.default_rng(0), nn.LSTM, 3, 20), tensor([0.5] * 3)
     biased = with_bias(run, FORGET, torch.logit(kept ** (1 / 20)), scale=1.0)
