@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
 LARGEST = 2**63 - 1
@@ -69,7 +69,8 @@ def as_dense(name: str, value: Any) -> Tensor:
             value = np.asarray(value)
         if isinstance(value, np.ndarray):  # torch wants this machine's byte order, steps forward
             value = value.astype(value.dtype.newbyteorder("="), order="C")
-        tensor = torch.as_tensor(value).resolve_neg()
+        # a tensor stays where it is, whatever the default device
+        tensor = (value if isinstance(value, Tensor) else torch.as_tensor(value)).resolve_neg()
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise TypeError(
             f"{name} must be a tensor, an array or nested lists of numbers, rows of equal length, "
@@ -185,6 +186,28 @@ def check_model(name: str, value: Any) -> None:
         raise ValueError(f"{name} must have parameters of known shape, got {value}")
 
 
+def check_visible(name: str, model: nn.Module) -> None:
+    """Refuse a scripted, traced or exported model: its layers do not say of what kind they are."""
+    for module in model.modules():
+        nodes = module.graph.nodes if isinstance(module, fx.GraphModule) else ()
+        is_exported = any(isinstance(node.target, torch._ops.OpOverload) for node in nodes)
+        if is_exported or isinstance(module, torch.jit.ScriptModule):
+            raise ValueError(
+                f"{name} must be made of modules, neither scripted, traced nor exported, got "
+                f"{type(module).__name__}"
+            )
+
+
+def check_ordinary(name: str, layer: nn.Module) -> None:
+    """Refuse a layer that computes something else than its class in PyTorch does."""
+    is_own = not type(layer).forward.__module__.startswith("torch.nn.") or "forward" in vars(layer)
+    if is_own or layer._forward_hooks or layer._forward_pre_hooks:
+        raise TypeError(
+            f"{name} must compute what its class in torch.nn does, without hooks or a forward of "
+            f"its own, got {layer}"
+        )
+
+
 def check_image_shape(name: str, value: Any) -> tuple[int, ...]:
     """Return `value` as a shape without the batch dimension, for example (3, 224, 224)."""
     if not isinstance(value, Sequence) or isinstance(value, str):
@@ -218,7 +241,7 @@ def run_model(model: nn.Module, images: Tensor) -> Any:
     """Return what a model makes of images, or say that they do not fit it."""
     try:
         return model(images.clone())  # its first layer may work in place
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except Exception as error:  # of the model's own code, which may raise anything
         raise ValueError(
             f"images of shape {tuple(images.shape)} do not fit the model: {error}"
         ) from error

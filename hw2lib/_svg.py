@@ -34,9 +34,13 @@ def svg_size(svg: str) -> tuple[int, int]:
     """
     if not isinstance(svg, str):
         raise TypeError(f"svg must be of type str, got {type(svg).__name__}")
-    found = re.search(r"""viewBox\s*=\s*["']([^"']*)["']""", svg)
+    found = re.search(r"""(?<![\w-])viewBox\s*=\s*["']([^"']*)["']""", svg)
     try:
         _, _, width, height = map(float, re.split(r"[\s,]+", found[1].strip() if found else ""))
+        if width <= 0 or height <= 0:
+            raise ValueError("an SVG of no size")
         return round(width), round(height)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"svg must have a viewBox of four numbers, got {svg[:60]!r}") from error
+        raise ValueError(
+            f"svg must have a viewBox of four numbers, the last two positive, got {svg[:60]!r}"
+        ) from error

@@ -25,6 +25,7 @@ from hw2lib._checks import (
     check_matching,
     check_number,
     check_same_kind,
+    check_visible,
     finite,
     run_model,
 )
@@ -399,12 +400,10 @@ def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
     direction = as_images("direction", direction, model).detach()
     check_matching("direction", direction, images.shape, "that of images")
     values: list[Tensor] = []
-    for module in model.modules():  # hooks of others are not called, or only sometimes
-        if isinstance(module, torch.jit.ScriptModule) or hasattr(module, "_orig_mod"):
-            raise ValueError(
-                "model must be made of modules, neither scripted nor compiled, got "
-                f"{type(module).__name__}"
-            )
+    check_visible("model", model)
+    for module in model.modules():
+        if hasattr(module, "_orig_mod"):
+            raise ValueError("model must not be compiled, for then hooks are called only sometimes")
 
     def note(module: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
         (entering,) = (*given, *named.values())

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from hw2lib._checks import check_kind
-from hw2lib.parameters import NORMALIZATION, run_without_data
+from hw2lib._checks import check_kind, check_visible
+from hw2lib.parameters import EVERY_MODULES_OWN, NORMALIZATION, run_without_data, with_copies
 
 __all__ = ["ResidualBlock", "batchnorm_destinations", "residual_blocks"]
 
@@ -168,13 +168,19 @@ class Graph:
     """The graph that ``torch.fx`` traces, with the questions that this module asks of it."""
 
     def __init__(self, model: nn.Module) -> None:
+        check_visible("model", model)
         self.modules = dict(model.named_modules())
         self.direct = dict(model.named_parameters(remove_duplicate=False))
         self.shell = object.__new__(type(model))  # on it the tracer leaves the constants it meets
         vars(self.shell).update(vars(model))
         kept = [(module, dict(vars(module))) for module in model.modules()]
+        copies: dict[int, Any] = {id(module): module for module in model.modules()}
+        for module in (self.shell, *model.modules()):  # which may put proxies into their lists
+            for name in vars(module).keys() - EVERY_MODULES_OWN:
+                vars(module)[name] = with_copies(vars(module)[name], torch.device("cpu"), copies)
         try:
-            self.graph = fx.Tracer().trace(self.shell)
+            with torch.random.fork_rng(devices=[]):
+                self.graph = fx.Tracer().trace(self.shell)
         except Exception as error:  # of the model's own code, which may raise anything
             raise ValueError(f"model must be one that torch.fx can trace: {error}") from error
         finally:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hw2lib._checks import check_kind
+from hw2lib._checks import as_tensor, check_kind
 
 __all__ = ["ImageData", "cifar10_data", "digits", "digits_data", "digits_forms"]
 
@@ -47,13 +47,18 @@ class ImageData(NamedTuple):
         mean, std : list of float
             As :class:`hw2lib.allcnn.AllCNN` takes them.
 
+        Raises
+        ------
+        TypeError, ValueError
+            If the training images are not finite, or not of shape (N, C, H, W).
+
         Examples
         --------
         >>> pixels, labels = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1), torch.tensor([0, 1])
         >>> ImageData(pixels, labels, pixels, labels, ("0", "1")).pixel_statistics()
         ([0.5], [0.5])
         """
-        pixels = self.training_images.double()
+        pixels = as_tensor("training_images", self.training_images, ndim=4).double()
         std, mean = torch.std_mean(pixels, dim=(0, 2, 3), correction=0)
         return mean.tolist(), std.tolist()
 

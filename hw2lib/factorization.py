@@ -593,7 +593,8 @@ def alternating_least_squares(
     """Minimise over A and B in turn, each time exactly, from a random start.
 
     Each half of the problem is convex, an ordinary least-squares problem, and a sweep takes the
-    column space of A to its image under XXᵀ. Serves claims 2a-alternating and 2c-orbit.
+    column space of A to its image under XXᵀ. No gradient in X flows through the start. Serves
+    claims 2a-alternating and 2c-orbit.
 
     Parameters
     ----------

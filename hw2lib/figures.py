@@ -319,6 +319,8 @@ def draw_pixels(axes: Axes, pixels: Any, *, largest: float = 1.0, signed: bool =
     check_kind("signed", signed, bool)
     ink = [(0, INK + "00"), (1, INK)]
     change = [(0, BLUE), (0.5, BLUE + "00"), (0.5, RED + "00"), (1, RED)]
+    if not signed and (pixels < 0).any():
+        raise ValueError(f"pixels must be at least 0 if not signed, got {pixels.min().item():.3g}")
     colors = LinearSegmentedColormap.from_list("pixels", change if signed else ink)
     values, least = pixels.detach().cpu().numpy(), -largest if signed else 0
     values = np.ma.masked_equal(values, 0)  # left blank: no colour of the map is quite transparent

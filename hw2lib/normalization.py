@@ -23,7 +23,9 @@ from hw2lib._checks import (
     check_matching,
     check_model,
     check_number,
+    check_ordinary,
     check_same_kind,
+    check_visible,
     finite,
     run_model,
 )
@@ -117,7 +119,9 @@ def batch_normalize(
     centred = x / unit - (x / unit).mean(axes, keepdim=True)
     # a rounded mean leaves something over, as large as all the rest if that varies little
     variance, mean = torch.var_mean(centred, axes, correction=0, keepdim=True)
-    least, varied = math.sqrt(eps) / unit, variance > 0
+    least = (math.sqrt(eps) / unit.double()).to(unit)
+    least = torch.where(least > 0, least, torch.finfo(x.dtype).tiny)
+    varied = variance > 0
     # apart where all entries are equal: the square of ε's root may underflow, and √0 has no slope
     deviation = (torch.where(varied, variance, 1) + least.square()).sqrt()
     y = (centred - mean) / torch.where(varied, deviation, least)
@@ -194,7 +198,8 @@ def running_statistics(
         powers = torch.arange(count - 1, -1, -1, dtype=torch.float64)
         ages = (momentum * (1 - momentum) ** powers).to(means[0])
         initial = (1 - momentum) ** count
-    mean, variance = (ages @ torch.stack(each) for each in (means, variances))
+    # a product of matrices would be rounded more inside an autocast
+    mean, variance = ((ages[:, None] * torch.stack(each)).sum(0) for each in (means, variances))
     return finite("batches", RunningStatistics(mean, variance + initial))
 
 
@@ -330,6 +335,11 @@ def measured_bias_offsets(
     as_tensor("layer.bias", bias)
     added = as_tensor_like("shift", shift, bias)
     check_matching("shift", added, bias.shape, "the shape of the layer's bias")
+    if isinstance(layer, nn.Linear) and any(batch.ndim != 2 for batch in inputs):
+        raise ValueError(
+            "batches must be of rows where the layer is linear, for batch norm's channels are the "
+            f"second dimension, got shape {tuple(inputs[0].shape)}"
+        )
     plain = copied("layer and batchnorm", nn.Sequential(layer, batchnorm))
     shifted = copied("layer and batchnorm", plain)
 
@@ -389,6 +399,7 @@ def layer_inputs(model: nn.Module, images: Tensor, kind: type[nn.Module] = nn.Re
     [-1.0, 1.0]
     """
     check_model("model", model)
+    check_visible("model", model)
     check_kind("kind", kind, type)
     images = as_tensor("images", images)
     model = copied("model", model).train()
@@ -529,8 +540,8 @@ def absorb_shift(layer: ShiftableLayer, shift: Any) -> ShiftableLayer:
     Raises
     ------
     TypeError
-        If `layer` is of another class (a transposed one, say), its weights are not its own or
-        hold no data.
+        If `layer` is of another class (a transposed one, say), has a ``forward`` of its own or
+        hooks, or its weights are complex, not its own or hold no data.
     ValueError
         If `shift` has another length, it or a weight is not finite, or the layer is lazy.
 
@@ -554,13 +565,17 @@ def absorb_shift(layer: ShiftableLayer, shift: Any) -> ShiftableLayer:
                 f"layer must own its {name}, got one computed from others (spectral norm, say)"
             )
         if layer._parameters[name] is not None:
-            finite("layer", as_dense(f"layer.{name}", layer._parameters[name]))
+            values = as_dense(f"layer.{name}", layer._parameters[name])
+            if values.is_complex():
+                raise TypeError(f"layer must have a real {name}, got dtype {values.dtype}")
+            finite("layer", values)
+    check_ordinary("layer", layer)
     b = as_tensor_like("shift", shift, layer.weight)
     channels = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
     check_matching("shift", b, (channels,), "one value an input channel of the layer")
     with torch.no_grad():
         if isinstance(layer, nn.Linear):
-            increase = layer.weight @ b
+            increase = (layer.weight * b).sum(1)  # no autocast touches it
         else:
             taps = layer.weight.flatten(2).sum(2)  # (out, in / groups)
             by_group = b.reshape(layer.groups, 1, -1)
@@ -568,7 +583,8 @@ def absorb_shift(layer: ShiftableLayer, shift: Any) -> ShiftableLayer:
         absorbed = copied("layer", layer)
         bias = increase if layer.bias is None else layer.bias + increase
         finite("layer and shift", bias)
-        absorbed.bias = nn.Parameter(bias.clone())
+        frozen = layer.bias is not None and not layer.bias.requires_grad
+        absorbed.bias = nn.Parameter(bias.clone(), not frozen)
     return absorbed
 
 
@@ -741,17 +757,22 @@ def ridge(
     x = x - x_mean
     rest = x.mean(0)  # what the first mean was rounded by
     design = finite("inputs", x - rest + kept * (x_mean + rest))
-    weight = shrunken(design, y - y_mean + kept * y_mean, decay)
+    # where an intercept is penalised, a column that hardly varies is left to rounding errors
+    scale = float(count**0.5 * x_mean.abs().max()) if penalize_intercept else 0.0
+    weight = shrunken(design, y - y_mean + kept * y_mean, decay, scale)
     intercept = count / (count + penalty) * (y_mean - x_mean @ weight - rest @ weight)
     return finite("inputs and targets", RidgeSolution(weight.to(dtype), intercept.to(dtype)))
 
 
-def shrunken(x: Tensor, y: Tensor, decay: float) -> Tensor:
-    """Minimise ‖XW − Y‖² + λ‖W‖² by the singular values of X: XᵀX would square them."""
+def shrunken(x: Tensor, y: Tensor, decay: float, scale: float) -> Tensor:
+    """Minimise ‖XW − Y‖² + λ‖W‖² by the singular values of X: XᵀX would square them.
+
+    The entries of X are differences of numbers up to `scale`.
+    """
     U, S, Vh = torch.linalg.svd(x, full_matrices=False)
     S = S.double()  # of a λ whose root single precision does not have
     sizes = torch.hypot(S, S.new_tensor(math.sqrt(decay)))  # √(σ² + λ)
-    if not sizes.min() >= torch.finfo(x.dtype).eps ** 0.5 * sizes.max():
+    if not sizes.min() >= torch.finfo(x.dtype).eps ** 0.5 * max(sizes.max().item(), scale):
         raise ValueError(
             "inputs must have independent columns, not only by a rounding error, or a larger "
             f"weight_decay; got singular values from {S[0]:.3g} to {S[-1]:.3g}"

@@ -25,6 +25,7 @@ from hw2lib._checks import (
     check_kind,
     check_model,
     check_number,
+    check_visible,
 )
 from hw2lib.resnet import ResNet, resnet18
 
@@ -224,7 +225,9 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
     (for a transposed convolution input positions × weights), in every call of a layer. What other
     modules multiply by themselves, attention for example, is not counted.
     Shapes come from a run on an empty batch, which computes nothing and calls no hook; so in every
-    layer the first dimension has to be the batch's. Serves claims 1c-stem to 1c-work and 1e-counts.
+    layer the first dimension has to be the batch's. It runs a copy of the modules, of the tensors
+    and containers in them, but not of other objects that they hold. Serves claims
+    1c-stem to 1c-work and 1e-counts.
 
     Parameters
     ----------
@@ -262,6 +265,7 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
     total                       44                         1,296
     """
     check_model("model", model)
+    check_visible("model", model)
     model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
     calls = None if input_shape is None else run_without_data(model, input_shape, calls_of)
     counted: set[Tensor] = set()
@@ -289,6 +293,8 @@ def multiply_accumulates(module: nn.Module, entering: Tensor, leaving: Tensor) -
         return 0
     if isinstance(module, nn.Linear):
         positions = leaving.shape[1:-1]
+    elif entering.ndim != len(module.kernel_size) + 2:
+        raise ValueError(f"{module} must take batches, got one image of {tuple(entering.shape)}")
     else:
         positions = (entering if module.transposed else leaving).shape[2:]
     return int(positions.numel()) * module.weight.numel()
@@ -497,6 +503,7 @@ def parameter_groups(model: nn.Module, weight_decay: float = 1e-4) -> list[dict[
     >>> optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9)
     """
     check_kind("model", model, nn.Module)
+    check_visible("model", model)
     decay = check_number("weight_decay", weight_decay, "a number of at least 0", lambda v: v >= 0)
     groups: dict[str, list[nn.Parameter]] = {"weights": [], "batchnorm": [], "bias": []}
     seen: set[nn.Parameter] = set()
@@ -596,6 +603,7 @@ def name_rule_errors(model: nn.Module) -> dict[str, tuple[str, str]]:
     {'1.weight': ('weights', 'batchnorm'), '1.bias': ('bias', 'batchnorm')}
     """
     check_kind("model", model, nn.Module)
+    check_visible("model", model)
     by_type = {
         full_name: group_of(module, name) for module, name, full_name, _ in owned_parameters(model)
     }

@@ -18,6 +18,7 @@ from hw2lib._checks import (
     check_kind,
     check_matching,
     check_number,
+    check_ordinary,
     check_same_kind,
     finite,
 )
@@ -623,6 +624,8 @@ def check_cell(name: str, cell: Any, kind: type) -> None:
     for each in cell._flat_weights_names:
         if each not in cell._parameters:
             raise TypeError(f"{name} must have its weights as parameters of its own, got {cell}")
+    check_ordinary(name, cell)
+    for each in cell._flat_weights_names:
         as_tensor(f"{name}.{each}", cell._parameters[each])
 
 

@@ -478,7 +478,12 @@ def batchnorm_loss(
         rows = weight.double().reshape(len(a), -1)  # a product may underflow in single precision
         if eps == 0 and not rows.any(1).all():
             raise ValueError("weight must not be zero in any unit where eps is 0")
-        hidden = batch_normalize(X.double() @ rows.T, eps=eps).tanh()
+        try:
+            hidden = batch_normalize(X.double() @ rows.T, eps=eps).tanh()
+        except ValueError as error:
+            raise ValueError(
+                f"inputs and weight must give what batch norm takes: {error}"
+            ) from error
         value = (hidden @ a.double() - y).square().mean()
         return finite("inputs, targets, readout and weight", value.to(X.dtype))
 

@@ -134,7 +134,12 @@ def evaluation_mode(model: nn.Module) -> contextlib.AbstractContextManager[None]
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Do what :func:`evaluation_mode` says."""
     modes = {module: module.training for module in model.modules()}
-    model.eval()
+    try:
+        model.eval()
+    except NotImplementedError as error:
+        raise ValueError(
+            f"model must have an evaluation mode, got an exported one: {error}"
+        ) from error
     try:
         yield
     finally:

@@ -310,3 +310,36 @@ def test_tracing_leaves_what_layers_store_and_sees_their_values_and_hooks():
     assert residual_blocks(model, (1, 4, 4)) == []
     assert model.inner.last is None
     assert model.inner.keep.all()
+
+
+class Remembering(nn.Module):
+    """Keeps what it computes in lists, and draws a random number."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 1, 3, padding=1)
+        self.batchnorm = nn.BatchNorm2d(1)
+        self.inner = nn.Identity()
+        self.inner.seen = []
+        self.seen, self.last, self.total = [], {}, torch.zeros(1)
+
+    def forward(self, images):
+        """Add a branch to the images."""
+        torch.rand(1)
+        sums = (self.batchnorm(self.convolution(images)) + images).relu()
+        self.total += 1
+        self.seen.append(sums)
+        self.inner.seen.append(sums)
+        self.last["sums"] = sums
+        return self.inner(sums)
+
+
+@pytest.mark.parametrize(
+    "ask", [batchnorm_destinations, lambda model: residual_blocks(model, (1, 4, 4))]
+)
+def test_tracing_leaves_what_a_model_keeps_and_the_generator(ask):
+    model, before = Remembering(), torch.get_rng_state()
+    assert len(ask(model)) == 1
+    assert (model.seen, model.inner.seen, model.last) == ([], [], {})
+    assert model.total.item() == 0
+    assert torch.equal(torch.get_rng_state(), before)

@@ -290,3 +290,17 @@ def test_failed_download_says_what_to_do(tmp_path, monkeypatch, error, reason):
     with pytest.raises(OSError, match=advice):
         cifar10_data(tmp_path, download=True)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.zeros(0, 1, 2, 2), "training_images must not be empty"),
+        (torch.full((1, 1, 2, 2), torch.nan), "training_images must be finite"),
+        (torch.zeros(3, 2, 2), r"training_images must have 4 dimension"),
+    ],
+)
+def test_statistics_of_no_pixels_are_refused(images, message):
+    data = digits_data()._replace(training_images=images)
+    with pytest.raises(ValueError, match=message):
+        data.pixel_statistics()

@@ -260,3 +260,17 @@ def test_size_of_an_svg_however_its_box_is_written(box, mark):
 def test_box_that_is_none_is_refused(box):
     with pytest.raises(ValueError, match="svg must have a viewBox of four numbers"):
         figures.svg_size(f'<svg viewBox="{box}">')
+
+
+def test_size_is_that_of_the_attribute_itself():
+    assert figures.svg_size('<svg data-viewBox="0 0 9 9" viewBox="0 0 3 5">') == (3, 5)
+    with pytest.raises(ValueError, match="the last two positive"):
+        figures.svg_size('<svg viewBox="0 0 -3 5">')
+
+
+def test_negative_pixels_have_a_sign():
+    figure, axes = plt.subplots()
+    with pytest.raises(ValueError, match="pixels must be at least 0 if not signed, got -1"):
+        figures.draw_pixels(axes, [[-1.0, 1.0]])
+    figures.draw_pixels(axes, [[-1.0, 1.0]], signed=True)
+    plt.close(figure)

@@ -502,3 +502,64 @@ def test_layer_whose_bias_is_computed_cannot_absorb_a_shift():
     half.bias.data[0] = math.nan
     with pytest.raises(ValueError, match=r"^layer must be"):
         absorb_shift(half, [1.0, 2.0])
+
+
+class Standardized(nn.Conv2d):
+    """Standardises its weights first."""
+
+    def forward(self, x):
+        """Convolve."""
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        return self._conv_forward(x, weight, self.bias)
+
+
+def test_layers_that_compute_something_else_absorb_no_shift():
+    hooked, patched = nn.Linear(2, 2), nn.Linear(2, 2)
+    hooked.register_forward_pre_hook(lambda _, given: (2 * given[0],))
+    patched.forward = lambda x: 2 * x
+    for layer in (Standardized(2, 1, 3), hooked, patched):
+        with pytest.raises(TypeError, match=r"must compute what its class in torch\.nn does"):
+            absorb_shift(layer, [1.0, 2.0])
+    with pytest.raises(TypeError, match="layer must have a real weight, got dtype"):
+        absorb_shift(nn.Linear(2, 2, dtype=torch.complex64), [1.0, 2.0])
+
+
+def test_absorbed_bias_is_frozen_if_the_layers_is():
+    layer = nn.Linear(2, 3).requires_grad_(False)
+    assert not absorb_shift(layer, [1.0, 2.0]).bias.requires_grad
+    assert absorb_shift(nn.Linear(2, 3, bias=False), [1.0, 2.0]).bias.requires_grad
+
+
+def test_autocast_changes_neither_the_dtype_nor_the_digits():
+    layer, batch = nn.Linear(3, 2), torch.tensor([[0.0], [257.0]])
+    plain = absorb_shift(layer, [0.1, 0.2, 0.3]).bias, *running_statistics([batch])
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = absorb_shift(layer, [0.1, 0.2, 0.3]).bias, *running_statistics([batch])
+    for one, other in zip(plain, inside, strict=True):
+        assert torch.equal(one, other)
+        assert other.dtype == torch.float32
+
+
+def test_linear_layers_on_sequences_have_their_bias_on_another_axis():
+    with pytest.raises(ValueError, match="batches must be of rows where the layer is linear"):
+        measured_bias_offsets(
+            nn.Linear(2, 3), nn.BatchNorm1d(3), [1.0, 2.0, 3.0], [torch.randn(5, 3, 2)]
+        )
+
+
+def test_penalised_intercept_beside_a_constant_column_needs_digits():
+    x, y = torch.full((8, 1), 0.1, dtype=torch.float64), torch.arange(8.0).double()[:, None]
+    exact = Fraction(0.1) * 28 / (8 * (Fraction(0.1) ** 2 + 1) + Fraction(1e-4))
+    weight = ridge(x, y, 1e-4, penalize_intercept=True).weight.item()
+    assert abs(weight / float(exact) - 1) < 1e-8
+    for decay in (1e-20, 1e-28):
+        with pytest.raises(ValueError, match="inputs must have independent columns"):
+            ridge(x, y, decay, penalize_intercept=True)
+
+
+def test_tiny_epsilon_in_single_precision():
+    x = [[1e-44], [3e-44], [0.0]]
+    found = batch_normalize(torch.tensor(x), eps=1e-90).double()
+    exact = batch_normalize(torch.tensor(torch.tensor(x).tolist(), dtype=torch.float64), eps=1e-90)
+    torch.testing.assert_close(found, exact, rtol=1e-5, atol=0)
+    assert batch_normalize(torch.ones(2, 1), eps=1e-300).tolist() == [[0.0], [0.0]]

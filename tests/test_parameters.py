@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from hw2lib import parameters
+from hw2lib.architecture import batchnorm_destinations
+from hw2lib.normalization import layer_inputs
 from hw2lib.parameters import (
     name_rule_errors,
     name_rule_examples,
@@ -19,6 +21,7 @@ from hw2lib.parameters import (
     parameter_table,
 )
 from hw2lib.resnet import resnet18
+from hw2lib.training import predict
 
 
 def multiplications(model, images):
@@ -510,3 +513,45 @@ def test_table_of_a_network_that_another_thread_runs():
     stop.set()
     other.join()
     assert not failed
+
+
+@pytest.mark.parametrize("make", [torch.jit.script, lambda m: nn.Sequential(torch.jit.script(m))])
+def test_scripted_layers_do_not_say_what_they_are(make):
+    with warnings.catch_warnings(action="ignore"):  # torch.jit is deprecated
+        model = make(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)))
+    for call in (
+        lambda: parameter_groups(model, 0.1),
+        lambda: name_rule_errors(model),
+        lambda: parameter_table(model),
+        lambda: layer_inputs(model, torch.ones(2, 2)),
+        lambda: batchnorm_destinations(model),
+    ):
+        with pytest.raises(ValueError, match="model must be made of modules, neither scripted"):
+            call()
+
+
+def test_exported_layers_do_not_say_what_they_are():
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).eval()
+    exported = torch.export.export(model, (torch.ones(2, 2),)).module()
+    with pytest.raises(ValueError, match="neither scripted, traced nor exported, got GraphModule"):
+        parameter_groups(exported, 0.1)
+    with pytest.raises(ValueError, match="model must have an evaluation mode"):
+        predict(exported, torch.ones(2, 2))
+    assert len(parameter_groups(torch.fx.symbolic_trace(model), 0.1)[1]["params"]) == 2
+
+
+class One(nn.Module):
+    """Convolves one image without its batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(1, 2, 3)
+
+    def forward(self, images):
+        """Map (1, 1, H, W) to (1, 2, H − 2, W − 2)."""
+        return self.layer(images[0])[None]
+
+
+def test_convolution_of_one_image_without_a_batch_is_refused():
+    with pytest.raises(ValueError, match="must take batches"):
+        parameter_table(One(), (1, 8, 8))

@@ -484,3 +484,20 @@ def test_exponent_of_a_nilpotent_matrix_is_minus_infinity(g, h):
     # 2a + b cancels exactly, whatever a is: no rounding error is taken for a change
     W = torch.tensor([[g * h, h], [-g * g * h, -g * h]], dtype=torch.float64)
     assert lyapunov_exponent(W, "identity", torch.ones(2).double(), 20) == -math.inf
+
+
+class Doubling(nn.RNN):
+    """Doubles its inputs."""
+
+    def forward(self, x, h):
+        """Run."""
+        return super().forward(2 * x, h)
+
+
+def test_cells_that_compute_something_else_are_refused():
+    hooked = nn.LSTM(1, 2)
+    hooked.register_forward_hook(lambda *given: None)
+    with pytest.raises(TypeError, match=r"must compute what its class in torch\.nn does"):
+        rnn_jacobian(Doubling(1, 2), torch.ones(3, 1), torch.zeros(2))
+    with pytest.raises(TypeError, match=r"must compute what its class in torch\.nn does"):
+        lstm_jacobian(hooked, torch.ones(3, 1), torch.zeros(2), torch.zeros(2))

@@ -352,3 +352,8 @@ def test_projector_of_a_nearly_unit_vector_is_one():
 
 def test_push_much_longer_than_the_norm():
     assert norms_after(1e-100, 1e100, 1e100, 1)[1].item() == pytest.approx(1e300)
+
+
+def test_unit_that_does_not_vary_is_told_in_the_arguments_of_the_loss():
+    with pytest.raises(ValueError, match="inputs and weight must give what batch norm takes"):
+        batchnorm_loss([[1.0, 0.0], [1.0, 2.0]], [0.0, 1.0])(torch.tensor([1.0, 0.0]))

@@ -1052,3 +1052,19 @@ def test_networks_with_dropout_may_have_many_validation_images():
     )
     history = fit(network(dropout=(0.5, 0.5)).train(), many, epochs=1, batch_size=50)
     assert history.validation_loss.isfinite().all()
+
+
+def test_assertion_of_a_model_is_told_as_a_misfit():
+    class Square(nn.Flatten):
+        def forward(self, images):
+            torch._assert(images.shape[-1] == 4, "images must be 4 pixels wide")
+            return super().forward(images)
+
+    with pytest.raises(ValueError, match="do not fit the model: images must be 4 pixels wide"):
+        predict(Square(), torch.zeros(2, 1, 8, 8))
+
+
+def test_tensors_stay_where_they_are_whatever_the_default_device():
+    model, images = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), torch.rand(3, 4)
+    with torch.device("meta"):
+        assert predict(model, images).device.type == "cpu"
