@@ -97,7 +97,7 @@ def set_book(root, **environment):
 
 def test_book_is_the_same_elsewhere(tmp_path):
     root = tmp_path / "another place é"
-    for folder in ("docs/book", "docs/_build/html"):
+    for folder in ("docs/book", "docs/_ext", "docs/_build/html"):
         shutil.copytree(ROOT / folder, root / folder)
     (root / "docs" / "node_modules").symlink_to(ROOT / "docs" / "node_modules")
     assert set_book(ROOT) == set_book(root, **ELSEWHERE)
