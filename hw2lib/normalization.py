@@ -311,7 +311,8 @@ def measured_bias_offsets(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind, or `shift` does not have the shape of the bias.
+        If an argument is of the wrong kind, `shift` does not have the shape of the bias, or a
+        linear layer is given sequences.
 
     References
     ----------
@@ -383,7 +384,8 @@ def layer_inputs(model: nn.Module, images: Tensor, kind: type[nn.Module] = nn.Re
     Raises
     ------
     TypeError, ValueError
-        If `model` is not a module, `kind` not a class, or `images` not a finite tensor.
+        If `model` is not a module or one that is scripted, traced or exported, `kind` not a class,
+        or `images` not a finite tensor.
 
     References
     ----------
@@ -723,7 +725,8 @@ def ridge(
     ------
     TypeError, ValueError
         If shapes or dtypes do not fit, a value is not finite, or `weight_decay` is not positive, or
-        too small for inputs with dependent columns.
+        too small for inputs with dependent columns; with a penalised intercept, for columns that
+        hardly vary beside their means.
 
     Notes
     -----

@@ -247,7 +247,8 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
     TypeError
         If `model` is not a module or `input_shape` not a sequence of integers.
     ValueError
-        If the model does not accept inputs of that shape, or its own shapes are not known yet.
+        If the model does not accept inputs of that shape, is scripted, traced or exported, or its
+        own shapes are not known yet.
 
     References
     ----------
@@ -483,7 +484,7 @@ def parameter_groups(model: nn.Module, weight_decay: float = 1e-4) -> list[dict[
     TypeError
         If `model` is not a module or `weight_decay` not a number.
     ValueError
-        If `weight_decay` is negative, NaN or infinite.
+        If `weight_decay` is negative, NaN or infinite, or the model scripted, traced or exported.
 
     References
     ----------
@@ -591,6 +592,8 @@ def name_rule_errors(model: nn.Module) -> dict[str, tuple[str, str]]:
     ------
     TypeError
         If `model` is not a module.
+    ValueError
+        If it is scripted, traced or exported.
 
     References
     ----------

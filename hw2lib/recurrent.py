@@ -289,7 +289,7 @@ def rnn_jacobian(rnn: nn.RNN, inputs: Any, state: Any) -> RNNJacobian:
     Raises
     ------
     TypeError, ValueError
-        If `rnn` is not a simple RNN, or shapes do not fit.
+        If `rnn` is not a simple RNN or has hooks or a ``forward`` of its own, or shapes do not fit.
 
     References
     ----------
@@ -339,7 +339,8 @@ def lstm_jacobian(lstm: nn.LSTM, inputs: Any, hidden: Any, cell: Any) -> LSTMJac
     Raises
     ------
     TypeError, ValueError
-        If `lstm` is not a simple LSTM, or shapes do not fit.
+        If `lstm` is not a simple LSTM or has hooks or a ``forward`` of its own, or shapes do not
+        fit.
 
     References
     ----------
