@@ -186,21 +186,36 @@ def check_model(name: str, value: Any) -> None:
         raise ValueError(f"{name} must have parameters of known shape, got {value}")
 
 
-def check_visible(name: str, model: nn.Module) -> None:
-    """Refuse a scripted, traced or exported model: its layers do not say of what kind they are."""
+def check_visible(name: str, model: nn.Module, only_parameters: bool = False) -> None:
+    """Refuse scripted, traced or exported parts: their layers do not say of what kind they are.
+
+    Where only parameters count, parts that have none may be of any kind.
+    """
     for module in model.modules():
-        nodes = module.graph.nodes if isinstance(module, fx.GraphModule) else ()
-        is_exported = any(isinstance(node.target, torch._ops.OpOverload) for node in nodes)
-        if is_exported or isinstance(module, torch.jit.ScriptModule):
+        if only_parameters and next(module.parameters(), None) is None:
+            continue
+        if isinstance(module, torch.jit.ScriptModule) or is_exported(module):
             raise ValueError(
                 f"{name} must be made of modules, neither scripted, traced nor exported, got "
                 f"{type(module).__name__}"
             )
 
 
+def is_exported(module: nn.Module) -> bool:
+    """Tell whether a module is what ``torch.export`` makes: its graph itself reads parameters."""
+    if not isinstance(module, fx.GraphModule):
+        return type(module).__module__.startswith("torch.export")
+    own = {name for name, _ in module.named_parameters()}
+    return any(node.op == "get_attr" and node.target in own for node in module.graph.nodes)
+
+
 def check_ordinary(name: str, layer: nn.Module) -> None:
     """Refuse a layer that computes something else than its class in PyTorch does."""
-    is_own = not type(layer).forward.__module__.startswith("torch.nn.") or "forward" in vars(layer)
+    is_own = any(
+        each in vars(layer) or not getattr(type(layer), each).__module__.startswith("torch.nn.")
+        for each in ("forward", "_conv_forward")
+        if hasattr(layer, each)
+    )
     if is_own or layer._forward_hooks or layer._forward_pre_hooks:
         raise TypeError(
             f"{name} must compute what its class in torch.nn does, without hooks or a forward of "

@@ -37,9 +37,10 @@ def svg_size(svg: str) -> tuple[int, int]:
     found = re.search(r"""(?<![\w-])viewBox\s*=\s*["']([^"']*)["']""", svg)
     try:
         _, _, width, height = map(float, re.split(r"[\s,]+", found[1].strip() if found else ""))
-        if width <= 0 or height <= 0:
+        size = round(width), round(height)
+        if min(size) <= 0:
             raise ValueError("an SVG of no size")
-        return round(width), round(height)
+        return size
     except (ValueError, OverflowError) as error:
         raise ValueError(
             f"svg must have a viewBox of four numbers, the last two positive, got {svg[:60]!r}"

@@ -18,6 +18,7 @@ __all__ = ["ResidualBlock", "batchnorm_destinations", "residual_blocks"]
 
 ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
 RELUS = (torch.relu, torch.relu_, functional.relu, functional.relu_, "relu", "relu_")
+CPU = torch.device("cpu")
 POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 
 
@@ -174,11 +175,12 @@ class Graph:
         self.shell = object.__new__(type(model))  # on it the tracer leaves the constants it meets
         vars(self.shell).update(vars(model))
         kept = [(module, dict(vars(module))) for module in model.modules()]
-        copies: dict[int, Any] = {id(module): module for module in model.modules()}
-        for module in (self.shell, *model.modules()):  # which may put proxies into their lists
-            for name in vars(module).keys() - EVERY_MODULES_OWN:
-                vars(module)[name] = with_copies(vars(module)[name], torch.device("cpu"), copies)
+        shared = (*model.modules(), *model.parameters(), *model.buffers())
+        copies: dict[int, Any] = {id(each): each for each in shared}
         try:
+            for module in (self.shell, *model.modules()):  # which may put proxies into their lists
+                for name in vars(module).keys() - EVERY_MODULES_OWN:
+                    vars(module)[name] = with_copies(vars(module)[name], CPU, copies)
             with torch.random.fork_rng(devices=[]):
                 self.graph = fx.Tracer().trace(self.shell)
         except Exception as error:  # of the model's own code, which may raise anything

@@ -760,22 +760,23 @@ def ridge(
     x = x - x_mean
     rest = x.mean(0)  # what the first mean was rounded by
     design = finite("inputs", x - rest + kept * (x_mean + rest))
-    # where an intercept is penalised, a column that hardly varies is left to rounding errors
-    scale = float(count**0.5 * x_mean.abs().max()) if penalize_intercept else 0.0
-    weight = shrunken(design, y - y_mean + kept * y_mean, decay, scale)
+    # a penalised intercept leaves columns that hardly vary to the rounding errors of their means
+    size = count**0.5 * x_mean if penalize_intercept else torch.zeros_like(x_mean)
+    weight = shrunken(design, y - y_mean + kept * y_mean, decay, size)
     intercept = count / (count + penalty) * (y_mean - x_mean @ weight - rest @ weight)
     return finite("inputs and targets", RidgeSolution(weight.to(dtype), intercept.to(dtype)))
 
 
-def shrunken(x: Tensor, y: Tensor, decay: float, scale: float) -> Tensor:
+def shrunken(x: Tensor, y: Tensor, decay: float, size: Tensor) -> Tensor:
     """Minimise ‖XW − Y‖² + λ‖W‖² by the singular values of X: XᵀX would square them.
 
-    The entries of X are differences of numbers up to `scale`.
+    The columns of X are differences of columns of the sizes `size`.
     """
     U, S, Vh = torch.linalg.svd(x, full_matrices=False)
     S = S.double()  # of a λ whose root single precision does not have
     sizes = torch.hypot(S, S.new_tensor(math.sqrt(decay)))  # √(σ² + λ)
-    if not sizes.min() >= torch.finfo(x.dtype).eps ** 0.5 * max(sizes.max().item(), scale):
+    needed = torch.maximum(sizes.max(), (Vh @ size).abs().double())  # in each direction
+    if not (sizes >= torch.finfo(x.dtype).eps ** 0.5 * needed).all():
         raise ValueError(
             "inputs must have independent columns, not only by a rounding error, or a larger "
             f"weight_decay; got singular values from {S[0]:.3g} to {S[-1]:.3g}"

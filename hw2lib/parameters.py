@@ -266,7 +266,7 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
     total                       44                         1,296
     """
     check_model("model", model)
-    check_visible("model", model)
+    check_visible("model", model, only_parameters=input_shape is None)
     model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
     calls = None if input_shape is None else run_without_data(model, input_shape, calls_of)
     counted: set[Tensor] = set()
@@ -433,12 +433,17 @@ def with_copies(value: Any, device: torch.device, copies: dict[int, Any]) -> Any
     if isinstance(value, MethodType) and isinstance(value.__self__, nn.Module):
         return MethodType(value.__func__, without_data(value.__self__, device, copies))
     if isinstance(value, Tensor):
-        return torch.empty_like(value, device=device) if device.type == "meta" else value.clone()
+        bare = torch.empty_like(value, device=device) if device.type == "meta" else value.clone()
+        copies[id(value)] = bare
+        return bare
     if isinstance(value, np.ndarray):
         return value.copy()
     if isinstance(value, dict | list | deque | set):
-        copies[id(value)] = result = copy(value)  # it may hold itself
-        refill(result, value, lambda each: with_copies(each, device, copies))
+        try:
+            copies[id(value)] = result = copy(value)  # it may hold itself
+            refill(result, value, lambda each: with_copies(each, device, copies))
+        except Exception:  # it refuses changes, so the model makes none either
+            copies[id(value)] = result = value
         return result
     if type(value) is tuple:
         return tuple(with_copies(each, device, copies) for each in value)
@@ -504,7 +509,7 @@ def parameter_groups(model: nn.Module, weight_decay: float = 1e-4) -> list[dict[
     >>> optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9)
     """
     check_kind("model", model, nn.Module)
-    check_visible("model", model)
+    check_visible("model", model, only_parameters=True)
     decay = check_number("weight_decay", weight_decay, "a number of at least 0", lambda v: v >= 0)
     groups: dict[str, list[nn.Parameter]] = {"weights": [], "batchnorm": [], "bias": []}
     seen: set[nn.Parameter] = set()
@@ -606,7 +611,7 @@ def name_rule_errors(model: nn.Module) -> dict[str, tuple[str, str]]:
     {'1.weight': ('weights', 'batchnorm'), '1.bias': ('bias', 'batchnorm')}
     """
     check_kind("model", model, nn.Module)
-    check_visible("model", model)
+    check_visible("model", model, only_parameters=True)
     by_type = {
         full_name: group_of(module, name) for module, name, full_name, _ in owned_parameters(model)
     }

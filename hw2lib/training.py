@@ -137,6 +137,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     try:
         model.eval()
     except NotImplementedError as error:
+        for module, mode in modes.items():
+            module.training = mode
         raise ValueError(
             f"model must have an evaluation mode, got an exported one: {error}"
         ) from error

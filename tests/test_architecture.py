@@ -343,3 +343,35 @@ def test_tracing_leaves_what_a_model_keeps_and_the_generator(ask):
     assert (model.seen, model.inner.seen, model.last) == ([], [], {})
     assert model.total.item() == 0
     assert torch.equal(torch.get_rng_state(), before)
+
+
+class Frozen(dict):
+    """Refuses changes."""
+
+    def clear(self):
+        """Refuse."""
+        raise AttributeError("frozen")
+
+
+class Scaled(nn.Module):
+    """A block whose branch has a factor, which stands in a list as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 1, 3, padding=1)
+        self.convolution.settings = Frozen(width=3)
+        self.factor = nn.Parameter(torch.ones(1))
+        self.factors, self.seen = [self.factor], []
+
+    def forward(self, images):
+        """Add the branch."""
+        return (self.convolution(images) * self.factors[0] + images).relu()
+
+
+def test_parameters_in_lists_count_and_what_cannot_be_copied_stays():
+    model = Scaled()
+    seen, settings = model.seen, model.convolution.settings
+    (block,) = residual_blocks(model, (1, 8, 8))
+    assert block.parameters == 11
+    assert model.seen is seen
+    assert model.convolution.settings is settings

@@ -264,8 +264,9 @@ def test_box_that_is_none_is_refused(box):
 
 def test_size_is_that_of_the_attribute_itself():
     assert figures.svg_size('<svg data-viewBox="0 0 9 9" viewBox="0 0 3 5">') == (3, 5)
-    with pytest.raises(ValueError, match="the last two positive"):
-        figures.svg_size('<svg viewBox="0 0 -3 5">')
+    for box in ("0 0 -3 5", "0 0 0.4 0.3"):
+        with pytest.raises(ValueError, match="the last two positive"):
+            figures.svg_size(f'<svg viewBox="{box}">')
 
 
 def test_negative_pixels_have_a_sign():

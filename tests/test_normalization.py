@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from hw2lib import normalization
-from hw2lib.claims.solution_1_resnet.shared import exact_ridge, whole_numbers
+from hw2lib.claims.solution_1_resnet.shared import exact_ridge, fractions, whole_numbers
 from hw2lib.normalization import (
     absorb_shift,
     batch_normalize,
@@ -513,11 +513,18 @@ class Standardized(nn.Conv2d):
         return self._conv_forward(x, weight, self.bias)
 
 
+class Doubled(nn.Conv2d):
+    """Doubles its weights where PyTorch's convolutions convolve."""
+
+    def _conv_forward(self, x, weight, bias):
+        return super()._conv_forward(x, 2 * weight, bias)
+
+
 def test_layers_that_compute_something_else_absorb_no_shift():
     hooked, patched = nn.Linear(2, 2), nn.Linear(2, 2)
     hooked.register_forward_pre_hook(lambda _, given: (2 * given[0],))
     patched.forward = lambda x: 2 * x
-    for layer in (Standardized(2, 1, 3), hooked, patched):
+    for layer in (Standardized(2, 1, 3), Doubled(2, 1, 3), hooked, patched):
         with pytest.raises(TypeError, match=r"must compute what its class in torch\.nn does"):
             absorb_shift(layer, [1.0, 2.0])
     with pytest.raises(TypeError, match="layer must have a real weight, got dtype"):
@@ -555,6 +562,16 @@ def test_penalised_intercept_beside_a_constant_column_needs_digits():
     for decay in (1e-20, 1e-28):
         with pytest.raises(ValueError, match="inputs must have independent columns"):
             ridge(x, y, decay, penalize_intercept=True)
+
+
+@pytest.mark.parametrize("scales", [(300.0, 1e-3), (1e3, 1e-5)])
+def test_penalised_intercept_beside_columns_of_very_different_sizes(scales):
+    rng = np.random.default_rng(0)
+    x, y = np.array([101325.0, 0]) + scales * rng.standard_normal((20, 2)), rng.normal(size=(20, 1))
+    found = ridge(x, y, 1e-6, penalize_intercept=True)
+    parts = (fractions(each.tolist()) for each in (x, y))
+    weight, _ = exact_ridge(*parts, Fraction(1e-6), penalize_intercept=True)
+    torch.testing.assert_close(found.weight, torch.tensor(weight.astype(float)), rtol=1e-9, atol=0)
 
 
 def test_tiny_epsilon_in_single_precision():

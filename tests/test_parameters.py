@@ -537,7 +537,29 @@ def test_exported_layers_do_not_say_what_they_are():
         parameter_groups(exported, 0.1)
     with pytest.raises(ValueError, match="model must have an evaluation mode"):
         predict(exported, torch.ones(2, 2))
-    assert len(parameter_groups(torch.fx.symbolic_trace(model), 0.1)[1]["params"]) == 2
+    with warnings.catch_warnings(action="ignore"):  # torch warns of itself
+        unflattened = torch.export.unflatten(torch.export.export(model, (torch.ones(2, 2),)))
+    with pytest.raises(ValueError, match="got UnflattenedModule"):
+        name_rule_errors(unflattened)
+    mixed = nn.Sequential(nn.BatchNorm1d(2), exported)
+    with pytest.raises(ValueError, match="model must have an evaluation mode"):
+        predict(mixed, torch.ones(2, 2))
+    assert mixed[0].training
+
+
+def test_parts_that_hide_no_parameters_may_be_of_any_kind():
+    class Activated(nn.Sequential):
+        def forward(self, x):
+            return torch.ops.aten.relu.default(super().forward(x))
+
+    with warnings.catch_warnings(action="ignore"):  # torch.jit is deprecated
+        first = torch.jit.script(nn.ReLU())
+    model = Activated(first, nn.Linear(2, 3), nn.BatchNorm1d(3))
+    for each in (model, torch.fx.symbolic_trace(model)):
+        assert [len(group["params"]) for group in parameter_groups(each, 0.1)] == [1, 2, 1]
+        assert len(parameter_table(each).rows) == 2
+    with pytest.raises(ValueError, match="model must be made of modules"):
+        layer_inputs(model, torch.ones(2, 2))
 
 
 class One(nn.Module):
