@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import parent_process
@@ -30,24 +31,37 @@ def end_with_parent() -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ignore Ctrl-C here and, but on Windows, in the processes that are begun here.
+    """Put Ctrl-C off until the end, and, but on Windows, keep it from the processes begun here.
 
     Only the main thread can; in another one nothing happens.
 
     Examples
     --------
-    >>> with uninterrupted():
-    ...     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    True
+    >>> try:
+    ...     with uninterrupted():
+    ...         signal.raise_signal(signal.SIGINT)
+    ...         print("goes on")
+    ... except KeyboardInterrupt:
+    ...     print("and ends")
+    goes on
+    and ends
     """
     if current_thread() is not main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    blocks = sys.platform != "win32"
+    if blocks:  # what is begun here inherits that; the signal itself waits
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
+        if blocks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def end_after(process: BaseProcess) -> None:

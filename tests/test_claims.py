@@ -553,7 +553,12 @@ if sys.platform != "win32":  # there a signal reaches other programs too
     def test_command_line_ends_quietly_and_soon_when_it_is_interrupted():
         command = [sys.executable, "-u", "-m", "hw2lib.claims"]
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            # a job in the background ignores it, and what it starts does so, too
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         process.stdout.readline()  # the heading: other processes are still about to begin
         os.killpg(process.pid, signal.SIGINT)

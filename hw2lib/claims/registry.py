@@ -549,12 +549,12 @@ def other_processes() -> Iterator[Executor | None]:
         yield None
         return
     pool = ProcessPoolExecutor(count, get_context("spawn"), initializer=begin_worker)
-    before = active_children()
-    with uninterrupted():  # or each would print where it was when it was interrupted
-        for _ in range(count):
-            pool.submit(int)  # each starts one
-    begun = [process for process in active_children() if process not in before]
+    before, begun = active_children(), []
     try:
+        with uninterrupted():  # or each would print where it was when it was interrupted
+            for _ in range(count):
+                pool.submit(int)  # each starts one
+            begun = [process for process in active_children() if process not in before]
         yield pool
     except BaseException:  # nobody waits for what is left
         for process in begun:
