@@ -397,7 +397,7 @@ def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
     tensor([1.5000,    inf])
     """
     images = as_images("images", images, model).detach().clone()
-    direction = as_images("direction", direction, model).detach()
+    direction = as_images("direction", direction, model).detach().clone()
     check_matching("direction", direction, images.shape, "that of images")
     values: list[Tensor] = []
     check_visible("model", model)
@@ -447,10 +447,12 @@ def derivatives(values: Sequence[Tensor], x: Tensor, direction: Tensor) -> Seque
     if not values:
         return []
     u = [torch.zeros_like(value, requires_grad=True) for value in values]
-    (pulled_back,) = gradients(values, x, u, create_graph=True, materialize_grads=True)
+    # sums of products, for grad_outputs would load sympy, most of a second
+    pairing = torch.stack([(value * each).sum() for value, each in zip(values, u, strict=True)])
+    (pulled_back,) = gradients(pairing.sum(), x, create_graph=True, materialize_grads=True)
     if not pulled_back.requires_grad:
         return u
-    return gradients(pulled_back, u, direction, materialize_grads=True)
+    return gradients((pulled_back * direction).sum(), u, materialize_grads=True)
 
 
 def worst_linear_margins(
