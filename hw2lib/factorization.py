@@ -719,10 +719,8 @@ def descend(X: Tensor, A: Tensor, B: Tensor, learning_rate: float | Tensor, step
     for _ in range(steps):
         residual = X - A @ B
         losses.append(residual.square().sum((-2, -1)))
-        A, B = (
-            A + 2 * learning_rate * residual @ B.mT,
-            B + 2 * learning_rate * A.mT @ residual,
-        )
+        step = 2 * learning_rate * residual
+        A, B = A + step @ B.mT, B + A.mT @ step
     return Fit(A, B, torch.stack([*losses, (X - A @ B).square().sum((-2, -1))]))
 
 

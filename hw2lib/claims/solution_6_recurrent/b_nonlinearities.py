@@ -774,13 +774,19 @@ def latches(rng: np.random.Generator) -> Iterator[tuple[str, Latch]]:
         yield f"w = {w:.2f}, inputs up to {bound:.2f}, {kind}", Latch(w, bound, inputs[index % 3])
 
 
+def rest(w: float, u: float = 0.0) -> float:
+    """Return the unit's upper state of rest under a steady input: where it settles from 1."""
+    h, before = 1.0, math.inf
+    while h < before:
+        h, before = math.tanh(w * h + u), h
+    return before
+
+
 def hold(w: float, inputs: np.ndarray) -> tuple[float, float]:
     """Run the unit from its upper state of rest; return its lowest state and log ∂h_T/∂h₀."""
-    h, logarithm = 1.0, 0.0
-    for _ in range(1000):
-        h = math.tanh(w * h)
-    lowest = h
-    for u in inputs:
+    lowest, logarithm = rest(w), 0.0
+    h = lowest
+    for u in inputs.tolist():
         h = math.tanh(w * h + u)
         lowest = min(lowest, h)
         logarithm += math.log(w * (1 - h * h))
@@ -800,11 +806,9 @@ def hold(w: float, inputs: np.ndarray) -> tuple[float, float]:
 def latched_bit_has_no_gradient(case: Latch) -> Trial:
     w, bound, inputs = case
     state, logarithm = hold(w, inputs)
-    lowest = 1.0
-    for _ in range(3000):
-        lowest = math.tanh(w * lowest - bound)
+    lowest = rest(w, -bound)
     q = w * (1 - lowest**2)
-    flipped, _ = hold(w, np.full(2000, -1.005 * fold(w)))
+    flipped, _ = hold(w, np.full(400, -1.005 * fold(w)))
     return Trial(
         max(
             shortfall(state, lowest),

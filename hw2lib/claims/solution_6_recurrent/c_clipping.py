@@ -436,7 +436,7 @@ DROPS = 10.0 ** np.arange(1.0, 5.1, 0.5)
 
 def steps_until_half(beta2: float) -> list[int]:
     """Return how many steps after each drop Adam's step is half of its steady size again."""
-    horizon = int(4 * math.log(DROPS[-1]) / (1 - beta2))
+    horizon = int(2.5 * math.log(DROPS[-1]) / (1 - beta2))
     k = np.arange(1, horizon)[:, None]
     mean = 1 + (DROPS - 1) * 0.9**k
     square = 1 + (DROPS**2 - 1) * beta2**k

@@ -139,6 +139,11 @@ def noise(seeds: Sequence[int], steps: int) -> Tensor:
     return tensor(np.stack(draws, 1))
 
 
+def entering(incoming: Tensor, bias: Tensor, inputs: Tensor) -> Tensor:
+    """Return what the inputs and the bias add to the gates at each step, as columns."""
+    return incoming @ inputs[..., None] + bias[..., None]
+
+
 def norms(J: Tensor) -> Tensor:
     """Return spectral norms."""
     return torch.linalg.matrix_norm(J, 2)
@@ -159,25 +164,23 @@ def lstm_sizes(
     incoming, weight, bias = stacked(nn.LSTM, seeds, p)
     weight = weight_scale * weight
     bias[:, p : 2 * p] += forget_bias
-    h = c = torch.zeros(len(seeds), p, dtype=torch.float64)
+    h = c = torch.zeros(len(seeds), p, 1, dtype=torch.float64)
     from_h = torch.zeros(len(seeds), p, p, dtype=torch.float64)
     from_c = from_h + torch.eye(p, dtype=torch.float64)
+    of_i, of_f, of_g, of_o = weight.chunk(4, 1)
     direct, found = torch.ones_like(c), {}
-    for step, x in enumerate(noise(seeds, max(lengths)), 1):
-        z = bias + torch.einsum("sij,sj->si", incoming, x)
-        i, f, g, o = (z + torch.einsum("sij,sj->si", weight, h)).chunk(4, 1)
+    for step, z in enumerate(entering(incoming, bias, noise(seeds, max(lengths))), 1):
+        i, f, g, o = (z + weight @ h).chunk(4, 1)
         i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
-        slopes = torch.cat([g * i * (1 - i), c * f * (1 - f), i * (1 - g * g)], 1)
-        through_h = (slopes[..., None] * weight[:, : 3 * p]).unflatten(1, (3, p)).sum(1)
-        output = weight[:, 3 * p :] @ from_h
-        from_c = f[..., None] * from_c + through_h @ from_h
+        through_h = g * i * (1 - i) * of_i + c * f * (1 - f) * of_f + i * (1 - g * g) * of_g
         c = f * c + i * g
         read = c.tanh()
-        from_h = (read * o * (1 - o))[..., None] * output
-        from_h = from_h + (o * (1 - read * read))[..., None] * from_c
+        output = of_o @ from_h
+        from_c = f * from_c + through_h @ from_h
+        from_h = read * o * (1 - o) * output + o * (1 - read * read) * from_c
         h, direct = o * read, direct * f
         if step in lengths:
-            found[step] = Sizes(norms(from_c), direct.amax(1))
+            found[step] = Sizes(norms(from_c), direct.amax((1, 2)))
     return found
 
 
@@ -188,10 +191,9 @@ def rnn_sizes(seeds: tuple[int, ...], p: int, steps: int, orthogonal: bool = Fal
     if orthogonal:
         draws = [normal(np.random.default_rng(seed), p, p) for seed in seeds]
         weight = torch.linalg.qr(torch.stack(draws)).Q
-    h = torch.zeros(len(seeds), p, dtype=torch.float64)
+    h = torch.zeros(len(seeds), p, 1, dtype=torch.float64)
     J = torch.eye(p, dtype=torch.float64).expand(len(seeds), p, p)
-    for x in noise(seeds, steps):
-        z = bias + torch.einsum("sij,sj->si", incoming, x)
-        h = (z + torch.einsum("sij,sj->si", weight, h)).tanh()
-        J = (1 - h * h)[..., None] * (weight @ J)
+    for z in entering(incoming, bias, noise(seeds, steps)):
+        h = (z + weight @ h).tanh()
+        J = (1 - h * h) * (weight @ J)
     return norms(J)

@@ -121,16 +121,15 @@ def logarithm(gradient: np.ndarray, t: int) -> float:
 def gradient_rate(M: np.ndarray, z0: np.ndarray, zbar: np.ndarray) -> float:
     """Return the growth rate of the gradient of (M/2)ᵗ, from 1024 to 2048 steps.
 
-    The gradient stands in a block of a power: of [[Mᵀ, z̄z₀ᵀ], [0, Mᵀ]].
+    After s + t steps it is the gradient after s times (Mᵀ)ᵗ, and (Mᵀ)ˢ times the one after t.
     """
-    p, sizes = len(M), []
-    power = np.block([[M.T, np.outer(zbar, z0)], [np.zeros_like(M), M.T]])
-    next_one = power
+    first, sizes = np.outer(zbar, z0), []
+    power, gradient = M.T, first
     for t in (2**k for k in range(1, 12)):
-        power = power @ power
+        gradient, power = gradient @ power + power @ gradient, power @ power
         if t >= 1024:
-            both = (power, t), (power @ next_one, t + 1)
-            sizes.append(max(logarithm(each[:p, p:], steps) for each, steps in both))
+            after = gradient @ M.T + power @ first
+            sizes.append(max(logarithm(gradient, t), logarithm(after, t + 1)))
     return (sizes[1] - sizes[0]) / 1024 if math.isfinite(sizes[1]) else -math.inf
 
 
