@@ -774,7 +774,7 @@ def latches(rng: np.random.Generator) -> Iterator[tuple[str, Latch]]:
         yield f"w = {w:.2f}, inputs up to {bound:.2f}, {kind}", Latch(w, bound, inputs[index % 3])
 
 
-def rest(w: float, u: float = 0.0) -> float:
+def state_of_rest(w: float, u: float = 0.0) -> float:
     """Return the unit's upper state of rest under a steady input: where it settles from 1."""
     h, before = 1.0, math.inf
     while h < before:
@@ -784,7 +784,7 @@ def rest(w: float, u: float = 0.0) -> float:
 
 def hold(w: float, inputs: np.ndarray) -> tuple[float, float]:
     """Run the unit from its upper state of rest; return its lowest state and log ∂h_T/∂h₀."""
-    lowest, logarithm = rest(w), 0.0
+    lowest, logarithm = state_of_rest(w), 0.0
     h = lowest
     for u in inputs.tolist():
         h = math.tanh(w * h + u)
@@ -806,7 +806,7 @@ def hold(w: float, inputs: np.ndarray) -> tuple[float, float]:
 def latched_bit_has_no_gradient(case: Latch) -> Trial:
     w, bound, inputs = case
     state, logarithm = hold(w, inputs)
-    lowest = rest(w, -bound)
+    lowest = state_of_rest(w, -bound)
     q = w * (1 - lowest**2)
     flipped, _ = hold(w, np.full(400, -1.005 * fold(w)))
     return Trial(
