@@ -20,7 +20,7 @@ from hw2lib.parameters import parameter_groups
 from hw2lib.training import predict, step_schedule
 
 COUNT = 8
-EPOCHS, BATCH, WIDTHS, DROPOUT = 3, 32, (8, 16), (0.1, 0.1)
+EPOCHS, BATCH, WIDTHS, DROPOUT = 3, 48, (8, 16), (0.1, 0.1)
 SMALL, LARGE = 8 / 255, 32 / 255
 
 
