@@ -123,9 +123,9 @@ def log_odds_and_gradient(
     Shapes (N,) and that of `images`; for a model in evaluation mode.
     """
     batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)
-    found = [logits_and_gradient(model, *batch) for batch in batches]
-    logits, gradient = map(torch.cat, zip(*found, strict=True))
-    return log_odds(logits, labels), finite("model and images", gradient)
+    found = [odds_and_gradient_of_batch(model, *batch) for batch in batches]
+    odds, gradient = map(torch.cat, zip(*found, strict=True))
+    return odds, finite("model and images", gradient)
 
 
 def times_doubt(values: Tensor, odds: Tensor) -> Tensor:
@@ -134,15 +134,16 @@ def times_doubt(values: Tensor, odds: Tensor) -> Tensor:
     return root * (root * values)
 
 
-def logits_and_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the logits of a batch, and the gradient of each image's log-odds."""
+def odds_and_gradient_of_batch(
+    model: nn.Module, images: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the log-odds of the images of a batch, and the gradient of each."""
     with torch.enable_grad():
         images = images.detach().clone().requires_grad_()
-        logits = classified(model, images, labels)
-        odds = log_odds(logits, labels)
+        odds = log_odds(classified(model, images, labels), labels)
         # where there is no other class the odds are −∞ whatever the image
         (gradient,) = gradients([odds[odds > -math.inf].sum()], images)
-    return logits.detach(), gradient
+    return odds.detach(), gradient
 
 
 def gradients(*arguments: Any, **options: Any) -> tuple[Tensor, ...]:
