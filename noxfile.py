@@ -11,12 +11,12 @@ from pathlib import Path
 
 import nox
 
-NEEDED = (3, 11)
-if sys.version_info < NEEDED:
+OLDEST, NEWEST = (3, 11), (3, 14)  # for which the locked packages are built
+if not OLDEST <= sys.version_info[:2] <= NEWEST:
     sys.exit(
-        "This project needs Python {0}.{1} or newer, and this is {2}.{3} ({4}): install one, and "
+        "This project needs Python {0}.{1} to {2}.{3}, and this is {4}.{5} ({6}): install one, and "
         "run 'python{0}.{1} -m pip install nox && python{0}.{1} -m nox -s docs'".format(
-            *NEEDED, *sys.version_info[:2], sys.executable
+            *OLDEST, *NEWEST, *sys.version_info[:2], sys.executable
         )
     )
 
@@ -49,10 +49,10 @@ def install(session: nox.Session, *groups: str) -> None:
     """Install hw2lib and dependency groups at the locked versions.
 
     Packages come by their hashes, but for PyTorch, whose CPU build has other ones than the usual
-    index has, for what PyTorch alone needs, and for pip and what builds hw2lib. pip takes no
+    index has, for what PyTorch alone needs, and for pip, nox and what builds hw2lib. pip takes no
     editable install by hashes either.
     """
-    session.install("pip>=26.1")  # the first that takes hashes from constraints
+    session.install("pip==26.3")  # from 26.1 on it takes hashes from constraints
     session.install("-c", HASHES, *dependencies(), *members(groups))
     session.install("-c", LOCK, "-e", ".[examples]")
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SPHINX = ("sphinx", "-q", "-j", "2", "-W", "-n", "-d", "_build/doctrees", ".", "_build/html")
+SPHINX = ("sphinx", "-q", "-W", "-n", "-d", "_build/doctrees", ".", "_build/html")
 SCRIPTS = ("2-factorization/plot_1_landscape.py", "6-recurrent/plot_04_hump.py")
 DERIVATION = re.compile(r"\nThe derivation .*?(?=\n\n|\"\"\")", re.DOTALL)  # its page is not copied
 INDEX = """# A small site
@@ -46,8 +46,10 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root, self.docs, self.site = root, root / "docs", root / "docs" / "_build" / "html"
 
-    def build(self, *, clean: bool = False, expect: int = 0, **environment: str) -> str:
-        """Build the site; return what the build says."""
+    def build(
+        self, *, clean: bool = False, expect: int = 0, jobs: int = 2, **environment: str
+    ) -> str:
+        """Build the site in as many processes; return what the build says."""
         if clean:
             for folder in (self.docs / "_build" / "html", self.docs / "auto_examples"):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -56,7 +58,7 @@ class Project:
                     path.unlink()
         known = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
         process = subprocess.run(
-            [sys.executable, "-m", *SPHINX],
+            [sys.executable, "-m", *SPHINX, "-j", str(jobs)],
             cwd=self.docs, env=known | {"PYTHONPATH": str(self.root)} | environment,
             capture_output=True, text=True, check=False, encoding="utf-8",
         )  # fmt: skip

@@ -20,18 +20,21 @@ def load(monkeypatch, *version):
     return runpy.run_path(str(NOXFILE))
 
 
-@pytest.mark.parametrize("version", [(3, 8, 18), (3, 10, 13)])
-def test_an_older_python_is_told_which_one_is_needed(monkeypatch, version):
+@pytest.mark.parametrize("version", [(3, 8, 18), (3, 10, 13), (3, 15, 0)])
+def test_another_python_is_told_which_ones_are_needed(monkeypatch, version):
     with pytest.raises(SystemExit) as stopped:
         load(monkeypatch, *version)
-    assert stopped.value.code.startswith("This project needs Python 3.11 or newer, and this is 3.")
+    assert stopped.value.code.startswith("This project needs Python 3.11 to 3.14, and this is 3.")
     assert "python3.11 -m nox -s docs" in stopped.value.code
 
 
-def test_the_needed_python_is_that_of_the_package(monkeypatch):
+def test_the_needed_pythons_are_those_of_the_package_and_of_the_workflow(monkeypatch):
     project = tomllib.loads((NOXFILE.parent / "pyproject.toml").read_text(encoding="utf-8"))
-    needed = load(monkeypatch, 3, 11, 0)["NEEDED"]
-    assert project["project"]["requires-python"] == ">=" + ".".join(map(str, needed))
+    sessions = load(monkeypatch, 3, 14, 9)
+    oldest, newest = (".".join(map(str, sessions[name])) for name in ("OLDEST", "NEWEST"))
+    assert project["project"]["requires-python"] == f">={oldest}"
+    workflow = (NOXFILE.parent / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert set(re.findall(r'python: "([\d.]+)"', workflow)) == {oldest, newest}
 
 
 def test_a_full_disk_is_noticed_before_any_work(monkeypatch):

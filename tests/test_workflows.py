@@ -32,7 +32,14 @@ def test_nothing_takes_the_place_of_a_waiting_publication():
     """A group keeps one waiting run; a closed pull request runs on the branch of the site, too."""
     (workflow,) = (path for path in WORKFLOWS if path.stem == "site")
     group = yaml.safe_load(workflow.read_text())["concurrency"]["group"]
-    assert group.startswith("${{ github.event_name == 'push' && 'site' || format('preview-{0}',")
+    named = "${{ github.event_name != 'pull_request' && 'site' || format('preview-{0}',"
+    assert group.startswith(named)
+
+
+def test_one_job_at_a_time_writes_the_branch_of_the_site_and_none_is_dropped():
+    (workflow,) = (path for path in WORKFLOWS if path.stem == "site")
+    publish = yaml.safe_load(workflow.read_text())["jobs"]["publish"]
+    assert publish["concurrency"] == {"group": "gh-pages", "queue": "max"}
 
 
 def test_release_has_the_version_of_its_tag():

@@ -151,7 +151,7 @@ def test_build_after_one_that_was_killed_equals_a_clean_one(seed, project):
     change_extension(project)
     moment = random.Random(seed).uniform(0.5, 9)
     process = subprocess.Popen(
-        [sys.executable, "-m", *small_project.SPHINX],
+        [sys.executable, "-m", *small_project.SPHINX, "-j", "2"],
         cwd=project.docs, env=os.environ | {"PYTHONPATH": str(project.root)},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
