@@ -123,8 +123,8 @@ axes.grid(visible=False)
 figures.headline(figure, "Equal on average before the ReLU, not after it")
 figures.describe(
     figure,
-    "The training mean minus the eval output of a linear unit after dropout is zero for every p; "
-    "of its ReLU it is positive for every p above 0, under both conventions.",
+    "The training mean minus the eval output of a linear unit after dropout is zero for every p "
+    "below 1; of its ReLU it is positive for every p above 0, under both conventions.",
 )
 plt.show()
 
@@ -133,5 +133,5 @@ plt.show()
 # -----------
 # First figure: the two modes use variances that differ by a factor n/(n − 1) on average; with
 # batches of four it is 4/3, with large batches nobody notices. Second: both conventions of dropout
-# agree with eval mode exactly, and at every p, if what follows is linear. A ReLU of the linear unit
-# makes the training mean larger (Jensen's inequality), whichever convention is used.
+# agree with eval mode exactly, at every p below 1, if what follows is linear. A ReLU of the linear
+# unit makes the training mean larger (Jensen's inequality), whichever convention is used.

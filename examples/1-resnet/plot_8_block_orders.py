@@ -1,6 +1,6 @@
 """
-One residual block in both orders: batch norm sets the scale of whatever follows it
-===================================================================================
+One residual block in both orders: batch norm sets the scale of what it feeds
+=============================================================================
 
 Batch norm and ReLU stand next to each other in ResNet-18. What changes when they change places?
 This sketch of one block is drawn from its traced graph, so it cannot disagree with the code.
@@ -48,8 +48,8 @@ for block in blocks.values():
 # Verify
 # ------
 # In the reference order the block's first batch norm feeds a ReLU and its second a sum; in the
-# other order they feed the next convolutions. Either way, what leaves a fresh one has mean 0 and
-# variance 1.
+# other order the first feeds the next convolution and the second whatever comes after the block.
+# Either way, what leaves a fresh one has mean 0 and variance 1.
 
 assert orders[True][1:3] == ["batch norm", "ReLU"]
 assert orders[True][4:] == ["batch norm", "+", "ReLU"]
@@ -119,5 +119,5 @@ plt.show()
 # What to see
 # -----------
 # Follow the bold lines. On the left the first one ends in a ReLU, but the second ends in a sum, and
-# nothing fixes the variance of what leaves a sum. On the right both end in a convolution: the
-# second in that of the next block, which is not drawn.
+# nothing fixes the variance of what leaves a sum. On the right the first ends in a convolution, the
+# second in the next block, which is not drawn: in its convolution and its shortcut.

@@ -2,8 +2,8 @@
 Minimisers of equal loss differ in size, and those with orthogonal G are smallest
 ==================================================================================
 
-From one minimiser (A, B) every invertible G makes another, (AG, G⁻¹B). What changes along the
-orbit, and what does not?
+From the minimiser (A, B) that the SVD gives, with AᵀA = BBᵀ, every invertible G makes another,
+(AG, G⁻¹B). What changes along the orbit, and what does not?
 
 The derivation is in :doc:`/solutions/2-factorization/c-orbit`; this script is evidence for the
 claims ``2c-scale``, ``2c-orbit``, ``2c-balanced`` and ``2c-ties``.
@@ -135,6 +135,6 @@ plt.show()
 # %%
 # What to see
 # -----------
-# Every dot has the same, least loss. Orthogonal G keep the factors as small as possible. The green
-# line is the rescaling: its G = eI has condition number 1 but is not orthogonal unless e = ±1, so
-# neither family contains the other.
+# Every dot has the same, least loss. Seen from the SVD's factors, orthogonal G keep both as small
+# as possible. The green line is the rescaling: its G = eI has condition number 1 but is not
+# orthogonal unless e = ±1, so neither family contains the other.

@@ -46,6 +46,8 @@ shown = [int(right[len(right) // 2]), int(right[0]), *mistakes[:2].tolist()]
 # The gradient of every misclassified digit is more than ten times as large as the typical one. It
 # is 1 − p times a slope, that of the log-odds against the label. The slopes differ too, but the
 # factor 1 − p differs more: at least a half for every mistake, it is small for the typical digit.
+# Where the network is right and sure, p > 0.99, no gradient is a tenth as large as that of any
+# mistake.
 
 assert sizes[mistakes].min() > 10 * sizes[right].median()
 assert (1 - truth[mistakes]).min() >= 0.5
@@ -54,6 +56,8 @@ factor, slope = (
     for values in (1 - truth, sizes / (1 - truth))
 )
 assert factor > 10 * slope
+sure = right[truth[right] > 0.99]
+assert sizes[sure].max() < 0.1 * sizes[mistakes].min()
 print(f"median over right digits {sizes[right].median():.2g}, wrong {sizes[mistakes].median():.2g}")
 
 # %%

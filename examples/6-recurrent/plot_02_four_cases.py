@@ -4,7 +4,8 @@ The gradient explodes if the state or the adjoint meets an unstable mode
 
 The gradient of a linear RNN depends on the first state z₀ and on z̄, the gradient at the last one.
 May one leave z̄ out, as a mere factor, and judge by the size of the state? Four cases show what
-happens: each of the two vectors on the stable or on the unstable mode of W = diag(1.25, 0.8).
+happens: each of the two vectors, neither of them 0, on the stable or on the unstable mode of
+W = diag(1.25, 0.8).
 
 The derivation is in :doc:`/solutions/6-recurrent/a-linear-gradient`; this script is evidence for
 the claims ``6a-gradient``, ``6a-norm``, ``6a-zbar``, ``6a-depends`` and ``6e-rate``.

@@ -60,7 +60,7 @@ axes.text(66, 2, "‖Wᵏ‖", color=figures.BLUE, fontsize=12)
 axes.text(25, 5e-3, "ρ(W)ᵏ", color=figures.MUTED, ha="right", fontsize=12)
 axes.axhline(1, color=figures.MUTED, lw=0.8)
 axes.set(xlabel="steps k", xlim=(0, 120), ylim=(1e-4, 1e3))
-figures.headline(figure, "ρ(W) < 1: first a hump, then decay")
+figures.headline(figure, "ρ(W) < 1, and yet a hump first")
 figures.describe(
     figure,
     f"Norm of the powers of a matrix with spectral radius 0.9. They rise to {peak:.0f} after "

@@ -1,6 +1,6 @@
 """
-It is not the spectral radius that decides, once there is a nonlinearity
-========================================================================
+The spectral radius alone does not decide, once there is a nonlinearity
+=======================================================================
 
 A random RNN, from h to σ(W h) at each step, with weights of growing size: at which rate do
 gradients grow or shrink? For the identity the eigenvalues of W decide; do they for tanh, sigmoid
@@ -88,7 +88,7 @@ axes.set_ylabel("growth rate a step")
 axes.minorticks_off()
 axes.text(145, -0.6, "vanish ↓", color=figures.MUTED, ha="right")
 axes.text(145, 0.3, "explode ↑", color=figures.MUTED, ha="right")
-figures.headline(figure, "Every nonlinearity has a growth rate of its own")
+figures.headline(figure, "Tanh, sigmoid and ReLU leave the line log ρ(W)")
 figures.describe(
     figure,
     "Growth rate of gradients against the spectral radius of the weights for identity, tanh, "

@@ -82,7 +82,7 @@ def reaches(model: nn.Module, groups: Any) -> int:
     printed=r"Code for separating out bias parameters … `batchNormGroup.append((name, numparam))`",
     statement=r"It collects pairs of name and count; an optimiser needs the parameters themselves, each once, in "
     r"groups with their own weight decay. So split, all {value}`tensors` tensors of ResNet-18 reach the "
-    r"optimiser, and only the weights decay; so it is in networks with shared and frozen parameters too.",
+    r"optimiser, and only the weights decay; so it is in each of the other networks tried, one of them with shared and frozen parameters.",
     corrected=r"groups that `torch.optim` accepts",
     family=networks,
     exact=True,

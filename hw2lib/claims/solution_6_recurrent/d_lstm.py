@@ -435,12 +435,12 @@ DRAWS = {8: 64, 32: 64, 128: 8}  # seeds, by number of units
     severity=2,
     printed="We ignore the other terms in the gradient because they are not essential to the argument in this question.",
     statement=r"To argue that there is a path on which weights do not multiply, the other terms are not essential. But as the direct "
-    r"path cannot explode, whether an LSTM explodes is up to them alone, and over 50 steps, as PyTorch initialises it with 8 units or more, they are most of the gradient in the median: the norm of $\partial c_T/\partial c_0$ over "
+    r"path cannot explode, whether an LSTM explodes is up to them alone, and over 50 steps, as PyTorch initialises it with 8, 32 or 128 units, they are most of the gradient in the median: the norm of $\partial c_T/\partial c_0$ over "
     r"50 steps of noise (8 inputs) is, in the median, {value}`ratio8` times the largest product of forget gates for 8 units (from {value}`ratio8_least` to "
     r"{value}`ratio8_most` over {value}`seeds8` seeds; in {value}`cancelled8` of them it is below 1, so the other terms cancel part of the direct path), "
     r"{value}`ratio32` times for 32 ({value}`ratio32_least` to {value}`ratio32_most`), and {value}`ratio128` times for 128 ({value}`ratio128_least` "
     r"to {value}`ratio128_most` over {value}`seeds128` seeds).",
-    corrected="over 50 steps, as PyTorch initialises it with 8 units or more, most of the gradient in the median, the more so the more units",
+    corrected="over 50 steps, as PyTorch initialises it with 8, 32 or 128 units, most of the gradient in the median, the more so the more of these",
 )
 def other_terms_dominate(seed: int) -> Trial:
     values: dict[str, float] = {}
@@ -601,7 +601,7 @@ def comparison_depends_on_the_initialisation(seed: int) -> Trial:
     kind="measured",
     verdict="measured",
     statement=r"**The paths through the weights can explode.** With recurrent weights ten times PyTorch's and 64 units the norm of "
-    r"$\partial c_T/\partial c_0$ on noise is multiplied by more than {value}`growth:.2f` a step from $T=50$ to $T=200$, in all "
+    r"$\partial c_T/\partial c_0$ on noise is multiplied by more than {value}`growth:.2f` a step on average from $T=50$ to $T=200$, in all "
     r"{value}`seeds` seeds. With 5 added to the forget bias instead, it gets large: over 50 steps {value}`short8_least` to {value}`short8_most` for 8 units, "
     r"{value}`short32_least` to {value}`short32_most` for 32, and {value}`short64_least` to {value}`short64_most` for 64. For 32 units the median is "
     r"{value}`short32` over 50 steps and {value}`long32` over 200; for 8 units {value}`short8` over 50 and {value}`long8` over 800. The direct path cannot "
