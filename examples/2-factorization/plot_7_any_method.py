@@ -1,6 +1,6 @@
 """
-Descent that computes no singular vector comes within 0.5 % of the least loss, at three ranks
-=============================================================================================
+Descent that computes no singular vector comes close to the least loss, at three ranks
+======================================================================================
 
 The problem is not convex, so a method that goes downhill might end anywhere. Does it? Two such
 methods, three random starts each, on 1797 handwritten digits.
