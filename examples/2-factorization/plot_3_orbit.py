@@ -135,6 +135,6 @@ plt.show()
 # %%
 # What to see
 # -----------
-# Every dot has the same, least loss. Seen from the SVD's factors, orthogonal G keep both as small
-# as possible. The green line is the rescaling: its G = eI has condition number 1 but is not
-# orthogonal unless e = ±1, so neither family contains the other.
+# Every dot has the same, least loss. Seen from the SVD's factors, orthogonal G give the least size.
+# The green line is the rescaling: its G = eI has condition number 1 but is not orthogonal unless
+# e = ±1, so neither family contains the other.

@@ -223,8 +223,9 @@ class Claim:
     corrected : str
         The right value or form in short; empty where the printed one stands.
     severity : int
-        How far a reader who trusts the print goes wrong: 3 a wrong headline or method, 2 a wrong
-        number or a missing proof, 1 a vague form or a detail; 0 where the print stands.
+        How far a reader who trusts the print goes wrong: 3 in a main result or a method, 2 if a
+        formula, a number or a proof is wrong or missing, 1 if it is vague or wrong by a detail;
+        0 where the print stands.
     check : callable or None
         Takes one case of the family, or the seed if there is no family, and returns a
         :class:`Trial`; None only for statements that are outside.

@@ -319,7 +319,7 @@ def printed_name(name: str) -> str:
     "1c-layers",
     kind="identity",
     verdict="holds",
-    printed=r"(conv1': 9536), (layer1-0-conv1: 36992), … (layer4-1-conv1: 2360320) … (fc: 513000)",
+    printed=r"(conv1': 9536) (layer1-0-conv1: 36992), … (layer4-1-conv1: 2360320) … (fc: 513000)",
     statement=r"{value}`right` of the {value}`listed` entries are right: fc, and else convolutions with their batch "
     r"norms, $k^2\,c_\text{in}c_\text{out}+2c_\text{out}$. The exception is layer4-1-conv2.",
     family=one_network,

@@ -79,7 +79,7 @@ def left_singular_vectors() -> float:
     "2b-row",
     kind="identity",
     verdict="corrected",
-    severity=2,
+    severity=1,
     printed=r"… for any row $c_j$ of the matrix $C$ we have "
     r"$\sum_{i=1}^r\langle c_j,v_i\rangle=\|c_j\|_2^2$.",
     statement=r"$\sum_i\langle c_j,v_i\rangle^2=\|c_j\|_2^2$: the square is missing in print.",

@@ -419,9 +419,9 @@ def quotient_of_a_linear_function() -> float:
     severity=1,
     printed=r"So, (3) is equivalent to: $=\lim_{\alpha\to0}\frac{f(\lambda\mathbf x_{-i},\lambda x_i+\lambda\alpha)-"
     r"f(\lambda\mathbf x_{-i},\lambda x_i)}{\lambda\alpha}=\dots$",
-    statement=r"A slip in the number: it is (1), the partial derivative at $\lambda x$, that is rewritten there. The print's (3) "
+    statement=r"A slip in the number: it is the print's (1), the partial derivative at $\lambda x$, that is rewritten there. Its (3) "
     r"is the normalised step of part (b).",
-    corrected="(1) is equivalent to",
+    corrected="the print's (1) is equivalent to",
     family=quotients,
     exact=True,
 )

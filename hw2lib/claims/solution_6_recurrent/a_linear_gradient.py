@@ -478,8 +478,9 @@ def starts_that_meet(rng: np.random.Generator) -> Iterator[tuple[str, Growth]]:
     "6a-explode",
     kind="universal",
     verdict="holds",
-    printed=r"…corresponding to an eigenvalue with magnitude greater than 1 is non-zero, the norm $\|A^kz_0\|_2\to\infty$.",
-    statement=r"With $\langle w_i,z_0\rangle\ne0$ and $|\lambda_i|>1$, since by Cauchy–Schwarz "
+    printed=r"This shows that if the inner product between $\alpha_i$ and $v_i$ corresponding to an eigenvalue with magnitude greater than 1 is "
+    r"non-zero, the norm $\|A^kz_0\|_2\to\infty$.",
+    statement=r"With the condition read as in claim 6a-inner, $\langle w_i,z_0\rangle\ne0$, and $|\lambda_i|>1$ it does, since by Cauchy–Schwarz "
     r"$\|W^kz_0\|\ge|\lambda_i|^k\,|\langle w_i,z_0\rangle|/\|w_i\|$ for every left eigenvector $w_i$, whether $W$ is diagonalisable or not.",
     family=starts_that_meet,
     exact=True,

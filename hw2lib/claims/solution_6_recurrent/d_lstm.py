@@ -173,12 +173,13 @@ def forget_gates_with_weights() -> float:
 @claim(
     "6d-no-weights",
     kind="identity",
-    verdict="holds",
+    verdict="conditional",
     printed="A heuristic argument of how the backprop gradient does not have multiplicative terms of the weights in an LSTM "
     "is enough for full credit.",
     statement=r"On the direct path it has none. The whole $\partial c_T/\partial c_0$ is the product of the forget gates if the "
     "recurrent weights of forget gate, input gate and candidate are zero, whatever the other weights; over two steps or "
     "more those of any one of the three change it in general.",
+    corrected="on the direct path, from memory to memory",
     family=longer_runs,
     tolerance=1e-12,
 )
