@@ -209,6 +209,15 @@ def is_exported(module: nn.Module) -> bool:
     return any(node.op == "get_attr" and node.target in own for node in module.graph.nodes)
 
 
+def check_not_compiled(name: str, model: nn.Module) -> None:
+    """Refuse a model of which a part is compiled: hooks in it are called only sometimes."""
+    for module in model.modules():
+        if hasattr(module, "_orig_mod") or module._compiled_call_impl is not None:
+            raise ValueError(
+                f"{name} must not be compiled, for then hooks are called only sometimes"
+            )
+
+
 def check_ordinary(name: str, layer: nn.Module) -> None:
     """Refuse a layer that computes something else than its class in PyTorch does."""
     is_own = any(

@@ -23,6 +23,7 @@ from hw2lib._checks import (
     check_integer,
     check_kind,
     check_matching,
+    check_not_compiled,
     check_number,
     check_same_kind,
     check_visible,
@@ -62,7 +63,8 @@ def input_gradient(
     """Return the gradient of each image's own loss with respect to its pixels.
 
     In evaluation mode: otherwise dropout would make it random, and batch norm would make every
-    image's loss depend on the others. A model that still mixes the images of a batch is refused,
+    image's loss depend on the others. A model that still mixes the images of a batch
+    (beside another image one's logits differ by more than about √ε of their range) is refused,
     unless `batch_size` is given: then it is the gradient of the sum of all log-odds, times each
     image's :math:`1-p_y`. Right for an image of which the model is sure, too: the derivative in the
     label's logit, :math:`p_y-1`, is taken as minus the sum of the other probabilities, so nothing
@@ -370,7 +372,8 @@ def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
     ----------
     model : nn.Module
         Maps images to logits, each by itself; of its nonlinearities only
-        :class:`torch.nn.ReLU` modules are watched. Its mode is restored.
+        :class:`torch.nn.ReLU` modules are watched, whose inputs have the batch as their first
+        dimension. Its mode is restored.
     images, direction : Tensor
         Shape (N, …), of the model's dtype and device.
 
@@ -400,15 +403,13 @@ def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
     images = as_images("images", images, model).detach().clone()
     direction = as_images("direction", direction, model).detach().clone()
     check_matching("direction", direction, images.shape, "that of images")
-    values: list[Tensor] = []
+    entered: list[Tensor] = []
     check_visible("model", model)
-    for module in model.modules():
-        if hasattr(module, "_orig_mod"):
-            raise ValueError("model must not be compiled, for then hooks are called only sometimes")
+    check_not_compiled("model", model)
 
     def note(module: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
         (entering,) = (*given, *named.values())
-        values.append(entering.clone())  # a copy, for a ReLU may work in place
+        entered.append(entering.clone())  # a copy, for a ReLU may work in place
 
     with evaluation_mode(model):
         check_independent_of_batch(model, images)
@@ -421,6 +422,7 @@ def first_switch(model: nn.Module, images: Any, direction: Any) -> Tensor:
         with evaluation_mode(model), torch.enable_grad():
             images.requires_grad_()
             run_model(model, images)
+            values = tuple(entered)  # what checkpointing computes again enters again
             slopes = derivatives(values, images, direction)
     finally:
         for hook in hooks:

@@ -431,8 +431,8 @@ def balance_factors(A: Any, B: Any) -> Factors:
     r"""Return the balanced factors of the same product: :math:`A^\top A=BB^\top`, diagonal.
 
     Of all factors of AB with this inner size they have the least :math:`\|A\|_F^2+\|B\|_F^2`,
-    twice the nuclear norm of AB. Torch's gradient is NaN where singular values of AB are equal, two
-    zeros too. Serves claim 2c-balanced.
+    twice the nuclear norm of AB. Torch's gradient is NaN where singular values of AB are equal, or
+    where one of the first r is 0. Serves claim 2c-balanced.
 
     Parameters
     ----------
@@ -482,8 +482,8 @@ def critical_point(X: Any, indices: Sequence[int], rank: int) -> Factors:
 
     :math:`A=[\sqrt{\sigma_j}u_j]_{j\in J}` and :math:`B=[\sqrt{\sigma_j}v_j^\top]_{j\in J}`, filled
     up with zeros to inner size r. J = the r largest gives the minimum, any other J a saddle
-    (unless the loss is the same). Torch's gradient in X is NaN where singular values are equal.
-    Serves claims 2d-landscape and 2d-least.
+    (unless the loss is the same). Torch's gradient in X is NaN where singular values are equal, or
+    where a chosen one is 0. Serves claims 2d-landscape and 2d-least.
 
     Parameters
     ----------
@@ -719,7 +719,7 @@ def descend(X: Tensor, A: Tensor, B: Tensor, learning_rate: float | Tensor, step
     for _ in range(steps):
         residual = X - A @ B
         losses.append(residual.square().sum((-2, -1)))
-        step = 2 * learning_rate * residual
+        step = (2 * learning_rate * residual.double()).to(X)  # a rate may be tiny
         A, B = A + step @ B.mT, B + A.mT @ step
     return Fit(A, B, torch.stack([*losses, (X - A @ B).square().sum((-2, -1))]))
 

@@ -22,6 +22,7 @@ from hw2lib._checks import (
     check_kind,
     check_matching,
     check_model,
+    check_not_compiled,
     check_number,
     check_ordinary,
     check_same_kind,
@@ -192,7 +193,7 @@ def running_statistics(
         variances.append(variance)
     count = len(means)
     if momentum is None:
-        ages = torch.full((count,), 1 / count, dtype=means[0].dtype)
+        ages = means[0].new_full((count,), 1 / count)
         initial = 0.0
     else:
         powers = torch.arange(count - 1, -1, -1, dtype=torch.float64)
@@ -260,6 +261,9 @@ def bias_offset_in_eval(
         else as_tensor(name, value)
         for name, value in given.items()
     }
+    for name, value in given.items():
+        if not is_number(value):  # to its device numbers go
+            factors = {each: factor.to(factors[name].device) for each, factor in factors.items()}
     variance = factors["running_variance"]
     if (variance < 0).any() or (eps == 0 and (variance == 0).any()):
         raise ValueError("running_variance must be at least 0, and positive where eps is 0")
@@ -384,8 +388,8 @@ def layer_inputs(model: nn.Module, images: Tensor, kind: type[nn.Module] = nn.Re
     Raises
     ------
     TypeError, ValueError
-        If `model` is not a module or one that is scripted, traced or exported, `kind` not a class,
-        or `images` not a finite tensor.
+        If `model` is not a module or one that is scripted, traced, exported or compiled, `kind` not
+        a class, or `images` not a finite tensor.
 
     References
     ----------
@@ -402,6 +406,7 @@ def layer_inputs(model: nn.Module, images: Tensor, kind: type[nn.Module] = nn.Re
     """
     check_model("model", model)
     check_visible("model", model)
+    check_not_compiled("model", model)
     check_kind("kind", kind, type)
     images = as_tensor("images", images)
     model = copied("model", model).train()

@@ -247,8 +247,8 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
     TypeError
         If `model` is not a module or `input_shape` not a sequence of integers.
     ValueError
-        If the model does not accept inputs of that shape, is scripted, traced or exported, or its
-        own shapes are not known yet.
+        If the model does not accept inputs of that shape, is scripted, traced or exported, has a
+        compiled part, or its own shapes are not known yet.
 
     References
     ----------
@@ -268,6 +268,8 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
     check_model("model", model)
     check_visible("model", model, only_parameters=input_shape is None)
     model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
+    if any(hasattr(part, "_orig_mod") for part in model.modules()):
+        raise ValueError("model must be compiled as a whole or not at all, got a compiled part")
     calls = None if input_shape is None else run_without_data(model, input_shape, calls_of)
     counted: set[Tensor] = set()
     rows = []
@@ -364,7 +366,7 @@ def calls_of(model: nn.Module, images: Tensor) -> dict[str, Calls]:
         return hook
 
     for name, module in model.named_modules():
-        if module._parameters:
+        if module._parameters or isinstance(module, MULTIPLYING):  # they may be parametrised
             module.register_forward_hook(record(name), with_kwargs=True)
     model(images)
     return calls
@@ -414,6 +416,7 @@ def without_data(module: nn.Module, device: torch.device, copies: dict[int, Any]
         name: None if child is None else without_data(child, device, copies)
         for name, child in module._modules.items()
     }
+    vars(bare).pop("_compiled_call_impl", None)  # it would call the original
     return bare
 
 

@@ -211,7 +211,7 @@ def kreiss_constant(W: Any, points: int = 40) -> float:
         Shape (p, p), all eigenvalues inside the unit circle, by 1e−9 at least: nearer, rounding
         would decide.
     points : int
-        Radii and angles of the grid, at least 2 of each.
+        Half the number of radii, and the number of angles beside the eigenvalues', at least 2.
 
     Returns
     -------
@@ -241,15 +241,16 @@ def kreiss_constant(W: Any, points: int = 40) -> float:
             f"W must have all eigenvalues inside the unit circle, by {NEAREST} at least, got one "
             f"of magnitude {values.abs().max():.12g}"
         )
-    above = torch.logspace(gap.log10().item() - 2, 2, 2 * points, dtype=W.dtype)  # |z| − 1
-    angles = torch.linspace(0, torch.pi, points, dtype=W.dtype)  # W is real: the rest is conjugate
+    kind: dict[str, Any] = {"dtype": W.dtype, "device": W.device}
+    above = torch.logspace(gap.log10().item() - 2, 2, 2 * points, **kind)  # |z| − 1
+    angles = torch.linspace(0, torch.pi, points, **kind)  # W is real: the rest is conjugate
     angles = torch.cat([angles, values.angle().abs()])
     factor, width, largest = above[1] / above[0], torch.pi / points, 1.0
     for _ in range(REFINEMENTS):
         found = resolvent_growth(W, above, angles)
         row, column = divmod(int(found.argmax()), len(angles))
         largest = max(largest, found[row, column].item())
-        around = torch.linspace(-1, 1, 9, dtype=W.dtype)
+        around = torch.linspace(-1, 1, 9, **kind)
         above, angles = above[row] * factor**around, angles[column] + width * around
         factor, width = factor**0.3, width * 0.3
     return largest
@@ -259,7 +260,7 @@ def resolvent_growth(W: Tensor, above: Tensor, angles: Tensor) -> Tensor:
     """Return (|z| − 1)‖(zI − W)⁻¹‖ at every z of a grid in |z| − 1 and in the angle."""
     above = (1 + above) - 1  # what is left of it in z
     z = torch.polar(*torch.meshgrid(1 + above, angles, indexing="ij"))
-    resolvents = z[..., None, None] * torch.eye(len(W), dtype=W.dtype) - W
+    resolvents = z[..., None, None] * torch.eye(len(W), dtype=W.dtype, device=W.device) - W
     # the inverse has the right order of size, for W of any scales; the least singular value not
     inverses = torch.linalg.inv_ex(resolvents).inverse
     return finite("W", above[:, None] * torch.linalg.matrix_norm(inverses, 2))

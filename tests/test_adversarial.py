@@ -1,5 +1,6 @@
 """The signed-gradient attack: bounds, modes, gradients, and what it does to a linear model."""
 
+import copy
 import functools
 import itertools
 import math
@@ -13,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
 
 from hw2lib import adversarial, training
 from hw2lib.adversarial import (
@@ -692,11 +694,26 @@ def test_affine_continuation_in_batches_is_the_same():
     torch.testing.assert_close(parts, whole)
 
 
+def test_switch_of_a_model_that_computes_again_on_the_way_back():
+    class Checkpointed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(1, 2), nn.ReLU())
+
+        def forward(self, images):
+            return checkpoint(self.layers, images, use_reentrant=False)
+
+    model = Checkpointed()
+    nn.init.ones_(model.layers[0].weight), nn.init.constant_(model.layers[0].bias, -2.0)
+    assert first_switch(model, torch.tensor([[0.5]]), torch.ones(1, 1)).item() == 1.5
+
+
 def test_switch_of_a_compiled_model_is_refused_and_one_out_of_reach_too():
     model = nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 2))
     images, direction = torch.zeros(1, 1), torch.full((1, 1), 1e-10)
-    compiled = torch.compile(model, backend="eager")
-    for each in (compiled, nn.Sequential(compiled)):
+    compiled, in_place = torch.compile(model, backend="eager"), copy.deepcopy(model)
+    in_place.compile(backend="eager")
+    for each in (compiled, nn.Sequential(compiled), in_place):
         with pytest.raises(ValueError, match="model must not be compiled"):
             first_switch(each, images, direction)
     nn.init.ones_(model[0].weight), nn.init.constant_(model[0].bias, -1e30)

@@ -562,6 +562,13 @@ def test_descent_takes_a_start_and_a_learning_rate():
     torch.testing.assert_close(found.losses[0], loss(X, A, B))
 
 
+@pytest.mark.parametrize("rate", [1e-40, 1e-46])
+def test_a_learning_rate_that_single_precision_lacks_keeps_its_digits(rate):
+    start = (torch.tensor([[0.0]]), torch.tensor([[1e18]]))
+    found = gradient_descent(torch.tensor([[1e18]]), 1, 1, learning_rate=rate, start=start)
+    assert found.A.item() == pytest.approx(2 * rate * 1e36, rel=1e-6)
+
+
 def test_descent_with_a_given_rate_takes_any_x_and_may_run_off():
     zero = gradient_descent(torch.zeros(3, 2), 1, 1, learning_rate=0.1)
     assert zero.losses[1] <= zero.losses[0]

@@ -231,6 +231,12 @@ def test_probabilities_are_torchs_normal():
     assert saturation_probability(2.5, 0.7) == pytest.approx(outside, abs=1e-6)
 
 
+def test_inputs_in_a_compiled_model_are_not_to_be_seen():
+    compiled = torch.compile(nn.Sequential(nn.Linear(1, 1), nn.ReLU()), backend="eager")
+    with pytest.raises(ValueError, match="model must not be compiled"):
+        layer_inputs(compiled, torch.ones(1, 1))
+
+
 def test_layer_inputs_come_in_order_and_leave_the_model_alone():
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 1)).eval()
     x = torch.randn(5, 2)

@@ -297,6 +297,21 @@ def test_table_leaves_what_a_network_keeps(compiled):
     assert not model.norm.num_batches_tracked
 
 
+def test_table_of_a_model_compiled_in_place_and_none_of_one_with_a_compiled_part():
+    model = nn.Sequential(nn.Linear(4, 3))
+    model.compile(backend="eager")
+    assert parameter_table(model, (4,)).macs == 12
+    part = torch.compile(nn.Linear(4, 3), backend="eager")
+    with pytest.raises(ValueError, match="compiled as a whole or not at all"):
+        parameter_table(nn.Sequential(part), (4,))
+
+
+def test_a_layer_without_parameters_of_its_own_works_all_the_same():
+    layer = nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))
+    nn.utils.parametrize.register_parametrization(layer, "bias", nn.Identity())
+    assert parameter_table(layer, (4,)).macs == 12
+
+
 class Halving(nn.Identity):
     """Not an identity."""
 
