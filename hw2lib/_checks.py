@@ -182,8 +182,9 @@ def check_kind(name: str, value: Any, kind: type | tuple[type, ...]) -> None:
 def check_model(name: str, value: Any) -> None:
     """Refuse what is no module, and one whose parameters get their shape at the first call."""
     check_kind(name, value, nn.Module)
-    if any(map(is_lazy, [*value.parameters(), *value.buffers()])):
-        raise ValueError(f"{name} must have parameters of known shape, got {value}")
+    for module in value.modules():
+        if any(map(is_lazy, (*module._parameters.values(), *module._buffers.values()))):
+            raise ValueError(f"{name} must have parameters of known shape, got {value}")
 
 
 def check_visible(name: str, model: nn.Module, only_parameters: bool = False) -> None:
@@ -192,9 +193,9 @@ def check_visible(name: str, model: nn.Module, only_parameters: bool = False) ->
     Where only parameters count, parts that have none may be of any kind.
     """
     for module in model.modules():
-        if only_parameters and next(module.parameters(), None) is None:
+        if not (isinstance(module, torch.jit.ScriptModule) or is_exported(module)):
             continue
-        if isinstance(module, torch.jit.ScriptModule) or is_exported(module):
+        if not only_parameters or next(module.parameters(), None) is not None:
             raise ValueError(
                 f"{name} must be made of modules, neither scripted, traced nor exported, got "
                 f"{type(module).__name__}"
@@ -212,7 +213,7 @@ def is_exported(module: nn.Module) -> bool:
 def check_not_compiled(name: str, model: nn.Module) -> None:
     """Refuse a model of which a part is compiled: hooks in it are called only sometimes."""
     for module in model.modules():
-        if hasattr(module, "_orig_mod") or module._compiled_call_impl is not None:
+        if "_orig_mod" in module._modules or module._compiled_call_impl is not None:
             raise ValueError(
                 f"{name} must not be compiled, for then hooks are called only sometimes"
             )

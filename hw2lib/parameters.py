@@ -268,7 +268,7 @@ def parameter_table(model: nn.Module, input_shape: Sequence[int] | None = None) 
     check_model("model", model)
     check_visible("model", model, only_parameters=input_shape is None)
     model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
-    if any(hasattr(part, "_orig_mod") for part in model.modules()):
+    if input_shape is not None and any("_orig_mod" in part._modules for part in model.modules()):
         raise ValueError("model must be compiled as a whole or not at all, got a compiled part")
     calls = None if input_shape is None else run_without_data(model, input_shape, calls_of)
     counted: set[Tensor] = set()
