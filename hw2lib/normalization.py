@@ -255,15 +255,14 @@ def bias_offset_in_eval(
     momentum = check_number("momentum", momentum, "in [0, 1]", lambda m: 0 <= m <= 1)
     eps = check_number("eps", eps, "a number of at least 0", lambda value: value >= 0)
     given = {"shift": shift, "weight": weight, "running_variance": running_variance}
+    arrays = {name: as_tensor(name, v) for name, v in given.items() if not is_number(v)}
+    device = next((each.device for each in arrays.values()), None)
     factors = {  # numbers in double precision, for they belong to no dtype
-        name: torch.tensor(check_number(name, value), dtype=torch.float64)
-        if is_number(value)
-        else as_tensor(name, value)
+        name: arrays[name]
+        if name in arrays
+        else torch.tensor(check_number(name, value), dtype=torch.float64, device=device)
         for name, value in given.items()
     }
-    for name, value in given.items():
-        if not is_number(value):  # to its device numbers go
-            factors = {each: factor.to(factors[name].device) for each, factor in factors.items()}
     variance = factors["running_variance"]
     if (variance < 0).any() or (eps == 0 and (variance == 0).any()):
         raise ValueError("running_variance must be at least 0, and positive where eps is 0")
@@ -278,8 +277,8 @@ def bias_offset_in_eval(
     kept = math.exp(steps / 2 * math.log1p(-momentum)) if momentum < 1 else float(steps == 0)
     root = kept / total.sqrt().sqrt()  # twice, for the product of two of the factors may underflow
     left = (root * b.double()) * (root * gain.double())
-    arrays = [each.dtype for name, each in factors.items() if not is_number(given[name])]
-    dtype = functools.reduce(torch.promote_types, arrays or [torch.get_default_dtype()])
+    dtypes = [each.dtype for each in arrays.values()] or [torch.get_default_dtype()]
+    dtype = functools.reduce(torch.promote_types, dtypes)
     return finite("shift, weight, running_variance and eps", left.to(dtype))
 
 

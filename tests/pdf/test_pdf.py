@@ -69,7 +69,7 @@ def test_bookmarks_name_every_chapter(pdf):
 
 def test_all_fonts_are_embedded(pdf):
     described = [font for font in fonts(pdf) if font.Subtype != "/Type0"]  # that names another
-    assert described
+    assert len(described) > 10
     for font in described:
         files = {"/FontFile", "/FontFile2", "/FontFile3"} & set(font.FontDescriptor.keys())
         assert files, font.get("/BaseFont")
@@ -84,7 +84,8 @@ def test_every_link_leads_to_a_place_or_an_address(pdf):
         for mark in page.get("/Annots", [])
         if mark.get("/Subtype") == "/Link"
     ]
-    assert links
+    set_in_pages = (book.MADE / "book.html").read_text(encoding="utf-8")
+    assert len(links) >= set_in_pages.count("<a ") > 0
     for link in links:
         if "/Dest" in link:
             aim = link.Dest

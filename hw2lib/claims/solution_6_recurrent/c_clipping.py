@@ -479,7 +479,7 @@ def parts_of_gradients(rng: np.random.Generator) -> Iterator[tuple[str, Parts]]:
     severity=1,
     printed=r"Exploding/vanishing gradients are problematic if we update the weights … using SGD. … If the gradient magnitude is very small, the weights are "
     r"essentially frozen and training is stalled. A common solution to this problem is to modify the gradient $\frac{d\ell}{dw_z}$ before updating the weights.",
-    statement=r"Of the update's length, as the print means it, yes; but of vanishing gradients that is the lesser part. One that vanishes is a sum over times, and small in its early terms: scaling it to a norm multiplies early and late "
+    statement=r"Of the length of the update, as the print means it, yes: rescaling mends both. But a gradient that vanishes is a sum over times, and small in its early terms: scaling it to a norm multiplies early and late "
     r"terms by one number, clipping leaves it as it is, and Adam's first step in an entry whose early terms are together smaller than the late ones is the same, "
     r"up to its $\varepsilon$, if all early terms change sign. Such an update does not see what they say.",
     corrected="cures exploding; of a vanishing one only the length of the step",
