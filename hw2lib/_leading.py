@@ -24,18 +24,17 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
 TOLERANCE = 1e-10  # of the loss, relative to the optimum
 SMALLEST = 8  # block
 BLOCKS = 5  # in a Krylov space of products with X
 LENGTH = 128  # of sums with few terms
-PRECISIONS: tuple[type[np.floating], ...] = (np.float32, np.float64)
+PRECISIONS = (torch.float32, torch.float64)
 
-Matrix = NDArray[np.floating]
-Factors = tuple[Matrix, Matrix]
-Map = Callable[[Matrix], Matrix]
+Factors = tuple[Tensor, Tensor]
+Map = Callable[[Tensor], Tensor]
 
 
 class Task(NamedTuple):
@@ -66,19 +65,19 @@ class Rounded:
 
     Attributes
     ----------
-    matrix : array
+    matrix : Tensor
         Shape (m, n).
     unit : float
         What rounding errors may add to the square of one row, relative to ‖X‖².
     """
 
-    def __init__(self, X: Matrix) -> None:
-        self.matrix = X.astype(np.float32)
+    def __init__(self, X: Tensor) -> None:
+        self.matrix = X.float()
         self._length = max(LENGTH, math.isqrt(len(X)))
         terms = self._length + math.ceil(len(X) / self._length)
-        self.unit = (terms + 4) * float(np.finfo(np.float32).eps)
+        self.unit = (terms + 4) * torch.finfo(torch.float32).eps
 
-    def mixtures(self, count: int) -> Matrix:
+    def mixtures(self, count: int) -> Tensor:
         """Return an orthonormal basis of so many mixtures of rows, the same at every call.
 
         A row is in two of them: one holds every count-th row, the other whole runs of so many.
@@ -86,18 +85,19 @@ class Rounded:
         """
         rest = len(self.matrix) % count
         runs = self.matrix[rest:].reshape(-1, count, self.matrix.shape[1])
-        weights = np.random.default_rng(0).standard_normal((2, *runs.shape[:2]), np.float32)
-        mixtures = np.einsum("rc,rcn->cn", weights[0], runs)
-        of_runs = np.einsum("rc,rcn->rn", weights[1], runs)
-        for more in (self.matrix[:rest], *np.split(of_runs, range(count, len(runs), count))):
+        generator = torch.Generator("cpu").manual_seed(0)
+        weights = self.matrix.new_empty(2, *runs.shape[:2]).normal_(generator=generator)
+        mixtures = torch.einsum("rc,rcn->cn", weights[0], runs)
+        of_runs = torch.einsum("rc,rcn->rn", weights[1], runs)
+        for more in (self.matrix[:rest], *of_runs.split(count)):
             mixtures[: len(more)] += more
-        return orthonormal_basis(mixtures.astype(float))
+        return orthonormal_basis(mixtures.double())
 
-    def halves(self, rows: Matrix) -> Matrix:
+    def halves(self, rows: Tensor) -> Tensor:
         """Return X rowsᵀ."""
-        return product(self.matrix, rows.astype(np.float32).T, self._length)
+        return product(self.matrix, rows.float().T, self._length)
 
-    def images(self, halves: Matrix) -> Matrix:
+    def images(self, halves: Tensor) -> Tensor:
         """Return halvesᵀ X."""
         return product(halves.T, self.matrix, self._length)
 
@@ -109,11 +109,11 @@ class Ritz(NamedTuple):
     the norms of their residuals (c,); and the matrix (c, k) that makes them of Q.
     """
 
-    values: Matrix
-    rows: Matrix
-    images: Matrix
-    residuals: Matrix
-    turn: Matrix
+    values: Tensor
+    rows: Tensor
+    images: Tensor
+    residuals: Tensor
+    turn: Tensor
 
 
 class Krylov:
@@ -121,7 +121,7 @@ class Krylov:
 
     Parameters
     ----------
-    start : array
+    start : Tensor
         Shape (b, n), with orthonormal rows.
     first, second : callable
         The two halves of the map: of rows, and of what the first gave.
@@ -132,19 +132,19 @@ class Krylov:
     ----------
     size : int
         Its dimensions.
-    rows : array
+    rows : Tensor
         Orthonormal: a basis of it, and the rows that come next, once they are made.
-    halves : list of array
+    halves : list of Tensor
         What the first half of the map gave of the basis, block by block.
     """
 
-    def __init__(self, start: Matrix, first: Map, second: Map, limit: int) -> None:
-        self.size, self.limit, self.halves = 0, limit, list[Matrix]()
+    def __init__(self, start: Tensor, first: Map, second: Map, limit: int) -> None:
+        self.size, self.limit, self.halves = 0, limit, list[Tensor]()
         self.rows = start[:0]
         self._last, self._ahead = slice(0), start[:0]
         self._start, self._first, self._second = start, first, second
-        self._memory, self._images = np.empty((2, limit, start.shape[1]))
-        self._projected = np.zeros((limit, limit))  # its lower triangle
+        self._memory, self._images = start.new_empty(2, limit, start.shape[1])
+        self._projected = start.new_zeros(limit, limit)  # its lower triangle
 
     def grow(self) -> bool:
         """Grow by a block, if one is left and allowed; tell so."""
@@ -158,7 +158,7 @@ class Krylov:
         self._projected[new, : self.size] = self._images[new] @ self.rows.T
         return True
 
-    def ahead(self) -> Matrix:
+    def ahead(self) -> Tensor:
         """Return what the first half of the map gives of the rows that come next."""
         if len(self.rows) == self.size:
             rows = self._next_rows()
@@ -167,37 +167,37 @@ class Krylov:
             self._ahead = self._first(rows)
         return self._ahead
 
-    def _next_rows(self) -> Matrix:
+    def _next_rows(self) -> Tensor:
         if not self.size:
             return self._start
         images, projected = self._images[self._last], self._projected[self._last, : self.size]
         outside = images - projected @ self.rows
-        rows = independent(outside, 1e-13 * np.square(outside).sum())
+        rows = independent(outside, 1e-13 * outside.square().sum().item())
         outside = rows - rows @ self.rows.T @ self.rows  # rounding errors, which were enlarged
         return independent(outside, 1e-4)[: self.limit - self.size]
 
-    def ritz_values(self) -> Matrix:
+    def ritz_values(self) -> Tensor:
         """Return all Ritz values, decreasing."""
-        return np.linalg.eigvalsh(self._projected[: self.size, : self.size])[::-1]
+        return torch.linalg.eigvalsh(self._projected[: self.size, : self.size]).flip(0)
 
     def ritz_pairs(self, count: int) -> Ritz:
         """Return all Ritz values, and so many of the leading vectors."""
-        values, turn = np.linalg.eigh(self._projected[: self.size, : self.size])
-        values, turn = values[::-1], np.ascontiguousarray(turn.T[::-1][:count])
+        values, turn = torch.linalg.eigh(self._projected[: self.size, : self.size])
+        values, turn = values.flip(0), turn.T.flip(0)[:count]
         rows = turn @ self.rows[: self.size]
         images = turn @ self._images[: self.size]
-        residuals = np.linalg.norm(images - values[:count, None] * rows, axis=1)
+        residuals = torch.linalg.vector_norm(images - values[:count, None] * rows, dim=1)
         return Ritz(values, rows, images, residuals, turn)
 
     def defect(self) -> float:
         r"""Return :math:`\|QG-QGQ^\top Q\|_F`, the norm of the residuals of all Ritz pairs."""
-        lower = np.tril(self._projected[: self.size, : self.size])
-        difference = (lower + np.tril(lower, -1).T) @ self.rows[: self.size]
+        lower = torch.tril(self._projected[: self.size, : self.size])
+        difference = (lower + torch.tril(lower, -1).T) @ self.rows[: self.size]
         difference -= self._images[: self.size]
-        return float(np.linalg.norm(difference))
+        return norm(difference)
 
 
-def leading_rows(X: Matrix, rank: int, total: float) -> Factors | None:
+def leading_rows(X: Tensor, rank: int, total: float) -> Factors | None:
     r"""Return XVᵀ and orthonormal rows V whose :math:`\|X-XV^\top V\|_F^2` is the least, to 1e-10.
 
     A block Krylov space of X from a fixed random start is made in single precision, another in
@@ -210,7 +210,7 @@ def leading_rows(X: Matrix, rank: int, total: float) -> Factors | None:
 
     Parameters
     ----------
-    X : array
+    X : Tensor
         Shape (m, n), m ≥ n, in double precision, of a size whose squares are in range.
     rank : int
         r, much less than n.
@@ -219,7 +219,7 @@ def leading_rows(X: Matrix, rank: int, total: float) -> Factors | None:
 
     Returns
     -------
-    tuple of two arrays, or None
+    tuple of two Tensors, or None
         Shapes (m, r) and (r, n); None where nothing was proved: because the gap to the next
         singular value or the optimum beside ‖X‖² is too small, or the space too.
 
@@ -233,23 +233,23 @@ def leading_rows(X: Matrix, rank: int, total: float) -> Factors | None:
 
     Examples
     --------
-    >>> X = np.diag(0.5 ** np.arange(512.0))
-    >>> _, rows = leading_rows(X, 1, (X**2).sum())
-    >>> np.abs(rows[0, :3]).round(6).tolist()
+    >>> import torch
+    >>> X = torch.diag(0.5 ** torch.arange(512).double())
+    >>> _, rows = leading_rows(X, 1, X.square().sum().item())
+    >>> rows[0, :3].abs().round(decimals=6).tolist()
     [1.0, 0.0, 0.0]
     """
-    error = float(np.finfo(X.dtype).eps) * total
+    error = torch.finfo(X.dtype).eps * total
     terms = LENGTH + math.ceil(X.shape[1] / LENGTH)
     task = Task(rank, total, unit=sum(X.shape) * error, skew=terms * error / 2)
     block = max(SMALLEST, 4 * (rank // 4 + 1))  # more than the rank
-    with np.errstate(under="ignore"):
-        found, ritz = from_products(X, task, block)
-        if found is None and not in_doubt(ritz, task):
-            found = from_gram(X, task, ritz.rows)
+    found, ritz = from_products(X, task, block)
+    if found is None and not in_doubt(ritz, task):
+        found = from_gram(X, task, ritz.rows)
     return found
 
 
-def from_products(X: Matrix, task: Task, block: int) -> tuple[Factors | None, Ritz]:
+def from_products(X: Tensor, task: Task, block: int) -> tuple[Factors | None, Ritz]:
     """Return what products with X prove, if they do, and the Ritz pairs that they gave.
 
     In single precision first. Then in double precision: from the whole space until s is known, and
@@ -268,7 +268,7 @@ def from_products(X: Matrix, task: Task, block: int) -> tuple[Factors | None, Ri
         space = Krylov(start, lambda rows: X @ rows.T, lambda halves: halves.T @ X, space.limit)
         ritz, s = search(space, task, block, s)
         if certified(ritz, task, s):
-            images = np.hstack(space.halves) @ ritz.turn[: task.rank].T
+            images = torch.cat(space.halves, dim=1) @ ritz.turn[: task.rank].T
             return (images, ritz.rows[: task.rank]), ritz
         if known or s >= ritz.values[task.rank - 1]:
             break
@@ -282,36 +282,36 @@ def search(space: Krylov, task: Task, block: int, s: float) -> tuple[Ritz, float
     """
     while space.grow():
         values = space.ritz_values()
-        last, following = values[task.rank - 1 : task.rank + 1]
-        outside, slack = task.total - values.sum(), task.slack(space.size)
+        last, following = values[task.rank - 1 : task.rank + 1].tolist()
+        outside, slack = task.total - values.sum().item(), task.slack(space.size)
         hidden = outside < last and last - following <= 2 * slack  # by rounding errors
         if min(s, outside) >= last:
             if too_wide(values, task, space.limit):
                 break
-            halves = space.ahead().astype(float)
-            outside -= np.linalg.eigvalsh(halves.T @ halves)[:-1].sum()  # see trace_bound
+            halves = space.ahead().double()
+            outside -= torch.linalg.eigvalsh(halves.T @ halves)[:-1].sum().item()  # see trace_bound
         if outside < last and orthonormal(space.rows):
             bound = trace_bound(following, outside, space.defect(), task.slack(len(space.rows)))
             s = min(s, bound)
         if not hidden and s >= last:
             continue
         ritz = space.ritz_pairs(block)
-        exact = np.linalg.norm(ritz.residuals[: task.rank]) <= slack
+        exact = norm(ritz.residuals[: task.rank]) <= slack
         if hidden or exact or certified(ritz, task, s):
             return ritz, s
     return space.ritz_pairs(block), s
 
 
-def too_wide(values: Matrix, task: Task, limit: int) -> bool:
+def too_wide(values: Tensor, task: Task, limit: int) -> bool:
     """Tell whether the trace outside will still be much too large in so many dimensions.
 
     It mostly falls faster than 1/k, at which it would end four times too large.
     """
-    outside = task.total - values.sum()
-    return bool(outside * len(values) / limit > 4 * values[task.rank - 1])
+    outside = task.total - values.sum().item()
+    return outside * len(values) / limit > 4 * values[task.rank - 1].item()
 
 
-def from_gram(X: Matrix, task: Task, start: Matrix) -> Factors | None:
+def from_gram(X: Tensor, task: Task, start: Tensor) -> Factors | None:
     """Return what the Gram matrix proves, if it does: from single precision, or else from double.
 
     Ritz pairs are made exact, and a bound is tried, after ten steps each and the last.
@@ -319,7 +319,7 @@ def from_gram(X: Matrix, task: Task, start: Matrix) -> Factors | None:
     gram = X.T @ X
     block = len(start)
     for dtype in PRECISIONS:
-        space = gram_space(start, gram.astype(dtype), min(60 * block, len(gram) // 2))
+        space = gram_space(start, gram.to(dtype), min(60 * block, len(gram) // 2))
         steps, more = 0, True
         while more:
             steps, more = steps + 1, space.grow()
@@ -329,22 +329,22 @@ def from_gram(X: Matrix, task: Task, start: Matrix) -> Factors | None:
             ritz = exact_pairs(start, gram)
             if in_doubt(ritz, task):
                 return None
-            last, following = ritz.values[task.rank - 1 : task.rank + 1]
+            last, following = ritz.values[task.rank - 1 : task.rank + 1].tolist()
             s = last - (last - following) / 4
             if certified(ritz, task, s) and cholesky_bounds(gram, ritz, task, s):
                 rows = ritz.rows[: task.rank]
                 return X @ rows.T, rows
-            if last - following <= np.finfo(dtype).eps * ritz.values[0]:
+            if last - following <= torch.finfo(dtype).eps * ritz.values[0].item():
                 break  # this precision does not tell them apart
     return None
 
 
-def gram_space(start: Matrix, gram: Matrix, limit: int) -> Krylov:
+def gram_space(start: Tensor, gram: Tensor, limit: int) -> Krylov:
     """Return a Krylov space of a Gram matrix, with products in its precision."""
-    return Krylov(start, lambda rows: rows.astype(gram.dtype), lambda rows: rows @ gram, limit)
+    return Krylov(start, lambda rows: rows.to(gram.dtype), lambda rows: rows @ gram, limit)
 
 
-def exact_pairs(rows: Matrix, gram: Matrix) -> Ritz:
+def exact_pairs(rows: Tensor, gram: Tensor) -> Ritz:
     """Return the Ritz pairs in the span of orthonormal rows, in double precision."""
     space = gram_space(rows, gram, len(rows))
     space.grow()
@@ -354,39 +354,46 @@ def exact_pairs(rows: Matrix, gram: Matrix) -> Ritz:
 def in_doubt(ritz: Ritz, task: Task) -> bool:
     """Tell whether rounding errors alone are too large for a proof, as gap and optimum seem."""
     slack = task.slack(len(ritz.values))
-    gap = ritz.values[task.rank - 1] - ritz.values[task.rank]
-    optimum = task.total - ritz.values[: task.rank].sum() - slack
-    return bool(min(gap - slack, optimum) <= 0 or slack**2 > TOLERANCE * gap * optimum)
+    last, following = ritz.values[task.rank - 1 : task.rank + 1].tolist()
+    gap = last - following
+    optimum = task.total - ritz.values[: task.rank].sum().item() - slack
+    return min(gap - slack, optimum) <= 0 or slack**2 > TOLERANCE * gap * optimum
 
 
-def independent(rows: Matrix, least: float) -> Matrix:
+def independent(rows: Tensor, least: float) -> Tensor:
     """Return an orthonormal basis of rows, less the directions whose square is no more than least.
 
     It is orthonormal but for rounding errors, which the division by a small square enlarges.
     """
-    squares, turn = np.linalg.eigh(rows @ rows.T)
+    squares, turn = torch.linalg.eigh(rows @ rows.T)
     kept = squares > least
-    return (turn[:, kept] / np.sqrt(squares[kept])).T @ rows
+    return (turn[:, kept] / squares[kept].sqrt()).T @ rows
 
 
-def orthonormal_basis(rows: Matrix) -> Matrix:
+def orthonormal_basis(rows: Tensor) -> Tensor:
     """Return as many rows, orthonormal, whose span contains them."""
-    basis = independent(independent(rows, 1e-13 * np.square(rows).sum()), 1e-4)
-    return basis if len(basis) == len(rows) else np.linalg.qr(rows.T)[0].T
+    basis = independent(independent(rows, 1e-13 * rows.square().sum().item()), 1e-4)
+    return basis if len(basis) == len(rows) else torch.linalg.qr(rows.T)[0].T
 
 
-def orthonormal(rows: Matrix) -> bool:
+def orthonormal(rows: Tensor) -> bool:
     """Tell whether rows are orthonormal up to rounding errors: by sums of few terms."""
-    defect = product(rows, rows.T, LENGTH) - np.eye(len(rows))
-    return bool(np.linalg.norm(defect) <= rows.shape[1] * np.finfo(float).eps / 4)
+    defect = product(rows, rows.T, LENGTH)
+    defect.diagonal().sub_(1)
+    return norm(defect) <= rows.shape[1] * torch.finfo(rows.dtype).eps / 4
 
 
-def product(left: Matrix, right: Matrix, length: int) -> Matrix:
+def norm(values: Tensor) -> float:
+    """Return the root of the sum of all squares."""
+    return torch.linalg.vector_norm(values).item()
+
+
+def product(left: Tensor, right: Tensor, length: int) -> Tensor:
     """Return the product of two matrices, made of sums of so many terms, which are then added."""
-    total = np.zeros((len(left), right.shape[1]), left.dtype)
+    total = left.new_zeros(len(left), right.shape[1])
     for first in range(0, len(right), length):
         part = slice(first, first + length)
-        total += left[:, part] @ right[part]
+        total.addmm_(left[:, part], right[part])
     return total
 
 
@@ -397,9 +404,9 @@ def certified(ritz: Ritz, task: Task, s: float) -> bool:
     gaps = values - slack - s
     if not gaps[-1] > 0:
         return False
-    excess = (np.linalg.norm(residuals / np.sqrt(gaps)) + slack / math.sqrt(gaps[-1])) ** 2
-    optimum = task.total - values.sum() - slack - excess
-    return bool(excess <= TOLERANCE * optimum) and orthonormal(ritz.rows)
+    excess = (norm(residuals / gaps.sqrt()) + slack / math.sqrt(gaps[-1])) ** 2
+    optimum = task.total - values.sum().item() - slack - excess
+    return excess <= TOLERANCE * optimum and orthonormal(ritz.rows)
 
 
 def trace_bound(inside: float, outside: float, coupling: float, slack: float) -> float:
@@ -419,7 +426,7 @@ def trace_bound(inside: float, outside: float, coupling: float, slack: float) ->
     return (inside + outside + math.hypot(inside - outside, 2 * coupling)) / 2
 
 
-def cholesky_bounds(gram: Matrix, ritz: Ritz, task: Task, s: float) -> bool:
+def cholesky_bounds(gram: Tensor, ritz: Ritz, task: Task, s: float) -> bool:
     r"""Tell whether :math:`sI-G+V^\top\operatorname{diag}(\theta)V` is positive definite.
 
     Then s bounds G on what is orthogonal to V. A Cholesky decomposition proves so once its rounding
@@ -429,9 +436,9 @@ def cholesky_bounds(gram: Matrix, ritz: Ritz, task: Task, s: float) -> bool:
     matrix = (rows.T * ritz.values[: task.rank]) @ rows
     matrix -= gram
     shift = s - task.unit * (1 + len(gram) * s / task.total)
-    np.fill_diagonal(matrix, matrix.diagonal() + shift)
+    matrix.diagonal().add_(shift)
     try:
-        np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:
+        torch.linalg.cholesky(matrix)
+    except torch.linalg.LinAlgError:
         return False
     return True

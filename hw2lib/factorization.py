@@ -244,7 +244,9 @@ def certified_factors(X: Tensor, rank: int) -> Factors | None:
         turned = certified_factors(X.T, rank)
         return turned and Factors(turned.B.T, turned.A.T)
     derived = X.requires_grad or forward_ad.unpack_dual(X).tangent is not None
-    if X.shape[1] < 64 * max(rank, SMALLEST) or derived or X.device.type != "cpu":
+    precision = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined]
+    reduced = precision not in ("none", "ieee")
+    if X.shape[1] < 64 * max(rank, SMALLEST) or derived or reduced or X.device.type != "cpu":
         return None
     scaled, unit = X.resolve_neg().double(), 1.0
     norm = length(scaled)
@@ -254,15 +256,14 @@ def certified_factors(X: Tensor, rank: int) -> Factors | None:
             return None
         scaled = scaled / unit
         norm = length(scaled)
-    found = leading_rows(scaled.numpy(), rank, norm.item() ** 2)
+    with torch.autocast("cpu", enabled=False):
+        found = leading_rows(scaled, rank, norm.item() ** 2)
     if found is None:
         return None
     images, rows = found
-    U, S, Vh = np.linalg.svd(images, full_matrices=False)  # NumPy's threads are awake
-    with np.errstate(under="ignore"):
-        root = math.sqrt(unit) * np.sqrt(S)
-        factors = U * root, (root[:, None] * Vh) @ rows
-    return Factors(*(torch.from_numpy(factor).to(X.dtype) for factor in factors))
+    U, S, Vh = torch.linalg.svd(images, full_matrices=False)
+    root = math.sqrt(unit) * S.sqrt()
+    return Factors((U * root).to(X.dtype), ((root[:, None] * Vh) @ rows).to(X.dtype))
 
 
 def length(X: Tensor) -> Tensor:

@@ -1,14 +1,18 @@
 """The algebra of ‖X − AB‖², as properties over random problems."""
 
+import functools
 import itertools
+import math
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.functional import pad
+from torch.overrides import TorchFunctionMode
 
 from hw2lib import _leading, factorization
 from hw2lib.factorization import (
@@ -56,11 +60,12 @@ def with_spectrum(m, n, squares):
 
 
 def decompositions(monkeypatch):
-    """Return the list of the shapes that the singular value decomposition will be called with."""
+    """Return the list of the shapes of large matrices that are going to be decomposed in full."""
     shapes, svd = [], torch.linalg.svd
 
     def recorded(X, **options):
-        shapes.append(tuple(X.shape))
+        if min(X.shape) > 9:
+            shapes.append(tuple(X.shape))
         return svd(X, **options)
 
     monkeypatch.setattr(torch.linalg, "svd", recorded)
@@ -97,7 +102,7 @@ def test_close_singular_values_need_double_precision_throughout(monkeypatch):
         loss(X, *low_rank_factors(X, 3)), truncation_error(X, 3), rtol=1e-10, atol=0
     )
     assert not shapes
-    monkeypatch.setattr(_leading, "PRECISIONS", (np.float32,))
+    monkeypatch.setattr(_leading, "PRECISIONS", (torch.float32,))
     low_rank_factors(X, 3)
     assert shapes == [(640, 560)]
 
@@ -123,46 +128,47 @@ def test_full_decomposition_where_nothing_is_certified(squares, monkeypatch):
 
 def ritz_pairs(values, rows, residuals):
     """Return Ritz pairs in a space whose basis they are."""
-    values, residuals = np.asarray(values), np.asarray(residuals)
+    values, residuals = torch.as_tensor(values).double(), torch.as_tensor(residuals).double()
     return _leading.Ritz(
-        values, rows, values[: len(rows), None] * rows, residuals, np.eye(len(rows))
+        values, rows, values[: len(rows), None] * rows, residuals, torch.eye(len(rows)).double()
     )
 
 
 def trace_bound(space, task):
     """Return the bound that the Ritz values of a Krylov space prove."""
     values = space.ritz_values()
-    inside, outside = values[task.rank], task.total - values.sum()
+    inside, outside = values[task.rank].item(), task.total - values.sum().item()
     return _leading.trace_bound(inside, outside, space.defect(), task.slack(space.size))
 
 
 def basis(rows):
     """Return orthonormal rows of the same span."""
-    return np.linalg.qr(rows.T)[0].T
+    return torch.linalg.qr(rows.T).Q.T
 
 
 def middle(ritz, rank):
     """Return the bound that Cholesky decompositions are asked to prove."""
-    return ritz.values[rank - 1] - (ritz.values[rank - 1] - ritz.values[rank]) / 4
+    last, following = ritz.values[rank - 1 : rank + 1].tolist()
+    return last - (last - following) / 4
 
 
 @pytest.mark.parametrize("proof", ["trace_bound", "cholesky_bounds"])
 def test_each_proof_is_needed_for_some_matrix_and_refuses_a_missed_vector(proof, monkeypatch):
     X = LARGE["decaying" if proof == "trace_bound" else "flat"]()
     shapes = decompositions(monkeypatch)
-    fails = {"trace_bound": np.inf, "cholesky_bounds": False}
+    fails = {"trace_bound": math.inf, "cholesky_bounds": False}
     monkeypatch.setattr(_leading, proof, lambda *_: fails[proof])
     low_rank_factors(X, 3)
     assert shapes == ([] if proof == "trace_bound" else [(640, 560)])
-    G = (X.T @ X).numpy()
-    values, vectors = np.linalg.eigh(G)
-    values, rows = values[::-1], vectors.T[::-1]
-    task = _leading.Task(3, np.trace(G), 1e-12 * np.trace(G), 0.0)
+    G = X.T @ X
+    values, vectors = torch.linalg.eigh(G)
+    values, rows, total = values.flip(0), vectors.T.flip(0), G.trace().item()
+    task = _leading.Task(3, total, 1e-12 * total, 0.0)
     monkeypatch.undo()
     for start, proved in ((0, True), (1, False)):  # the first vector is in the space, or missed
-        space = ritz_pairs(values[start:200], rows[start : start + 3], np.zeros(3))
-        outside = task.total - space.values.sum()
-        s = _leading.trace_bound(space.values[3], outside, 0.0, task.slack(200))
+        space = ritz_pairs(values[start:200], rows[start : start + 3], torch.zeros(3))
+        outside = task.total - space.values.sum().item()
+        s = _leading.trace_bound(space.values[3].item(), outside, 0.0, task.slack(200))
         assert s > values[0 if start else 3] * (1 - 1e-14)
         assert (s < space.values[2]) == (proved and proof == "trace_bound")
         s = middle(space, 3)
@@ -173,13 +179,12 @@ def test_each_proof_is_needed_for_some_matrix_and_refuses_a_missed_vector(proof,
     ("rest", "slack", "proved"), [(3.24, 0, True), (3.26, 0, False), (3.24, 0.02, False)]
 )
 def test_proofs_reach_to_the_bound_itself(rest, slack, proved):
-    G = np.diag([4.0, 1.0, 1.0])
+    G = torch.diag(torch.tensor([4.0, 1.0, 1.0]).double())
     G[1, 2] = G[2, 1] = rest - 1  # so the eigenvalue after 4 is `rest`
-    coupling = np.array([0.0, rest - 1])
-    ritz = ritz_pairs(G.diagonal()[:2], np.eye(3)[:2], coupling)
+    ritz = ritz_pairs(G.diagonal()[:2], torch.eye(3).double()[:2], [0.0, rest - 1])
     s = middle(ritz, 1)
     assert s == 3.25
-    task = _leading.Task(1, np.trace(G), slack, 0.0)
+    task = _leading.Task(1, G.trace().item(), slack, 0.0)
     assert (_leading.trace_bound(1.0, 1.0, rest - 1, task.slack(2)) <= s) == proved
     assert _leading.cholesky_bounds(G, ritz, task, s) == proved
 
@@ -187,32 +192,34 @@ def test_proofs_reach_to_the_bound_itself(rest, slack, proved):
 def test_trace_bound_is_the_larger_eigenvalue_with_rounding_errors_at_their_worst():
     slack = _leading.Task(1, 10.0, 0.03, 0.01).slack(4)
     assert slack == pytest.approx(0.1)  # 2 · 0.03 + 4 · 0.01
-    worst = np.array([[2.1, 0.4], [0.4, 1.6]])
+    worst = torch.tensor([[2.1, 0.4], [0.4, 1.6]], dtype=torch.float64)
     s = _leading.trace_bound(2.0, 1.5, 0.3, slack)
-    assert s == pytest.approx(np.linalg.eigvalsh(worst)[1], rel=1e-14)
+    assert s == pytest.approx(torch.linalg.eigvalsh(worst)[1].item(), rel=1e-14)
 
 
 def test_rows_ahead_lower_the_trace_by_all_but_their_largest_square(monkeypatch):
-    G = np.diag([5.0, 1.0, 0.5, 3.0, 0.9, 0.8, 0.7])
+    G = torch.diag(torch.tensor([5.0, 1.0, 0.5, 3.0, 0.9, 0.8, 0.7], dtype=torch.float64))
     G[1, 3] = G[3, 1] = G[2, 4] = G[4, 2] = 0.1  # so rows 3 and 4 come after 0, 1, 2
-    X = np.linalg.cholesky(G).T
-    arguments = np.eye(7)[:3], lambda rows: X @ rows.T, lambda halves: halves.T @ X, 5
+    X, trace = torch.linalg.cholesky(G).T, G.trace().item()
+    arguments = torch.eye(7).double()[:3], lambda rows: X @ rows.T, lambda halves: halves.T @ X, 5
     space = _leading.Krylov(*arguments)
-    task, checked = _leading.Task(1, np.trace(G), 1e-3, 1e-4), []
+    task, checked = _leading.Task(1, trace, 1e-3, 1e-4), []
     monkeypatch.setattr(_leading, "orthonormal", lambda rows: checked.append(len(rows)) or True)
-    _, s = _leading.search(space, task, 2, np.inf)
+    _, s = _leading.search(space, task, 2, math.inf)
     assert (space.size, len(space.rows), checked) == (3, 5, [5])
-    outside, slack = np.trace(G) - 6.5 - 0.9, task.slack(5)
+    outside, slack = trace - 6.5 - 0.9, task.slack(5)
     assert s == pytest.approx(_leading.trace_bound(1.0, outside, space.defect(), slack), rel=1e-12)
-    assert np.linalg.eigvalsh(G)[-2] < s < 5 < outside + 0.9
+    assert torch.linalg.eigvalsh(G)[-2] < s < 5 < outside + 0.9
     monkeypatch.setattr(_leading, "orthonormal", lambda _: False)
-    assert _leading.search(_leading.Krylov(*arguments), task, 2, np.inf)[1] == np.inf
+    assert _leading.search(_leading.Krylov(*arguments), task, 2, math.inf)[1] == math.inf
 
 
 def test_lehmann_bound_can_be_attained():
     theta, s, residual = 3.0, 1.0, 1e-3
-    G = np.array([[theta, residual], [residual, s + residual**2 / (theta - s)]])
-    values = np.linalg.eigvalsh(G)
+    G = torch.tensor(
+        [[theta, residual], [residual, s + residual**2 / (theta - s)]], dtype=torch.float64
+    )
+    values = torch.linalg.eigvalsh(G).tolist()
     assert values[0] == pytest.approx(s, rel=1e-12)  # no more than one eigenvalue exceeds s
     assert values[1] - theta == pytest.approx(residual**2 / (theta - s), rel=1e-8)
 
@@ -223,11 +230,11 @@ def test_certified_up_to_the_tolerance_with_rounding_errors_at_their_worst(
     slack, proved, monkeypatch
 ):
     monkeypatch.setattr(_leading, "TOLERANCE", 0.5)
-    gaps = np.array([5.0, 3.0]) - slack - 1.0
-    excess = (np.linalg.norm([0.4, 0.2] / np.sqrt(gaps)) + slack / np.sqrt(gaps[1])) ** 2
+    gaps = [5.0 - slack - 1.0, 3.0 - slack - 1.0]
+    excess = (math.hypot(0.4 / gaps[0] ** 0.5, 0.2 / gaps[1] ** 0.5) + slack / gaps[1] ** 0.5) ** 2
     optimum = excess / 0.5 * (1.001 if proved else 0.999)
     task = _leading.Task(2, 8.0 + slack + excess + optimum, slack / 8**0.5, slack / 4)
-    ritz = ritz_pairs([5.0, 3.0], np.eye(3)[:2], [0.4, 0.2])
+    ritz = ritz_pairs([5.0, 3.0], torch.eye(3).double()[:2], [0.4, 0.2])
     assert _leading.certified(ritz, task, 1.0) == proved
 
 
@@ -235,33 +242,35 @@ def test_certified_up_to_the_tolerance_with_rounding_errors_at_their_worst(
 def test_products_in_single_precision_sum_as_few_terms_as_their_bound_counts(shape):
     lengths = []
 
-    class Recorded(np.ndarray):
-        def __array_ufunc__(self, ufunc, method, *inputs, **options):
-            assert ufunc is np.matmul
-            left, right = map(np.asarray, inputs)
-            lengths.append(len(right))
-            return ufunc(left, right, **options)
+    class Recorded(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            if function is Tensor.addmm_:
+                lengths.append(len(args[2]))
+            else:
+                assert "mul" not in function.__name__
+            return function(*args, **(kwargs or {}))
 
-    X, rows = random(*shape).numpy(), random(4, shape[1]).numpy()
+    X, rows = random(*shape), random(4, shape[1])
     rounded = _leading.Rounded(X)
-    rounded.matrix = rounded.matrix.view(Recorded)
-    images = rounded.images(rounded.halves(rows))
-    assert images.dtype == np.float32
-    np.testing.assert_allclose(images, rows @ X.T @ X, rtol=0, atol=1e-5 * np.abs(images).max())
-    first = np.cumsum(lengths).tolist().index(shape[1]) + 1
+    with Recorded():
+        images = rounded.images(rounded.halves(rows))
+    assert images.dtype == torch.float32
+    exact = rows @ X.T @ X
+    torch.testing.assert_close(images.double(), exact, rtol=0, atol=1e-5 * exact.abs().max().item())
+    first = list(itertools.accumulate(lengths)).index(shape[1]) + 1
     for part, count in ((lengths[:first], shape[1]), (lengths[first:], shape[0])):
         assert sum(part) == count
-        terms = rounded.unit / np.finfo(np.float32).eps
+        terms = rounded.unit / torch.finfo(torch.float32).eps
         assert max(part) + len(part) + 4 <= terms < max(150, 2.05 * shape[0] ** 0.5)
 
 
 @pytest.mark.parametrize("rows", [[0], [15], [16], [639], [16, 40, 64], [16, 17, 18]])
 def test_every_row_has_a_part_of_its_own_in_the_first_block(rows):
-    X = np.zeros((640, 560))  # 640 = 16 + 26 · 24
-    X[rows] = random(len(rows), 560).numpy()
+    X = torch.zeros(640, 560).double()  # 640 = 16 + 26 · 24
+    X[rows] = random(len(rows), 560)
     mixtures = _leading.Rounded(X).mixtures(24)
-    np.testing.assert_allclose(mixtures @ mixtures.T, np.eye(24), rtol=0, atol=1e-13)
-    assert np.linalg.norm(mixtures @ X.T) == pytest.approx(np.linalg.norm(X), rel=1e-6)
+    torch.testing.assert_close(mixtures @ mixtures.T, torch.eye(24).double(), rtol=0, atol=1e-13)
+    torch.testing.assert_close((mixtures @ X.T).norm(), X.norm(), rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +281,7 @@ def test_in_doubt_where_gap_or_optimum_are_as_small_as_rounding_errors(
     gap, optimum, doubt, monkeypatch
 ):
     monkeypatch.setattr(_leading, "TOLERANCE", 0.5)
-    ritz = ritz_pairs([3.0, 3.0 - gap], np.eye(3)[:2], np.zeros(2))
+    ritz = ritz_pairs([3.0, 3.0 - gap], torch.eye(3).double()[:2], [0.0, 0.0])
     task = _leading.Task(1, 3.0 + optimum, 0.1 / 2**0.5, 0.0)
     assert _leading.in_doubt(ritz, task) == doubt
 
@@ -286,22 +295,22 @@ def test_in_doubt_where_gap_or_optimum_are_as_small_as_rounding_errors(
     ],
 )
 def test_bounds_from_single_precision_are_true_and_prove_a_gap(rank, matrix):
-    X = matrix().numpy()
-    squares = np.linalg.svd(X, compute_uv=False) ** 2
-    rounded = _leading.Rounded(X)
-    task = _leading.Task(rank, squares.sum(), rounded.unit * squares.sum(), 0.0)
+    X = matrix()
+    squares = torch.linalg.svdvals(X) ** 2
+    rounded, total = _leading.Rounded(X), squares.sum().item()
+    task = _leading.Task(rank, total, rounded.unit * total, 0.0)
     space = _leading.Krylov(rounded.mixtures(24), rounded.halves, rounded.images, 120)
-    ritz, s = _leading.search(space, task, 8, np.inf)
+    ritz, s = _leading.search(space, task, 8, math.inf)
     slack = task.slack(space.size)
-    assert np.abs(ritz.values[:rank] - squares[:rank]).max() < slack
+    assert (ritz.values[:rank] - squares[:rank]).abs().max() < slack
     assert squares[rank] < s < ritz.values[rank - 1]
 
 
 def test_the_loss_is_certified_by_the_quadratic_bound_and_s_is_a_true_bound():
-    X = LARGE["decaying"]().numpy()
-    squares = np.linalg.svd(X, compute_uv=False) ** 2
-    task, seen = _leading.Task(3, squares.sum(), 1e-13, 0.0), set()
-    space = _leading.gram_space(basis(random(8, 560).numpy()), X.T @ X, 48)
+    X = LARGE["decaying"]()
+    squares = torch.linalg.svdvals(X) ** 2
+    task, seen = _leading.Task(3, squares.sum().item(), 1e-13, 0.0), set()
+    space = _leading.gram_space(basis(random(8, 560)), X.T @ X, 48)
     for _ in range(6):
         space.grow()
         ritz = space.ritz_pairs(8)
@@ -327,26 +336,26 @@ def test_the_loss_is_certified_by_the_quadratic_bound_and_s_is_a_true_bound():
     ],
 )
 def test_ritz_pairs_of_a_krylov_space(matrix, size):
-    X = matrix().numpy()
-    X = X / np.linalg.norm(X)
-    G, start = X.T @ X, basis(random(6, 640).numpy() @ X)
+    X = matrix()
+    X = X / X.norm()
+    G, start = X.T @ X, basis(random(6, 640) @ X)
     space = _leading.gram_space(start, G, 48)
-    norm = np.linalg.norm
+    norm, near = torch.linalg.vector_norm, functools.partial(torch.testing.assert_close, rtol=0)
     steps, more = 0, True
     while more:
         steps, more = steps + 1, space.grow()
         ritz, Q = space.ritz_pairs(4), space.rows
-        assert norm(Q @ Q.T - np.eye(len(Q))) < 1e-13
-        powers = [start @ np.linalg.matrix_power(G, power) for power in range(min(steps, 3))]
-        powers = np.concatenate(powers)
+        assert norm(Q @ Q.T - torch.eye(len(Q))) < 1e-13
+        powers = [start @ torch.linalg.matrix_power(G, power) for power in range(min(steps, 3))]
+        powers = torch.cat(powers)
         assert norm(powers - powers @ Q.T @ Q) < 1e-12 * norm(powers)
         T = Q @ G @ Q.T
-        np.testing.assert_allclose(ritz.values, np.linalg.eigvalsh(T)[::-1], rtol=0, atol=1e-13)
-        np.testing.assert_allclose(ritz.images, ritz.rows @ G, rtol=0, atol=1e-13)
+        near(ritz.values, torch.linalg.eigvalsh(T).flip(0), atol=1e-13)
+        near(ritz.images, ritz.rows @ G, atol=1e-13)
         residuals = ritz.images - ritz.values[:4, None] * ritz.rows
         assert norm(residuals @ Q.T) < 1e-13
-        np.testing.assert_allclose(ritz.residuals, norm(residuals, axis=1), rtol=1e-6, atol=1e-14)
-        np.testing.assert_allclose(space.defect(), norm(Q @ G - T @ Q), rtol=1e-6, atol=1e-13)
+        near(ritz.residuals, norm(residuals, dim=1), rtol=1e-6, atol=1e-14)
+        assert space.defect() == pytest.approx(norm(Q @ G - T @ Q).item(), rel=1e-6, abs=1e-13)
     assert space.size == len(Q) == size
 
 
@@ -377,9 +386,9 @@ def test_krylov_space_takes_half_of_the_dimensions_at_most(monkeypatch):
 @pytest.mark.parametrize("skew", [1e-14, 1e-13])
 def test_nothing_is_certified_in_a_skew_basis(skew, monkeypatch):
     X = LARGE["decaying"]()
-    G = (X.T @ X).numpy()
-    task = _leading.Task(3, np.trace(G), 1e-12 * np.trace(G), 0.0)
-    space = _leading.gram_space(basis(random(8, 560).numpy()), G, 48)
+    G = X.T @ X
+    task = _leading.Task(3, G.trace().item(), 1e-12 * G.trace().item(), 0.0)
+    space = _leading.gram_space(basis(random(8, 560)), G, 48)
     while space.grow():
         pass
     ritz = space.ritz_pairs(8)
@@ -422,14 +431,39 @@ def test_large_matrix_of_any_make():
     largest = torch.finfo(X.dtype).max / X.abs().max().item()
     rows_of_0 = torch.cat([X[:12], 1e-310 * X[12:]])
     for Y, size in ((LARGE["diagonal"](), 1), (rows_of_0, 1), (X, largest), (X, 1e-310)):
-        with np.errstate(all="raise"):
-            A, B = (factor / size**0.5 for factor in low_rank_factors(size * Y, 3))
+        A, B = (factor / size**0.5 for factor in low_rank_factors(size * Y, 3))
         torch.testing.assert_close(loss(Y, A, B), truncation_error(Y, 3), rtol=1e-9, atol=0)
     mirrored = torch.complex(X, -X).conj().imag  # its memory holds the negatives
     assert mirrored.is_neg()
     torch.testing.assert_close(low_rank_factors(mirrored, 3), low)
     every = low_rank_factors(torch.stack([X, X], dim=2)[..., 0], 3)
     torch.testing.assert_close(every, low)
+
+
+def test_large_matrix_under_autocast_and_other_defaults():
+    X = LARGE["flat"]()
+    factors = low_rank_factors(X, 3)
+    with torch.autocast("cpu"):
+        assert all(map(torch.equal, factors, low_rank_factors(X, 3)))
+    torch.set_default_dtype(torch.bfloat16)
+    torch.set_default_device("meta")
+    try:
+        assert all(map(torch.equal, factors, low_rank_factors(X, 3)))
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("precision", ["medium", "high"])
+def test_nothing_is_proved_by_products_of_less_than_single_precision(precision, monkeypatch):
+    X, shapes = LARGE["decaying"](), decompositions(monkeypatch)
+    torch.set_float32_matmul_precision(precision)
+    try:
+        A, B = low_rank_factors(X, 3)
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert shapes == [(640, 560)]
+    torch.testing.assert_close(loss(X, A, B), truncation_error(X, 3), rtol=1e-10, atol=0)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is:DeprecationWarning")  # PyTorch's own use
