@@ -184,8 +184,9 @@ def low_rank_factors(X: Any, rank: int) -> Factors:
 
     Where m and n are at least 64 max(r, 8), on a CPU, only the leading singular vectors are
     computed, in double precision at last, if they are proved to attain the least loss to a relative
-    1e-10 (before they are rounded to the dtype of `X`); otherwise all of them. Torch's gradient in
-    X is NaN where singular values are equal, or where one of the first r is 0.
+    1e-10 (before they are rounded to the dtype of `X`); otherwise, or if PyTorch may multiply in
+    less than single precision, all of them. Torch's gradient in X is NaN where singular values are
+    equal, or where one of the first r is 0.
 
     Parameters
     ----------
