@@ -104,9 +104,14 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
+def is_installed() -> bool:
+    """Tell whether 'docs' has its packages: nox makes its environment before it calls it."""
+    return Path(program_in(DOCS_ENVIRONMENT, "sphinx-build")).is_file()
+
+
 def check_room(session: nox.Session) -> None:
     """End with a sentence, before any work, if the disk has no room for what is to be made."""
-    needed = 200 + 2300 * (not DOCS_ENVIRONMENT.is_dir()) + 100 * (not FETCHED.is_file())
+    needed = 200 + 2300 * (not is_installed()) + 100 * (not FETCHED.is_file())
     free = shutil.disk_usage(ROOT).free // 10**6
     if free < needed:
         session.error(
@@ -132,7 +137,7 @@ def docs(session: nox.Session) -> None:
     again = [argument for argument in session.posargs if argument == "-E"]
     current = fingerprint()
     made_from = STAMP.read_text() if STAMP.is_file() and SITE.is_dir() else None
-    there = FETCHED.is_file() and DOCS_ENVIRONMENT.is_dir()
+    there = FETCHED.is_file() and is_installed()
     if made_from == current and there and not again:
         session.log(f"Nothing has changed since the site in {SITE.relative_to(ROOT)} was built")
         return
@@ -170,11 +175,12 @@ def browser(session: nox.Session) -> None:
 @nox.session(requires=["docs"], venv_backend="none")
 def pdf(session: nox.Session) -> None:
     """Set the solutions as a book in an installed Chromium or Chrome (minutes), and check it."""
+    current = fingerprint()  # as it is now: what is edited from here on is not in the book
     run_beside_docs(session, "pdf", "python", "docs/book/book.py")
     run_beside_docs(session, "tests", "pytest", "tests/pdf", "-o", "addopts=-q", *session.posargs)
     STAMP.unlink(missing_ok=True)
     run_beside_docs(session, "docs", "sphinx-build", *SPHINX)  # the landing page offers it
-    STAMP.write_text(fingerprint())
+    STAMP.write_text(current)
     session.log(f"The book lies in {BOOKS.relative_to(ROOT)}")
 
 

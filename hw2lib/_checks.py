@@ -73,8 +73,8 @@ def as_dense(name: str, value: Any) -> Tensor:
         tensor = (value if isinstance(value, Tensor) else torch.as_tensor(value)).resolve_neg()
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise TypeError(
-            f"{name} must be a tensor, an array or nested lists of numbers, rows of equal length, "
-            f"got {type(value).__name__}: {value!r:.80}"
+            f"{name} must be a tensor, an array or nested lists of numbers (integers of 64 bits at "
+            f"most), rows of equal length, got {type(value).__name__}: {value!r:.80}"
         ) from error
     kind = "nested" if tensor.is_nested else tensor.dtype if tensor.is_quantized else tensor.layout
     if kind != torch.strided or tensor.device.type == "meta":
@@ -103,12 +103,12 @@ def as_tensor_like(name: str, value: Any, like: Tensor, ndim: int = 1) -> Tensor
 
 
 def finite(arguments: str, result: Result) -> Result:
-    """Return a result, or refuse the arguments that made a number in it overflow."""
+    """Return a result, or refuse the arguments that made a number in it overflow, or none."""
     for part in result if isinstance(result, tuple) else (result,):
         if not all_finite(part):
             raise ValueError(
-                f"{arguments} must be of a size for which the result is finite, got an overflow "
-                f"in {part.dtype}"
+                f"{arguments} must be such that the result is finite, got NaN or Inf in "
+                f"{part.dtype}"
             )
     return result
 

@@ -82,6 +82,8 @@ def dropout_outputs(
         raise ValueError(f"convention must be 'original' or 'inverted', got {convention!r}")
     masks = torch.tensor(list(itertools.product([0.0, 1.0], repeat=len(x)))).to(x)
     probabilities = (masks * (1 - p) + (1 - masks) * p).prod(1)
+    if p == 0:  # the function need not be finite at the other masks
+        masks, probabilities = masks[-1:], probabilities[-1:]
     training_scale, evaluation_scale = (1, 1 - p) if convention == "original" else (1 / (1 - p), 1)
     outputs = function(masks * x * training_scale)
     if isinstance(outputs, Tensor) and outputs.is_complex():

@@ -125,7 +125,7 @@ def headline(figure: Figure, text: str) -> None:
     check_kind("text", text, str)
     if not text.strip():
         raise ValueError(f"text must say what the figure shows, got {text!r}")
-    fits = int(10.4 * figure.get_figwidth())
+    fits = max(1, int(10.4 * figure.get_figwidth()))
     lines = [part for line in text.splitlines() for part in wrap(line.strip(), fits)]
     edge = figure.get_figwidth() * 72
     figure.suptitle("\n".join(lines), x=0.5 / edge, ha="left")

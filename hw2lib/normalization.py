@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hw2lib._checks import (
+    all_finite,
     as_dense,
     as_tensor,
     as_tensor_like,
@@ -284,7 +285,7 @@ def bias_offset_in_eval(
 
 def is_number(value: Any) -> bool:
     """Tell whether a value is a number, and not a tensor or an array of them."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return isinstance(value, numbers.Real)
 
 
 def measured_bias_offsets(
@@ -574,7 +575,8 @@ def absorb_shift(layer: ShiftableLayer, shift: Any) -> ShiftableLayer:
             values = as_dense(f"layer.{name}", layer._parameters[name])
             if values.is_complex():
                 raise TypeError(f"layer must have a real {name}, got dtype {values.dtype}")
-            finite("layer", values)
+            if not all_finite(values):
+                raise ValueError(f"layer must have a finite {name}, got NaN or Inf")
     check_ordinary("layer", layer)
     b = as_tensor_like("shift", shift, layer.weight)
     channels = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels

@@ -284,6 +284,8 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ValueError(f"model must map images to logits, shape (N, classes), got {got}")
+    if not logits.shape[1]:
+        raise ValueError("model must map images to logits of at least one class, got none")
     if logits.is_complex() or logits.dtype == torch.bool:
         raise ValueError(f"model must map images to real logits, got dtype {logits.dtype}")
     if not logits.isfinite().all():
@@ -596,7 +598,7 @@ def prefer_channels_last(model: nn.Module, images: Tensor) -> None:
         nn.utils.convert_conv2d_weight_memory_format(trial, torch.channels_last)
         for mode in (True, False):
             trial.train(mode)(images.clone())
-    except (RuntimeError, ValueError, TypeError):  # the last if it cannot be copied
+    except Exception:  # it does not train, or cannot be copied: others say so
         return
     nn.utils.convert_conv2d_weight_memory_format(model, torch.channels_last)
 
@@ -675,6 +677,9 @@ class Run:
         for batch in batches.to(self.device):
             training += self.step(self.images[batch], self.labels[batch])
             bar.update()
+        if self.world > 1:  # batch norm's running statistics are each process's own
+            for buffer in self.model.buffers():
+                dist.broadcast(buffer, 0)
         validation = torch.zeros_like(training)
         with evaluation_mode(self.model), torch.no_grad(), self.autocast():
             pieces = (
@@ -696,7 +701,7 @@ class Run:
         with self.autocast():
             try:
                 logits = self.network(images)
-            except ValueError as error:  # of a batch norm with one image, for example
+            except Exception as error:  # of a batch norm with one image, for example
                 raise ValueError(
                     f"model does not train on {len(images)} images: {error}"
                 ) from error
@@ -707,6 +712,8 @@ class Run:
                     f"model must map images to logits, shape {expected}, when it trains, too, got "
                     f"{got}"
                 )
+            if not logits.requires_grad:
+                raise ValueError("model must map images to logits that depend on its parameters")
             precise = torch.promote_types(logits.dtype, torch.float32)
             loss = cross_entropy(logits.to(precise), labels)
         self.optimizer.zero_grad()
@@ -943,6 +950,17 @@ def load_data(given: argparse.Namespace) -> ImageData:
         raise FileNotFoundError(str(error).replace("download=True", "--download")) from error
 
 
+def load_data_in_turn(given: argparse.Namespace) -> ImageData:
+    """Return the data: the first process fetches them, if they are not there, the others wait."""
+    is_first = dist.get_rank() == 0
+    if not is_first:
+        dist.barrier()
+    data = load_data(given)
+    if is_first:
+        dist.barrier()
+    return data
+
+
 def full_network(data: ImageData) -> AllCNN:
     """Return the question's network, in full width, for these images."""
     _, channels, size, _ = data.training_images.shape
@@ -977,10 +995,11 @@ def device(name: str) -> str:
     """Return the name of a device if it is there."""
     there = dict.fromkeys(("cpu", fastest_device()))
     try:
-        kind = torch.device(name).type
+        found = torch.device(name)
     except RuntimeError as error:
         raise argparse.ArgumentTypeError(f"{name!r} is no device: {error}") from error
-    if kind not in there:
+    count = 1 if found.type == "cpu" else torch.accelerator.device_count()
+    if found.type not in there or (found.index or 0) >= count:
         raise argparse.ArgumentTypeError(f"{name!r} is not there; torch sees {', '.join(there)}")
     return name
 
@@ -1000,7 +1019,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         dist.init_process_group("nccl" if on_cuda else "gloo")
     try:
         try:
-            data = load_data(given)
+            data = load_data_in_turn(given) if distributed else load_data(given)
             torch.manual_seed(check_integer("seed", given.seed, 0))
             model = full_network(data)
             history = fit(

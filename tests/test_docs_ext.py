@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from zipfile import ZipFile
 
 import ahead
 import explorables
@@ -227,6 +228,18 @@ def test_numbers_of_notes_stand_behind_the_punctuation_and_apart_from_digits(bui
     assert [("is-apart" in mark["class"]) for mark in marks] == [False, True, True, False]
     assert [("is-next" in mark["class"]) for mark in marks] == [False, False, False, True]
     assert re.search(r"below W{1,2}\.11$", paragraph.get_text().replace(" ", " ").strip())
+
+
+def test_space_behind_a_mark_is_kept_before_what_is_no_text(build):
+    html, warnings = build(
+        "It holds {claim}`1x-one` *always*, and {claim}`1x-one`\n$x=1$.\n\n"
+        "```{claims} 1x\n```\n\n```{ledger} 1\n```",
+        page="solutions/page",
+    )
+    assert not warnings
+    paragraph = BeautifulSoup(html, "html.parser").select_one(".noted > p")
+    text = paragraph.get_text().replace("\n", " ")
+    assert text.startswith("It holds1 always, and1 x")
 
 
 def test_indices_are_set_in_the_digits_of_the_text(build):
@@ -467,7 +480,8 @@ def test_errata_are_ordered_by_severity_then_verdict():
 
 
 def test_digest_changes_with_library_lock_and_scraper(tmp_path):
-    drawing = [f"docs/_ext/{name}" for name in freshness.DRAWING]
+    drawing = [f"docs/_ext/{name}" for name in (*freshness.DRAWING, "ledger.py")]
+    drawing.append("docs/conf.py")
     library = ("hw2lib/a.py", "hw2lib/b.mplstyle", "hw2lib/c.npz")
     for name in (*library, "requirements.lock", "docs/package-lock.json", *drawing):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -490,6 +504,16 @@ def test_stale_gallery_is_dropped_once(tmp_path):
     checksum.write_text("rebuilt before an interruption")
     assert not freshness.drop_stale_gallery(tmp_path, "new")
     assert checksum.exists()
+
+
+def test_static_files_that_may_be_stale_are_dropped(tmp_path):
+    old, stamp = tmp_path / "_static" / "old.css", tmp_path / "stamp"
+    for state, is_kept in (("one", True), ("two", False)):
+        old.parent.mkdir(exist_ok=True)
+        old.touch()
+        stamp.write_text("one")
+        freshness.drop_stale_statics(tmp_path, stamp, state)
+        assert old.exists() == is_kept
 
 
 def test_removed_script_takes_only_its_own_files_along(tmp_path):
@@ -553,6 +577,29 @@ def test_tags_take_the_title_as_text_and_a_figure_of_a_script(tmp_path, monkeypa
         sharing.add_tags(app, "page", "page.html", context, nodes.document(None, None))
         assert '<meta property="og:title" content="R&amp;D of “q”" />' in context["metatags"]
         assert context["metatags"].count("card of plot.svg") == cards
+
+
+def test_zip_holds_nothing_of_one_that_was_not_finished(tmp_path):
+    half = hosting.ZIP.replace(".zip", ".part")
+    for name in ("index.html", half):
+        (tmp_path / name).touch()
+    config = SimpleNamespace(hw2lib_downloads=[("Zip", hosting.ZIP)])
+    builder = SimpleNamespace(format="html")
+    hosting.write_downloads(SimpleNamespace(outdir=tmp_path, config=config, builder=builder), None)
+    with ZipFile(tmp_path / hosting.ZIP) as archive:
+        assert [name.rpartition("/")[2] for name in archive.namelist()] == ["index.html"]
+    assert not (tmp_path / half).exists()
+
+
+def test_card_has_another_name_when_it_has_another_look(tmp_path, monkeypatch):
+    figure, look = tmp_path / "plot.svg", tmp_path / "sharing.py"
+    monkeypatch.setattr(sharing, "__file__", str(look))
+    names = set()
+    for ink, ground in (("red", "white"), ("red", "black"), ("blue", "white")):
+        figure.write_text(ink)
+        look.write_text(ground)
+        names.add(sharing.name_of_card(figure))
+    assert len(names) == 3
 
 
 @pytest.mark.parametrize("address", ["you.example/homework/", "ftp://a.example/", "https:///a/"])

@@ -79,6 +79,13 @@ def test_truth_values_are_counted():
     assert (found.training_mean.item(), found.evaluation.item()) == (7 / 8, 1.0)
 
 
+def test_without_drops_the_function_is_asked_at_x_alone():
+    found = dropout_outputs(lambda z: z.log().sum(1), torch.ones(2), 0.0, "inverted")
+    assert found == (0, 0)
+    with pytest.raises(ValueError, match=r"function and x must be such that the result is finite"):
+        dropout_outputs(lambda z: z.log().sum(1), torch.ones(2), 0.1, "inverted")
+
+
 def test_function_that_drops_the_only_mask_is_refused():
     w = torch.ones(2)
     with pytest.raises(ValueError, match="function must return one row a mask, 1 here, got"):

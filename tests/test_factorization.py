@@ -727,7 +727,7 @@ def test_descent_from_its_own_start_does_not_vanish_with_x(size):
     ],
 )
 def test_result_that_overflows_is_refused(function, arguments):
-    with pytest.raises(ValueError, match=r"^X.* must be of a size for which the result is finite"):
+    with pytest.raises(ValueError, match=r"^X.* must be such that the result is finite"):
         function(*arguments)
 
 

@@ -681,7 +681,7 @@ def filled(layer, value):
     ],
 )  # fmt: skip
 def test_overflow_of_the_result_is_refused(call, names):
-    with pytest.raises(ValueError, match=f"^{names} must be of a size for which"):
+    with pytest.raises(ValueError, match=f"^{names} must be such that the result is finite"):
         call()
 
 

@@ -47,6 +47,24 @@ def test_a_full_disk_is_noticed_before_any_work(monkeypatch):
     assert "and 100 MB are free" in session.error.call_args.args[0]
 
 
+def test_an_empty_environment_counts_as_none(monkeypatch, tmp_path):
+    """Nox has made it by then; the packages are what is missing, and what takes the room."""
+    sessions, session = load(monkeypatch, 3, 11, 0), MagicMock()
+    monkeypatch.setitem(sessions["is_installed"].__globals__, "DOCS_ENVIRONMENT", tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: MagicMock(free=10**9))
+    program = Path(sessions["program_in"](tmp_path, "python"))
+    program.parent.mkdir()
+    program.touch()
+    sessions["check_room"](session)
+    assert (
+        "needs 25" in session.error.call_args.args[0]
+        or "needs 26" in session.error.call_args.args[0]
+    )
+    Path(sessions["program_in"](tmp_path, "sphinx-build")).touch()
+    sessions["check_room"](session)
+    assert session.error.call_count == 1
+
+
 @pytest.mark.parametrize(
     ("free", "named"), [(10**6, "is full (1 MB are free)"), (10**10, "WARNING")]
 )
@@ -85,6 +103,16 @@ def test_an_older_python_can_read_the_sessions():
     assert {"docs", "tests"} <= sessions
     with pytest.raises(SyntaxError):  # what 3.8 does not know is refused so
         ast.parse("match 1:\n    case 1:\n        pass\n", feature_version=(3, 8))
+
+
+def test_book_is_of_the_state_that_was_there_when_it_began():
+    sessions = ast.parse(NOXFILE.read_text(encoding="utf-8"))
+    (body,) = (each.body for each in sessions.body if getattr(each, "name", "") == "pdf")
+    lines = [ast.unparse(line) for line in body]
+    assert lines.index("current = fingerprint()") < lines.index("STAMP.write_text(current)")
+    assert not any(
+        "run_beside_docs" in line for line in lines[: lines.index("current = fingerprint()")]
+    )
 
 
 def test_what_was_served_is_built_anew(monkeypatch, tmp_path):

@@ -383,12 +383,13 @@ def test_progress_bar_shows_only_on_a_terminal(capfd):
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo0"} if sys.platform == "darwin" else {}  # its name may be none
 
 
-def train_beside_another(rank, port, file):
+def train_beside_another(rank, port, file, batchnorm):
     """Run the program as torchrun starts it, on few digits, and write what has come of it."""
 
-    def recorded(model, *data, **options):
-        history = fit(model, *data, **options)
-        torch.save((*history, model.classes.weight), f"{file}.{rank}")
+    def recorded(model, data, **options):
+        history = fit(model, data, **options)
+        found = evaluate(model, data.validation_images, data.validation_labels)
+        torch.save((*history, model.classes.weight, torch.tensor(found)), f"{file}.{rank}")
         return history
 
     alone.write_into(Path(f"{file}.says.{rank}"))
@@ -396,21 +397,22 @@ def train_beside_another(rank, port, file):
     os.environ |= {"RANK": f"{rank}", "LOCAL_RANK": f"{rank}", "WORLD_SIZE": "2"}
     torch.set_num_threads(1)
     training.load_data, training.fit = lambda given: few_digits(), recorded
-    training.full_network = lambda data: network(seed=rank, batchnorm=False, dropout=(0.0, 0.0))
+    training.full_network = lambda data: network(seed=rank, batchnorm=batchnorm, dropout=(0.0, 0.0))
     main(["--epochs=8", "--batch-size=20", "--device=cpu", f"--checkpoint={file}"])
 
 
-def test_two_processes_give_the_curve_of_one(tmp_path):
+@pytest.mark.parametrize("batchnorm", [False, True])
+def test_two_processes_give_the_curve_of_one(batchnorm, tmp_path):
     file = str(tmp_path / "run")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     processes = [
-        alone.CONTEXT.Process(target=train_beside_another, args=(rank, port, file))
+        alone.CONTEXT.Process(target=train_beside_another, args=(rank, port, file, batchnorm))
         for rank in (0, 1)
     ]
     for process in processes:
         process.start()
-    model = network(batchnorm=False, dropout=(0.0, 0.0))
+    model = network(batchnorm=batchnorm, dropout=(0.0, 0.0))
     history = fit(model, few_digits(), epochs=8, batch_size=20)
     for process in processes:
         process.join(120)
@@ -420,10 +422,15 @@ def test_two_processes_give_the_curve_of_one(tmp_path):
     said = "".join(Path(f"{file}.says.{rank}").read_text(encoding="utf-8") for rank in (0, 1))
     assert [process.exitcode for process in processes] == [0, 0], said
     assert said.count("validation error after 8 epochs") == 1
-    *first, weights = torch.load(f"{file}.0")
-    *second, others = torch.load(f"{file}.1")
+    *first, weights, found = torch.load(f"{file}.0")
+    *second, others, found_by_other = torch.load(f"{file}.1")
     assert same(first, second)
     assert torch.equal(weights, others)
+    assert torch.equal(found, found_by_other)  # they have the same running statistics
+    last = torch.stack([first[3][-1], first[4][-1]])
+    torch.testing.assert_close(found.double(), last, rtol=1e-5, atol=1e-6)
+    if batchnorm:
+        return  # each process normalises its own half of the batch
     for ours, theirs in zip(history, first, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(model.classes.weight, weights, rtol=1e-3, atol=1e-5)
@@ -466,6 +473,7 @@ def test_program_trains_and_reports(tmp_path):
         (["--data=cifar10", "--folder=nowhere"], "give the folder of its archive"),
         (["--device=abacus"], "'abacus' is no device"),
         (["--device=meta"], "'meta' is not there; torch sees cpu"),
+        (["--device=cpu:1"], "'cpu:1' is not there; torch sees cpu"),
         (["--seed=-1"], "seed must be at least 0, got -1"),
         (["--epochs=0"], "epochs must be at least 1, got 0"),
         (["--batch-size=2000"], "batch_size must lie in 1..1438 (the training images), got 2000"),
@@ -675,6 +683,35 @@ def test_model_that_does_not_train_so_is_named():
     normalised = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10))
     with pytest.raises(ValueError, match="model does not train on 1 images: Expected more than 1"):
         fit(normalised, few_digits(), epochs=1, batch_size=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda z: z.detach(), "logits that depend on its parameters"),
+        (lambda z: z.long(), "logits that depend on its parameters"),
+        (lambda z: z.view(3, -1), "does not train on 128 images: shape"),
+        (lambda z: z[None, 0, :1, 20], "does not train on 128 images: "),
+    ],
+)
+def test_model_that_fails_as_it_trains_is_named(change, message):
+    class Other(Flat):
+        def forward(self, x):
+            logits = super().forward(x)
+            return change(logits) if self.training else logits
+
+    with pytest.raises(ValueError, match=f"^model .*{message}"):
+        fit(Other(), few_digits(), epochs=1)
+
+
+def test_logits_of_no_class_are_refused():
+    class NoClass(Flat):
+        def forward(self, x):
+            return super().forward(x)[:, :0]
+
+    for count in (1, 200):
+        with pytest.raises(ValueError, match="at least one class, got none"):
+            predict(NoClass(), few_digits().training_images[:count])
 
 
 # ---- what a checkpoint knows

@@ -12,14 +12,13 @@ from collections.abc import Iterable, Sequence
 
 from docutils import nodes
 from folds import Details, Summary
-from ledger import ClaimDirective, LedgerRole, Outcome, cases_of, check_line
+from ledger import RANK, ClaimDirective, LedgerRole, Outcome, cases_of, check_line
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
 from hw2lib.claims.typeset import typeset
 
 PAGES = "solutions/"
-AUDITED = ("corrected", "sharpened", "conditional")
 NOTE, MARK = "margin-note", "note-mark"
 PUNCTUATION = re.compile(r"[.,;:!?)]*")
 KEY = "✗ wrong as printed, ○ short of the whole truth, ✓ what holds."
@@ -42,7 +41,7 @@ def link_to(label: str, docname: str, *content: nodes.Node) -> addnodes.pending_
 def brief(claim: Outcome) -> str:
     """Return what a folded note says of the check: verdict, exactness and cases."""
     evidence, verdict = claim["evidence"], claim["verdict"]
-    if verdict in AUDITED:
+    if verdict in RANK:
         verdict = f"print {verdict}"  # or it would seem to be about the sentence beside it
     if evidence is None:
         return f"{verdict}, not checked"
@@ -117,6 +116,7 @@ def settle(children: Iterable[nodes.Node]) -> list[nodes.Node]:
     """Join marks to the word before them, behind its punctuation, apart from a number's digits."""
     settled: list[nodes.Node] = []
     run: list[nodes.Node] = []  # marks with nothing but space between them
+    space: list[nodes.Node] = []  # behind the last of them
 
     def join(text: str) -> None:
         """Append to the word before, if there is one."""
@@ -134,17 +134,24 @@ def settle(children: Iterable[nodes.Node]) -> list[nodes.Node]:
                 mark["classes"].append("is-next")
             settled.extend(run)
             run.clear()
+        settled.extend(space)
+        space.clear()
 
     for child in children:
         if has_class(child, MARK):
             run.append(child)
+            space.clear()
         elif run and isinstance(child, nodes.Text) and child.strip():
+            space.clear()
             punctuation = PUNCTUATION.match(child)[0]
             end_run(punctuation)
             settled.append(nodes.Text(child[len(punctuation) :]))
-        elif not (run and isinstance(child, nodes.Text)):
+        elif run and isinstance(child, nodes.Text):
+            space = [child]
+        else:
             end_run()
             settled.append(child)
+    space.clear()
     end_run()
     return settled
 
@@ -224,7 +231,7 @@ class PrintedDirective(PartDirective):
     def run(self) -> list[nodes.Node]:
         """Return a box that unfolds."""
         printed = [claim for claim in self.chosen() if claim["printed"]]
-        audited = [claim for claim in printed if claim["verdict"] in AUDITED]
+        audited = [claim for claim in printed if claim["verdict"] in RANK]
         good = [claim for claim in printed if claim["verdict"] == "holds"]
         if not (audited or good or self.content):
             raise self.error(f"nothing of {self.arguments[0]!r} is in print")

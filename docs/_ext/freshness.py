@@ -23,11 +23,13 @@ ROOT = Path(__file__).resolve().parents[2]
 STAMP = ".digest"
 UNFINISHED = ".unfinished"
 SETTINGS = ".buildinfo"
+STATICS = "statics"
 FEW = 5  # pages that one process has read before others have begun
 READING = ("_ext", "conf.py", "references.bib", "package-lock.json")  # what any page is read with
 WRITING = ("_static", "_templates", "explorables")  # and written with
 # in _ext, what draws figures
 DRAWING = ("gallery.py", "fonts.py", "networks.py", "kernel/startup.py")
+OUTCOMES = "ledger.py"  # in _ext, what the cache of the claims' outcomes is made with
 
 
 def sources(root: Path) -> list[Path]:
@@ -38,7 +40,8 @@ def sources(root: Path) -> list[Path]:
         *sorted(library),
         root / "requirements.lock",
         root / "docs" / "package-lock.json",  # the faces of figures
-        *(root / "docs" / "_ext" / name for name in DRAWING),
+        root / "docs" / "conf.py",  # how the gallery is made
+        *(root / "docs" / "_ext" / name for name in (*DRAWING, OUTCOMES)),
     ]
 
 
@@ -119,9 +122,24 @@ def drop_unfinished_environment(doctrees: Path) -> None:
     (doctrees / UNFINISHED).touch()
 
 
+def drop_stale_statics(site: Path, stamp: Path, current: str) -> None:
+    """Remove the site's static files if what they are made of has changed.
+
+    Sphinx writes all of them then, with every page, but removes none that is no more.
+    """
+    if not stamp.is_file() or stamp.read_text() != current:
+        shutil.rmtree(site / "_static", ignore_errors=True)
+
+
+def state_of_statics(config: Config) -> str:
+    """Return the digests of all that static files are made of."""
+    return f"{config.hw2lib_digest} {config.hw2lib_reading} {config.hw2lib_writing}"
+
+
 def finish(app: Sphinx, error: Exception | None) -> None:
     """Remember that this build ended well."""
     if error is None and not app._warncount:
+        (Path(app.doctreedir) / STATICS).write_text(state_of_statics(app.config))
         (Path(app.doctreedir) / UNFINISHED).unlink(missing_ok=True)
 
 
@@ -135,6 +153,8 @@ def prepare(app: Sphinx, config: Config) -> None:
     drop_others(Path(config.nb_execution_cache_path), "*")
     drop_others(Path(app.doctreedir) / f"claims-{current}.json", "claims-*")
     drop_stale_gallery(Path(app.srcdir) / "auto_examples", current)
+    stamp = Path(app.doctreedir) / STATICS
+    drop_stale_statics(Path(app.outdir), stamp, state_of_statics(config))
     drop_orphans(Path(app.srcdir) / "auto_examples", ROOT / "examples")
     drop_unfinished_environment(Path(app.doctreedir))
 

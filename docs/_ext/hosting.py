@@ -211,7 +211,7 @@ def write_downloads(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     site, offers = Path(app.outdir), {file for _, file in app.config.hw2lib_downloads}
-    for former in (*site.glob("*.pdf"), *site.glob("*.zip")):
+    for former in (*site.glob("*.pdf"), *site.glob("*.zip"), *site.glob("*.part")):
         former.unlink()
     if ZIP in offers:
         paths = {path.relative_to(site).as_posix(): path for path in site.rglob("*")}

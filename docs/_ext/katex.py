@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -144,18 +143,8 @@ def keep_from_search(app: Sphinx, doctree: nodes.document) -> None:
         formula["classes"].append("no-search")
 
 
-def copy_style(app: Sphinx, error: Exception | None) -> None:
-    """Copy KaTeX's style into the site; ``fonts`` adds its fonts."""
-    if error is None and app.builder.format == "html":
-        target = Path(app.outdir) / "_static" / "katex"
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(DIST / "katex.min.css", target)
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the renderer."""
     app.add_html_math_renderer("katex", (visit_inline, None), (visit_block, None))
-    app.add_css_file("katex/katex.min.css")
     app.connect("doctree-read", keep_from_search)
-    app.connect("build-finished", copy_style)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

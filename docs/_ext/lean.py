@@ -67,6 +67,8 @@ def write_styles(app: Sphinx) -> None:
     if app.builder.format != "html":
         return
     folder, styles = folder_of_styles(app), joined_styles()
+    for former in (*folder.glob("icon-*.svg"), *folder.glob("mystnb.*.css")):
+        former.unlink()
     for name, picture in pictures(styles).items():
         (folder / name).write_text(picture, encoding="utf-8")
     for name, _ in app.registry.css_files:  # MyST-NB writes its own too late for a checksum

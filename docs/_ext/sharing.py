@@ -57,8 +57,9 @@ def add_tags(
 
 
 def name_of_card(figure: Path) -> str:
-    """Return the name of a figure's card, which changes with the figure: previews are kept long."""
-    return f"card-{figure.stem}-{hashlib.sha256(figure.read_bytes()).hexdigest()[:8]}.png"
+    """Return the name of a figure's card, which changes with its look: previews are kept long."""
+    look = hashlib.sha256(figure.read_bytes() + Path(__file__).read_bytes())
+    return f"card-{figure.stem}-{look.hexdigest()[:8]}.png"
 
 
 def write_card(figure: Path, folder: Path) -> str:

@@ -83,6 +83,16 @@ def change_script_of_the_site(project):
         script.write("\n// another line\n")
 
 
+def remove_static_file(project):
+    (project.docs / "_static" / "screenshot.png").unlink()
+
+
+def change_settings_of_the_gallery(project):
+    replace(
+        project.docs / "conf.py", '"thumbnail_size": (480, 320)', '"thumbnail_size": (240, 160)'
+    )
+
+
 def change_template(project):
     replace(project.docs / "_templates" / "page.html", "Contents of this page", "On this page")
 
@@ -110,7 +120,7 @@ CHANGES = (
     *(use_what_was_not_used, change_heading, number_an_equation, cite_another_work),
     *(remove_page, rename_page, change_extension, change_style),
     *(change_script_of_the_site, change_template, change_bibliography, change_configuration),
-    *(change_claim, change_lock),
+    *(remove_static_file, change_settings_of_the_gallery, change_claim, change_lock),
 )
 
 

@@ -437,7 +437,8 @@ def dead_or_alive(rng: np.random.Generator) -> Iterator[tuple[str, DeadOrAlive]]
     statement=r"**Dead channels.** Let a channel vary over the batch, $\beta\ge0$, $\gamma\ne0$, in training "
     r"mode. *ReLU, then batch norm:* if the ReLU is off for the whole batch, batch norm gets variance 0 and "
     r"returns the constant $\beta$, not a channel of variance $\gamma^2$, and no gradient reaches the "
-    r"channel. *Batch norm, then ReLU:* this cannot happen; some of the outputs are positive, whatever enters.",
+    r"channel. *Batch norm, then ReLU:* some of the outputs are positive, whatever enters, so the ReLU is not "
+    r"off for the whole batch.",
     family=dead_or_alive,
     tolerance=0.0,
 )
