@@ -1,11 +1,12 @@
 """Small perturbations of images that raise the loss of a classifier, and what theory predicts.
 
 As a program, ``python -m hw2lib.adversarial --help``: it attacks a network that was trained by
-``python -m hw2lib.training``.
+``python -m hw2lib.training``, and draws the question's figures beside its checkpoint.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ from hw2lib._checks import (
 )
 from hw2lib._scale import polar
 from hw2lib.training import (
+    History,
     check_classes,
     check_independent_of_batch,
     data_parser,
@@ -40,6 +42,7 @@ from hw2lib.training import (
     full_network,
     load_data,
     logits_of,
+    predict,
     read_checkpoint,
     size_of_batches,
 )
@@ -720,9 +723,9 @@ def no_further(x: Tensor, change: Tensor) -> Tensor:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Answer the question's last parts for a network in full width, from its checkpoint."""
-    parser = data_parser("adversarial", "Attack the trained network of Solution 5.")
+    parser = data_parser("adversarial", "Attack the trained network of Solution 5, and draw it.")
     parser.add_argument("--checkpoint", type=Path, required=True, help="of hw2lib.training")
-    given, eps = parser.parse_args(arguments), 8 / 255
+    given = parser.parse_args(arguments)
     try:
         data = load_data(given)
         model = full_network(data)
@@ -734,21 +737,45 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model.to(given.device).eval()
     images = data.validation_images.to(given.device)
     labels = data.validation_labels.to(given.device)
-    batch = images[:100], labels[:100]
     print("mean loss of 100 images by the step, steps of 8/255")
-    for title, project in (("projected to 8/255", True), ("not projected", False)):
-        losses = [evaluate(model, *batch).loss]
-        for steps in range(1, 6):
-            attacked = signed_gradient_attack(model, *batch, eps=eps, steps=steps, project=project)
-            losses.append(evaluate(model, attacked, batch[1]).loss)
-        print(f"  {title:20}", *(f"{loss:8.4f}" for loss in losses))
-    pieces = zip(images.split(500), labels.split(500), strict=True)
-    attacked = torch.cat(
-        [signed_gradient_attack(model, some, its_labels, eps=eps) for some, its_labels in pieces]
-    )
-    at_random = random_sign_perturbation(images, eps=eps)
-    for title, seen in (("clean", images), ("one step", attacked), ("random signs", at_random)):
+    losses = losses_by_the_step(model, images[:100], labels[:100])
+    for title, values in losses.items():
+        print(f"  {title:20}", *(f"{loss:8.4f}" for loss in values))
+    for title, seen in after_one_step(model, images, labels).items():
         print(f"{title:13} {1 - evaluate(model, seen, labels).error:.2%} of {len(labels)} right")
+    from hw2lib import _report  # it loads Matplotlib
+
+    answers = predict(model, images).argmax(1)
+    first = [found.nonzero()[:3, 0] for found in (answers == labels, answers != labels)]
+    few = torch.cat(first)
+    gradients = input_gradient(model, images[few], labels[few])
+    shown = _report.Shown(images[few], gradients, labels[few], answers[few], data.classes)
+    history = History(*state["rows"].T)
+    try:
+        for file in _report.write_figures(given.checkpoint, history, shown, losses):
+            print(f"drawn: {file}")
+    except OSError as error:
+        parser.error(str(error))
+
+
+def losses_by_the_step(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, list[float]]:
+    """Return the mean loss before and after each of five steps of 8/255, projected and not."""
+    losses = {}
+    for title, project in (("projected to 8/255", True), ("not projected", False)):
+        attack = functools.partial(
+            signed_gradient_attack, model, images, labels, eps=8 / 255, project=project
+        )
+        after = [images, *(attack(steps=steps) for steps in range(1, 6))]
+        losses[title] = [evaluate(model, each, labels).loss for each in after]
+    return losses
+
+
+def after_one_step(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Return the images, and what a step of 8/255 and random signs of that size make of them."""
+    pieces = zip(images.split(500), labels.split(500), strict=True)
+    attacked = [signed_gradient_attack(model, *piece, eps=8 / 255) for piece in pieces]
+    at_random = random_sign_perturbation(images, eps=8 / 255)
+    return {"clean": images, "one step": torch.cat(attacked), "random signs": at_random}
 
 
 if __name__ == "__main__":

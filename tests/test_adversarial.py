@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
-from hw2lib import adversarial, training
+from hw2lib import _report, adversarial, training
 from hw2lib.adversarial import (
     first_switch,
     input_gradient,
@@ -444,9 +444,43 @@ def test_program_attacks_a_checkpoint(tmp_path, capsys, monkeypatch):
     ):
         right = 1 - evaluate(model, seen, labels).error
         assert re.search(rf"^{title} +{re.escape(f'{right:.2%}')} of 30 right$", printed, re.M)
+    for name in ("curves", "gradients", "losses"):
+        assert f"drawn: {tmp_path / 'run'}-{name}.png" in printed
+        assert (tmp_path / f"run-{name}.png").read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "run-losses.png").unlink()
+    (tmp_path / "run-losses.png").mkdir()
+    with pytest.raises(SystemExit):
+        attack(["--device=cpu", f"--checkpoint={file}"])
+    assert "run-losses.png cannot be written" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         attack(["--device=cpu", f"--checkpoint={tmp_path / 'none'}"])
     assert "none cannot be read" in capsys.readouterr().err
+
+
+def test_figures_of_a_run_show_what_it_found(tmp_path):
+    rate = torch.tensor([0.1, 0.1, 0.01])
+    history = training.History(rate, *(torch.rand(3, dtype=torch.float64) for _ in range(4)))
+    panels = _report.draw_history(history).axes
+    for panel, quantity, unit in zip(panels, ("loss", "error"), (1, 100), strict=True):
+        lines = {line.get_label(): line for line in panel.lines}
+        for part in ("training", "validation"):
+            expected = unit * getattr(history, f"{part}_{quantity}").numpy()
+            assert lines[part].get_xydata().tolist() == [*map(list, enumerate(expected, 1))]
+        assert panel.lines[2].get_xdata() == [2.5, 2.5]
+    (axes,) = _report.draw_losses({"projected": [1.0, 2.0], "not": [1.0, 3.0]}).axes
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[1.0, 2.0], [1.0, 3.0]]
+    images = torch.rand(2, 3, 4, 4)
+    gradients = torch.stack([torch.ones(3, 4, 4), torch.zeros(3, 4, 4)])
+    shown = _report.Shown(images, gradients, torch.tensor([0, 1]), torch.tensor([0, 0]), ("a", "b"))
+    drawn = _report.draw_gradients(shown).axes
+    assert [panel.get_title() for panel in drawn[:2]] == ["a\nright", "b\nread as a"]
+    assert [panel.get_xlabel() for panel in drawn[2:]] == ["48", "0"]
+    assert drawn[0].images[0].get_array().tolist() == images[0].permute(1, 2, 0).tolist()
+    before_the_first = training.History(*torch.zeros(5, 0))
+    files = _report.write_figures(
+        tmp_path / "run.pt", before_the_first, shown, {"projected": [1.0], "not": [1.0]}
+    )
+    assert [file.name for file in files] == ["run-gradients.png", "run-losses.png"]
 
 
 def test_random_signs_have_the_size_of_the_attack():
