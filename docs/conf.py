@@ -83,7 +83,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "copyfile_regex": r".*GALLERY_HEADER.*",
     "within_subsection_order": "FileNameSortKey",
-    "thumbnail_size": (480, 320),
+    "show_signature": False,
 }
 
 # Site

@@ -239,7 +239,7 @@ def test_path_of_any_size_turns_alike(size):
 def test_function_without_slope_is_refused():
     with pytest.raises(ValueError, match=r"function must return a tensor that depends on its"):
         function_gradient(lambda x: torch.tensor(1.0), torch.ones(2))
-    with pytest.raises(ValueError, match=r"^function and x must be of a size"):
+    with pytest.raises(ValueError, match=r"^function and x must be such that"):
         function_gradient(lambda x: x.sqrt().sum(), torch.zeros(2))
 
 

@@ -88,9 +88,7 @@ def remove_static_file(project):
 
 
 def change_settings_of_the_gallery(project):
-    replace(
-        project.docs / "conf.py", '"thumbnail_size": (480, 320)', '"thumbnail_size": (240, 160)'
-    )
+    replace(project.docs / "conf.py", '"show_signature": False', '"show_signature": True')
 
 
 def change_template(project):
