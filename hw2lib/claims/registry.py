@@ -372,17 +372,22 @@ def fill(id: str, values: Mapping[str, float], text: str) -> str:
 def quote(id: str, values: Mapping[str, float], wanted: str) -> str:
     """Return a value of a claim, typeset: "ratio", or with a format "ratio:.1%".
 
+    The least and largest of several are rounded outwards, so that all lie between what is quoted.
+
     Examples
     --------
     >>> quote("6d-others", {"ratio": 287.3}, "ratio"), quote("x", {"share": 0.5}, "share:.0%")
     ('290', '50\u202f%')
+    >>> quote("x", {"share_least": 0.928}, "share_least:.0%")
+    '92\u202f%'
     """
     name, _, form = wanted.partition(":")
     if name not in values:
         there = f"there are {', '.join(values)}" if values else "it has no check"
         raise ValueError(f"claim {id!r} computes no value {name!r}; {there}")
     try:
-        return typeset(values[name], form)
+        direction = {"least": -1, "most": 1}.get(name.rpartition("_")[2], 0)
+        return typeset(values[name], form, direction)
     except ValueError as error:
         raise ValueError(f"claim {id!r}, value {name!r}: {error}") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
@@ -11,7 +12,7 @@ RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 PLAIN = (1e-3, 1e6)  # magnitudes that are written without a power of ten
 
 
-def typeset(value: float, form: str = "") -> str:
+def typeset(value: float, form: str = "", direction: int = 0) -> str:
     """Return a number, typeset.
 
     Parameters
@@ -22,6 +23,9 @@ def typeset(value: float, form: str = "") -> str:
         A format of Python's: "d", ".3f", ".1%", ".2g" … The last, significant digits, writes
         powers of ten only for numbers below 0.001 and from a million on. Without a format integers
         are written out, and other numbers with two significant digits.
+    direction : int
+        -1 rounds down, 1 up, 0 to the nearest. What twelve digits do not show counts as rounding
+        errors of the value.
 
     Returns
     -------
@@ -37,6 +41,8 @@ def typeset(value: float, form: str = "") -> str:
     --------
     >>> typeset(8.88e-16), typeset(-1.583, ".3g"), typeset(0.4554, ".0%")
     ('8.9·10⁻¹⁶', '−1.58', '46\u202f%')
+    >>> typeset(0.928, ".0%", -1), typeset(0.921, ".0%", 1), typeset(0.3 - 1e-16, ".1f", -1)
+    ('92\u202f%', '93\u202f%', '0.3')
     >>> typeset(16049.3), typeset(11689512), typeset(0.05, ".1g"), typeset(1e-5, ".1g")
     ('16\u202f000', '11\u202f689\u202f512', '0.05', '10⁻⁵')
     """
@@ -44,6 +50,8 @@ def typeset(value: float, form: str = "") -> str:
         return str(value).replace("-", MINUS).replace("inf", "∞")
     whole = isinstance(value, int)
     try:
+        if direction and not whole:
+            value = rounded(value, form or ".2g", direction)
         if form.endswith("g") or not (form or whole):
             text = significant(value, int(form[:-1].lstrip(".") or 2) if form else 2)
         else:
@@ -51,6 +59,18 @@ def typeset(value: float, form: str = "") -> str:
     except ValueError as error:
         raise ValueError(f"the format {form!r} does not fit {value!r} ({error})") from error
     return grouped(text).replace("-", MINUS).replace("%", f"{THIN}%")
+
+
+def rounded(value: float, form: str, direction: int) -> float:
+    """Return a number rounded down or up to the digits that a format shows."""
+    exact = Decimal(f"{value:.12g}") * (100 if form.endswith("%") else 1)
+    last = -int(form[:-1].lstrip(".") or 0)
+    if form.endswith("g"):
+        last += exact.adjusted() + 1
+    unit = Decimal(1).scaleb(last)
+    rounding = ROUND_FLOOR if direction < 0 else ROUND_CEILING
+    steps = (exact / unit).to_integral_value(rounding)
+    return float(steps * unit / (100 if form.endswith("%") else 1))
 
 
 def significant(value: float, digits: int) -> str:

@@ -159,14 +159,29 @@ def minimisers_are_an_orbit_of_the_general_linear_group(case: tuple[GapProblem, 
     there = change_basis(*best, G)
     U, _, Vh = torch.linalg.svd(best.A.T @ found.A)
     turned = change_basis(*best, U @ Vh)  # by the nearest orthogonal matrix
+    mirrored = Factors(-best.A, -best.B)  # Q = −I
 
     def error(factors: Factors) -> float:
         return max(relative(factors.A - found.A, found.A), relative(factors.B - found.B, found.B))
 
     return Trial(
-        max(error(there), excess(X, *found), excess(X, *change_basis(*found, torch.linalg.inv(G)))),
+        max(
+            error(there),
+            excess(X, *found),
+            excess(X, *change_basis(*found, torch.linalg.inv(G))),
+            excess(X, *mirrored),
+            float(torch.equal(mirrored.A, best.A)),
+        ),
         {"only orthogonal G": error(turned)},
     )
+
+
+@counterexample("2c-orbit", "$\\sigma_r>0$: an orthogonal $Q\\ne I$ that changes nothing")
+def sign_of_a_column_of_zeros() -> float:
+    _, low = exact_problem(np.random.default_rng(0), 5, 4, [3, 0, 0, 0], 2)
+    A, B = best_of(low)
+    Q = tensor(np.diag([1.0, -1.0]))
+    return float(torch.equal(A @ Q, A) and torch.equal(Q.T @ B, B))
 
 
 @counterexample("2c-orbit", "$\\sigma_r>\\sigma_{r+1}$: a tie")
@@ -297,14 +312,19 @@ def infinitely_many_through_rescaling(problem: ExactProblem) -> Trial:
     family=lambda rng: (
         (
             description,
-            (problem, invertible(rng, problem.rank), normal(rng, problem.rank, problem.rank)),
+            (
+                problem,
+                invertible(rng, problem.rank),
+                normal(rng, problem.rank, problem.rank),
+                any_factors(rng, problem),
+            ),
         )
         for description, problem in problems(rng)
     ),
     tolerance=1e-10,
 )
-def balanced_factors_are_the_smallest(case: tuple[Problem, Tensor, Tensor]) -> Trial:
-    (X, rank), G, turned = case
+def balanced_factors_are_the_smallest(case: tuple[Problem, Tensor, Tensor, Factors]) -> Trial:
+    (X, rank), G, turned, others = case
     values = torch.linalg.svdvals(X)
     best, least = low_rank_factors(X, rank), 2 * values[:rank].sum().item()
     moved = change_basis(*best, G)
@@ -322,10 +342,26 @@ def balanced_factors_are_the_smallest(case: tuple[Problem, Tensor, Tensor]) -> T
             relative(balanced.A @ balanced.B - moved.A @ moved.B, X),
             largest(imbalance(rotated)) / scale,
             largest(imbalance(balanced)) / scale,
+            larger_than_balanced(others),
             balanced_but_not_orthogonal(moved, G, values[rank - 1].item() > 1e-9 * scale),
         ),
         wrong,
     )
+
+
+def any_factors(rng: np.random.Generator, problem: Problem) -> Factors:
+    """Return random factors, every other time with a column of A that the product does not use."""
+    (m, n), rank = problem.X.shape, problem.rank
+    A, B = normal(rng, m, rank), normal(rng, rank, n)
+    B[-1] *= float(rng.integers(2))
+    return Factors(A, B)
+
+
+def larger_than_balanced(factors: Factors) -> float:
+    """Return by how much factors are smaller than 2‖AB‖_*, or balanced ones differ from it."""
+    least = 2 * torch.linalg.svdvals(factors.A @ factors.B).sum().item()
+    size, balanced = footprint(factors).item(), footprint(balance_factors(*factors)).item()
+    return max(shortfall(size, least), abs(balanced - least)) / (least or 1.0)
 
 
 def excess_of_basis(G: Tensor) -> float:

@@ -127,12 +127,12 @@ def scalar_walk(start: Pair, count: int = 5000) -> tuple[Tensor, Tensor]:
 def scalar_violation(start: Pair, share: float = 1.5) -> float:
     """Return by how much a walk breaks the theorem; `share` is of the factor 1 − share·η(a² + b²)."""
     a, b = scalar_walk(start)
-    R, squares, D, total = (1 - a * b).abs(), a**2 + b**2, (a**2 - b**2).abs(), (a + b).abs()
+    R, squares, D, total = (1 - a * b).abs(), a**2 + b**2, (a**2 - b**2).abs(), a + b
     margins = (
         (1 - share * start.rate * squares[:-1]) * R[:-1] - R[1:],
         (D[:-1] - D[1:]) / start.bound,
         1 - squares / start.bound,
-        total[1:] / total[:-1].clamp(min=1e-300) - 0.5,
+        total[1:] / torch.where(total[:-1] == 0, 1e-300, total[:-1]) - 0.5,
         1e-6 - R[-1:],
     )
     return shortfall(torch.cat(margins).min().item(), 0.0)
@@ -143,7 +143,7 @@ def scalar_violation(start: Pair, share: float = 1.5) -> float:
     kind="universal",
     verdict="theorem",
     statement=r"**Three numbers.** Gradient descent on $(1-ab)^2$ from $(a_0,b_0)$ with $a_0+b_0\ne0$, "
-    r"$T^2=(a_0^2-b_0^2)^2+4(1+\lvert1-a_0b_0\rvert)^2$ and any $\eta\le1/(2T)$ converges to a minimum. In every step "
+    r"$T^2=(a_0^2-b_0^2)^2+4(1+\lvert1-a_0b_0\rvert)^2$ and any $0<\eta\le1/(2T)$ converges to a minimum. In every step "
     r"$\lvert1-ab\rvert$ shrinks at least by the factor $1-\frac32\eta(a^2+b^2)$, $\lvert a^2-b^2\rvert$ does not "
     r"grow, $a^2+b^2\le T$, and $a+b$ is multiplied by at least $\frac12$.",
     family=pairs,
@@ -286,12 +286,15 @@ def random_starts(rng: np.random.Generator, m: int, n: int, rank: int) -> Starts
     return Starts(torch.stack(Xs), A, B, tensor(rates)[:, None, None], kinds, least)
 
 
+WITHIN = 1e-12  # of the least loss, relatively
+
+
 @claim(
     "2e-descent",
     kind="measured",
     verdict="measured",
     statement=r"Gradient descent from random starts, small, balanced or with $A$ ten times as large as $B$, comes within "
-    r"{value}`excess_most:.1g` of the least loss (relatively) in all of {value}`cases` runs of {value}`steps` steps, with "
+    r"{value}`within:.1g` of the least loss (relatively) in all of {value}`cases` runs of {value}`steps` steps, with "
     r"$\eta=1/(4\sigma_1+2\lVert A_0\rVert_F^2+2\lVert B_0\rVert_F^2)$, more than the theorem allows ($\sigma_1=3$, $\sigma_r\ge2$, $\sigma_{r+1}=1$). Within $10^{-6}$ it is after "
     r"{value}`small:.0f` steps from small starts, {value}`balanced:.0f` from balanced and {value}`unbalanced:.0f` from "
     r"unbalanced ones (medians). Unbalanced starts end at unbalanced minimisers: "
@@ -317,7 +320,7 @@ def descent_from_random_starts(seed: int) -> Trial:
     most = max(excesses)
     return Trial(
         max(
-            shortfall(1e-3, most),
+            shortfall(WITHIN, most),
             shortfall(0.2, float(np.median(drifts))),
             too_small,
             *(shortfall(STEPS, float(np.median(counts))) for counts in needed.values()),
@@ -327,7 +330,7 @@ def descent_from_random_starts(seed: int) -> Trial:
             "they all end balanced": shortfall(float(np.median(drifts)), 0.8),
         },
         {kind: float(np.median(counts)) for kind, counts in needed.items()}
-        | spread("excess", excesses)
+        | {"within": WITHIN}
         | spread("drift", drifts)
         | {"steps": STEPS},
         cases=len(runs),
@@ -394,7 +397,7 @@ def off(found: list[float], predicted: float) -> float:
     r"tends to 0 with the distances from the minimiser at the start and on leaving; here $\lambda^+=2(\sigma_r-\sigma_{r+1})$ ($4\sigma_r$ for $r=m=n$). "
     r"So gradient descent converges there for $\eta<1/(2\sigma_1)$, by $1-\eta\lambda^+$ a step if $\eta\le"
     r"2/(4\sigma_1+\lambda^+)$, and leaves for $\eta>1/(2\sigma_1)$. Measured at four learning rates, from a quarter to 1.05 times "
-    r"the largest stable one, the logarithms of the factors agree within {value}`off:.2%`, each in the median of {value}`starts` starts.",
+    r"the largest stable one, the logarithms of the factors agree within {value}`off:.1%`, each in the median of {value}`starts` starts.",
     tolerance=0.003,
 )
 def distance_shrinks_by_the_least_and_largest_eigenvalue(seed: int) -> Trial:

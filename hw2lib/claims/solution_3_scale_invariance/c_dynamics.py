@@ -164,7 +164,7 @@ def rows_error(
     W: Tensor,
     scales: Tensor,
 ) -> Trial:
-    """Return the errors of the invariance of every row, its gradient, and its growth."""
+    """Return the errors of the invariance of every row, its gradient, its growth and its turn."""
 
     def f(w: Tensor) -> Tensor:
         return (hidden(w.reshape(W.shape)).tanh() @ readout - y).square().mean()
@@ -177,11 +177,22 @@ def rows_error(
     grown = (W - rate * g).square().sum(1) / W.square().sum(1)
     predicted = 1 + rate**2 * g.square().sum(1) / W.square().sum(1)
     together = 1 + rate**2 * g.square().sum() / W.square().sum()
+    units = W / lengths
+    slopes = gradient(units).norm(dim=1)  # of each row's own direction
+    moved = W - rate * g
+    along = (moved * units).sum(1)
+    turn = (moved - along[:, None] * units).norm(dim=1) / along  # the tangent of its angle
+
+    def turn_error(effective: Tensor) -> float:
+        return largest(turn - effective * slopes)
+
     wrong_forms = {
         "all gradients scale alike": compare(
             scales.log().mean().exp() * there * lengths, g * lengths
         ),
         "all rows grow alike": relative(grown - together, predicted),
+        r"the effective rate is $\eta/\|w_i\|$": turn_error(rate / lengths[:, 0]),
+        r"the effective rate is $\eta/\|W\|^2$": turn_error(rate / W.square().sum()),
     }
     return Trial(
         max(
@@ -189,6 +200,7 @@ def rows_error(
             compare(scales[:, None] * there * lengths, g * lengths),
             largest((g * W).sum(1)),
             relative(grown - predicted, predicted),
+            turn_error(rate / W.square().sum(1)),
         ),
         wrong_forms if len(W) > 1 else {},
     )
@@ -390,11 +402,11 @@ STEPS = 40
     statement=r"Without weight decay, on a *fixed* $f$ with $f(\alpha x)=f(x)$ for $\alpha>0$ that is twice continuously differentiable away from 0, the length converges and "
     r"$G\to0$, for every $\eta>0$ and every start. Let $L=\max_{\|u\|=1}\|\nabla^2f(u)\|$. From the first step $m$ with $r_m^2\ge\eta L$ on, every step lowers $f$ by at least "
     r"$\frac\eta2G^2/r^2$, and so $r_k^2\le r_m^2+2\eta\,(f(x_m)-\min f)$ for all $k\ge m$; if there is no such step, $r_k^2<\eta L$ for all $k$. Either way "
-    r"$\sum G_k^2/r_k^2<\infty$, and the effective learning rate falls to a limit above 0.",
+    r"$\sum G_k^2/r_k^2<\infty$, and the effective learning rate falls to a limit above 0. (The bounds are checked, for forty steps; the rest is the proof on the page.)",
     family=fixed_functions,
     tolerance=1e-11,
 )
-def length_converges_on_a_fixed_function(case: Fixed) -> Trial:
+def length_stays_bounded_on_a_fixed_function(case: Fixed) -> Trial:
     f, x, rate = case
     return bounded_length([f] * STEPS, x, rate)
 
@@ -617,7 +629,7 @@ def shares(rng: np.random.Generator) -> Iterator[tuple[str, tuple[float, float, 
     kind="universal",
     verdict="theorem",
     statement=r"$\sqrt{2\delta}\,\bigl(1+\frac\delta{12}\bigr)\le\arccos(1-\delta)\le\sqrt{2\delta}\,\bigl(1+\frac\delta{12}+\frac{\delta^2}{36}\bigr)$ for "
-    r"$0\le\delta\le1$. With $\delta=\eta\lambda$ the angle at constant length is between $\sqrt{2\eta\lambda}$ and $\frac\pi{2\sqrt2}$ times that.",
+    r"$0<\delta<1$. With $\delta=\eta\lambda$ the angle at constant length is between $\sqrt{2\eta\lambda}$ and $\frac\pi{2\sqrt2}$ times that.",
     family=shares,
     tolerance=1e-13,
 )
@@ -629,10 +641,17 @@ def angle_is_almost_a_square_root(case: tuple[float, float, float]) -> Trial:
     def error(low: float, high: float) -> float:
         return max(shortfall(angle, low), shortfall(high, angle)) / root
 
-    low = root * (1 + share / 12)
+    low, times = root * (1 + share / 12), math.pi / 8**0.5
     return Trial(
-        error(low, low + root * share**2 / 36),
-        {"√(2δ) exactly": error(root, root), "at most √δ": error(0, math.sqrt(share))},
+        max(
+            error(low, low + root * share**2 / 36),
+            # the second bound is met where δ tends to 1
+            error(root * max(1.0, times - (1 - share)), root * times),
+        ),
+        {
+            "√(2δ) exactly": error(root, root),
+            "at most √δ": error(0, math.sqrt(share)),
+        },
     )
 
 
