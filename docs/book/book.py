@@ -11,6 +11,7 @@ import os
 import posixpath
 import re
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ ONLY_ON_SCREEN = (
 SECTIONS_LEFT_OUT = ("Run it", "Evidence")  # the first is for a screen, the second in the footnotes
 PAGE = "[data-vivliostyle-page-container]"
 ORIGIN = "http://book"  # of the documents that the browser asks for, and that no network sees
+PATIENCE = 600  # seconds, for the next page to appear
 SCALE = 1.1  # of the figures: their letters are then about as large as those of the text
 IN_FACES = str.maketrans("\u202f‖∎✗○", "\u2009∥■×◯")  # for what the faces of the book do not have
 SIGNS = {"msub": "_", "msup": "^", "msubsup": "_^", "munder": "_", "mover": "^", "munderover": "_^"}
@@ -361,11 +363,15 @@ def set_pages(document: Tag, program: str) -> None:
         )
         page.route("**/*", answer)
         page.goto(f"{ORIGIN}/paginate.html")
-        state = page.locator("html")
+        state, grown = page.locator("html"), time.monotonic()
         while state.get_attribute("data-state") != "complete":
             if problems:
                 sys.exit("the book could not be set:\n" + "\n".join(problems))
-            progress.update(page.locator(PAGE).count() - progress.n)
+            new = page.locator(PAGE).count() - progress.n
+            progress.update(new)
+            grown = time.monotonic() if new else grown
+            if time.monotonic() - grown > PATIENCE:
+                sys.exit(f"the book could not be set: no new page in {PATIENCE} seconds")
             page.wait_for_timeout(500)
         progress.update(page.locator(PAGE).count() - progress.n)
         page.emulate_media(media="print")

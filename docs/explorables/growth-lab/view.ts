@@ -110,11 +110,17 @@ function onto(lines: readonly Point[], [x, y]: Point): Point {
   for (const [a, b] of lines) {
     const size = Math.hypot(a, b);
     if (Math.abs(a * y - b * x) / size < NEAR) {
-      const share = (a * x + b * y) / (size * size);
-      return [share * a, share * b];
+      return along([a, b], (a * x + b * y) / (size * size));
     }
   }
   return [x, y];
+}
+
+/** Return a multiple of a vector, shortened to what a handle reaches. */
+function along([a, b]: Point, share: number): Point {
+  const reach = LIMITS[1] / Math.max(Math.abs(a), Math.abs(b));
+  const kept = clamp(share, [-reach, reach]);
+  return [kept * a, kept * b];
 }
 
 /** Return a mode as a line through zero, named near an end: away from where z₀ and z̄ start. */
@@ -153,8 +159,7 @@ function follow(vector: Point, before: readonly Point[], after: readonly Point[]
   const index = before.findIndex(([a, b]) => Math.abs(a * vector[1] - b * vector[0]) < 1e-9 * Math.hypot(a, b));
   const [from, to] = [before[index], after[index]];
   if (!from || !to) return vector;
-  const share = (vector[0] * from[0] + vector[1] * from[1]) / (Math.hypot(...from) * Math.hypot(...to));
-  return [clamp(share * to[0], LIMITS), clamp(share * to[1], LIMITS)];
+  return along(to, (vector[0] * from[0] + vector[1] * from[1]) / (Math.hypot(...from) * Math.hypot(...to)));
 }
 
 function exponents(sizes: readonly number[]): Point[] {

@@ -41,6 +41,7 @@ export function handle(on: Panel, { name, sign, at, move, snap = (to) => to, x, 
         return `transform: translate(${left}px, ${top}px)`;
       },
       onpointerdown: (event: PointerEvent) => {
+        if (event.button) return; // only the first drags
         const chosen = nearest(on.handles, event);
         if (chosen !== element) {
           event.preventDefault(); // which would focus this one
@@ -54,7 +55,7 @@ export function handle(on: Panel, { name, sign, at, move, snap = (to) => to, x, 
         element.setPointerCapture(event.pointerId);
       },
       onpointermove: (event: PointerEvent) => {
-        if (!grip) return;
+        if (!grip || !event.buttons) return;
         const [x, y] = within(on.handles, event);
         to(...snap(on.fromPixels([x + grip[0], y + grip[1]])));
       },
@@ -62,6 +63,7 @@ export function handle(on: Panel, { name, sign, at, move, snap = (to) => to, x, 
         grip = undefined;
       },
       onkeydown: (event: KeyboardEvent) => {
+        if (isForTheBrowser(event)) return;
         const by = event.shiftKey ? step / 10 : step;
         const [a, b] = at();
         const stepped = (from: number, sign: number) => Math.round(Math.round(from / by + sign) * by * 1e6) / 1e6;
@@ -83,6 +85,11 @@ export function handle(on: Panel, { name, sign, at, move, snap = (to) => to, x, 
     html("span", { class: "sign", "aria-hidden": "true" }, sign),
   );
   on.handles.append(element);
+}
+
+/** Tell whether a key is pressed with one that makes it the browser's own, such as back. */
+export function isForTheBrowser({ altKey, ctrlKey, metaKey }: KeyboardEvent): boolean {
+  return altKey || ctrlKey || metaKey;
 }
 
 /** Return where a pointer is in a panel, which may have moved or changed its size meanwhile. */

@@ -2,7 +2,7 @@
 
 import { batch, effect, type Signal } from "@preact/signals-core";
 import { html, plain, type Child } from "./element";
-import { clamp } from "./handle";
+import { clamp, isForTheBrowser } from "./handle";
 import type { Panel, Point } from "./panel";
 
 export interface Stage {
@@ -31,12 +31,13 @@ export function stage({ name, panels, controls = [], summary, state }: Stage): H
   );
 }
 
-/** Return a text for screen readers that follows another once that has come to rest. */
+/** Return a text for screen readers that follows another once that has come to rest; the first is not read aloud. */
 function aloud(summary: () => string): HTMLElement {
   const element = html("p", { class: "aloud", "aria-live": "polite" });
   let timer: ReturnType<typeof setTimeout> | undefined;
   effect(() => {
     const text = plain(summary());
+    element.textContent ||= text;
     clearTimeout(timer);
     timer = setTimeout(() => (element.textContent = text), QUIET);
   });
@@ -58,7 +59,6 @@ export function slider({ name, value, range, step, show }: Slider): HTMLElement 
     type: "range",
     min: range[0],
     max: range[1],
-    step: step / 10,
     "aria-valuetext": () => show(value.value),
     oninput: () => {
       set(Math.round(Number(input.value) / step) * step);
@@ -66,12 +66,14 @@ export function slider({ name, value, range, step, show }: Slider): HTMLElement 
     },
     onkeydown: (event: KeyboardEvent) => {
       const sign = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
-      if (!sign) return;
+      if (!sign || isForTheBrowser(event)) return;
       event.preventDefault();
       set(value.value + (sign * step) / (event.shiftKey && step !== 1 ? 10 : 1));
     },
   });
   effect(() => {
+    const steps = value.value / step;
+    input.step = String(Math.abs(steps - Math.round(steps)) < 1e-6 ? step : step / 10); // by which screen readers move it
     input.value = String(value.value);
   });
   return html(

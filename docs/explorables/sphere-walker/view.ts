@@ -112,7 +112,7 @@ export function view(): HTMLElement {
       slider({ name: "decay *λ*", value: decay, range: [0, 0.3], step: 0.01, show: (value) => decimals(value, 3) }),
       slider({ name: "momentum *β*", value: momentum, range: [0, 0.6], step: 0.1, show: (value) => decimals(value, 2) }),
       choice("Gradients push", KINDS, kind),
-      html("div", { class: "controls" }, button("Step", advance, () => step.value === STEPS - 1), button(() => (isRunning.value ? "Pause" : "Run"), run)),
+      html("div", { class: "controls" }, button("Step", advance, () => step.value === STEPS - 1), button(() => (isRunning.value ? "Pause" : "Run"), run, () => isStill() && step.value === STEPS - 1)),
     ],
     summary: () => {
       const late = turns.value.slice(-LATE).map((each) => (each * DEGREES) ** 2);
