@@ -132,6 +132,36 @@ def test_everything_moves_by_key(name, path, visit):
 
 
 @each
+def test_sliders_move_by_the_step_of_a_screen_reader(name, path, visit):
+    explorable = live(visit(path), name)
+    for slider in explorable.locator("input[type=range]").all():
+        before = slider.get_attribute("aria-valuetext")
+        slider.evaluate(
+            "element => { const from = element.value; element.stepUp();"
+            " if (element.value === from) element.stepDown();"
+            " element.dispatchEvent(new Event('input', { bubbles: true })); }"
+        )
+        assert slider.get_attribute("aria-valuetext") != before
+
+
+@each
+def test_keys_of_the_browser_and_other_buttons_move_nothing(name, path, visit):
+    explorable = live(page := visit(path), name)
+    start, handles = summary(explorable), explorable.locator(".handle").all()
+    for control in [*handles, *explorable.locator("input[type=range]").all()]:
+        for modifier in ("altKey", "ctrlKey", "metaKey"):
+            options = f"{{ key: 'ArrowLeft', {modifier}: true, bubbles: true, cancelable: true }}"
+            press = f"element => element.dispatchEvent(new KeyboardEvent('keydown', {options}))"
+            assert control.evaluate(press), "it was taken from the browser"
+    for handle in handles:
+        page.mouse.move(*middle(handle))
+        page.mouse.down(button="right")
+        page.mouse.move(*(each - 20 for each in middle(handle)))
+        page.mouse.up(button="right")
+    assert summary(explorable) == start
+
+
+@each
 def test_moves_by_touch(name, path, visit):
     explorable = live(page := visit(path, **PHONE), name)
     for handle in explorable.locator(".handle").all():
@@ -236,6 +266,33 @@ def test_handle_stays_under_the_pointer_while_the_page_moves(visit):
     page.mouse.move(x + 41, y + 10)
     assert middle(handle) == pytest.approx((x + 41, y + 10), abs=2)
     page.mouse.up()
+
+
+def test_vector_on_a_mode_stays_on_it_at_the_edge(visit):
+    explorable = live(page := visit(where("growth-lab")), "growth-lab")
+    handle = explorable.locator(".handle.is-accent").last  # z0
+    line = explorable.locator(".mode.is-accent").last
+    box = line.bounding_box()
+    slope = handle.evaluate(
+        "(_, line) => { const [[a, b], [c, d]] = [0, line.getTotalLength()]"
+        ".map((at) => line.getPointAtLength(at)).map(({ x, y }) => [x, y]);"
+        " return Math.sign((d - b) * (c - a)); }",
+        line.element_handle(),
+    )
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(*middle(handle))
+    page.mouse.down()
+    places = []
+    for share in (0.6, 0.98):
+        page.mouse.move(
+            x + share * box["width"] / 2, y + slope * share * box["height"] / 2, steps=4
+        )
+        places.append([float(each) for each in handle.get_attribute("data-at").split()])
+    page.mouse.up()
+    (a, b), (c, d) = places
+    assert max(abs(c), abs(d)) == pytest.approx(1.5, rel=1e-9)
+    assert max(abs(a), abs(b)) < 1.2
+    assert a * d - b * c == pytest.approx(0, abs=1e-9)
 
 
 def test_keys_lead_onto_the_line_and_say_so(visit):
